@@ -1,0 +1,138 @@
+"""Full ranking: every item that the user has not seen competes, none is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.utils import coalesce
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn.pooling import Pool, as_layers, pool_layers
+
+#: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
+BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
+
+
+class Ranked(NamedTuple):
+    """The recommendation lists of a block of `b` users.
+
+    Attributes:
+        user: `[b]` user ids.
+        top: `[b, k]` item ids, best first; `I` where a user has no unseen item left.
+        held_out: `[2, E]`, row 0 positions in the block, row 1 item ids of held-out links.
+    """
+
+    user: Tensor
+    top: Tensor
+    held_out: Tensor
+
+
+def rank(
+    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    data: HeteroData,
+    k: int,
+    pool: Pool = "mean",
+    edge_type: EdgeType = EDGE_TYPE,
+    block_size: int | None = None,
+) -> Iterator[Ranked]:
+    """Ranks all unseen items for every user with held-out links, block by block.
+
+    Memory: one `[block_size, I]` block of scores, never `U x I`.
+
+    Args:
+        x_dict: Embeddings of users and items, per layer or not.
+        data: `edge_index` holds the links known at that time, which are left out of the lists;
+            `edge_label_index` the held-out links.
+        k: Length of the lists.
+        pool: How layers become the scoring embedding.
+        edge_type: The interactions in `data`.
+        block_size: Users per block. Default: what fits the cache (16 MiB of scores on CPU).
+
+    Raises:
+        ValueError: If nothing is held out, sizes disagree, or embeddings are not finite.
+    """
+    links = known_links(data, edge_type)
+    held_out = data[edge_type].get("edge_label_index")
+    if held_out is None or held_out.size(1) == 0:
+        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
+    users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
+    for table, size, node_type in (
+        (users, links.num_users, edge_type[0]),
+        (items, links.num_items, edge_type[2]),
+    ):
+        if table.dim() != 2 or table.size(0) != size or table.size(1) != users.size(1):
+            expected = f"[{size}, {users.size(1)}] for '{node_type}' after pooling"
+            raise invalid("evaluate", "x_dict", expected, [*table.shape])
+        if not table.isfinite().all():
+            raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")
+
+    user = held_out[0].unique()
+    # Links by the user's position in `user`, sorted, so that a block's links are a slice.
+    position = user.new_full((links.num_users,), -1)
+    position[user] = torch.arange(user.numel(), device=user.device)
+    masked, wanted = (
+        _by_position(index, position, links.num_items) for index in (links.index, held_out)
+    )
+    if block_size is None:
+        budget = BLOCK_BYTES.get(users.device.type, BLOCK_BYTES["cpu"])
+        block_size = max(1, budget // (links.num_items * users.element_size()))
+
+    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
+    mask_at, want_at = (torch.searchsorted(pairs[0], start).tolist() for pairs in (masked, wanted))
+    for block, ids in enumerate(user.split(block_size)):
+        scores = users[ids] @ items.t()
+        row, item = masked[:, mask_at[block] : mask_at[block + 1]]
+        scores[row - block * block_size, item] = -torch.inf
+        best = scores.topk(min(k, links.num_items), dim=1)
+        top = best.indices.masked_fill_(best.values == -torch.inf, links.num_items)
+        row, item = wanted[:, want_at[block] : want_at[block + 1]]
+        yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
+
+
+def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
+    """Links `[2, E]` of the users that have a position, as sorted unique (position, item)."""
+    row = position[index[0]]
+    pairs = torch.stack([row, index[1]])[:, row >= 0]
+    return coalesce(pairs, num_nodes=max(position.numel(), num_items))
+
+
+@torch.no_grad()
+def evaluate(
+    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    data: HeteroData,
+    k: Sequence[int] = (20,),
+    metrics: Sequence[str] = tuple(METRICS),
+    pool: Pool = "mean",
+    edge_type: EdgeType = EDGE_TYPE,
+    block_size: int | None = None,
+) -> dict[str, float]:
+    """Evaluates embeddings by full ranking on held-out links.
+
+    Args:
+        x_dict: Embeddings of users and items, `[N, D]` or `H` of them per node type.
+        data: A validation or test split: `edge_index` holds the links known at that time, which
+            are left out of the lists; `edge_label_index` the held-out links.
+        k: Lengths of the recommendation lists. Default 20.
+        metrics: Names out of Recall, NDCG, HitRatio, Precision, MAP, MRR. Default: all.
+        pool: How layers become the scoring embedding.
+        edge_type: The interactions in `data`.
+        block_size: Users per block of scores; does not change the result.
+
+    Returns:
+        The averages over users with held-out links, keyed `'Recall@20'`, as fractions.
+
+    Raises:
+        ValueError: If nothing is held out, sizes disagree, embeddings are not finite, or a
+            metric or `k` is unknown.
+    """
+    collection = metric_collection(k, metrics)
+    for block in rank(x_dict, data, max(k), pool, edge_type, block_size):
+        collection.to(block.top.device).update(block.top, block.held_out)
+    return {name: float(value) for name, value in collection.compute().items()}

@@ -1,0 +1,57 @@
+"""Ranking metrics, by the names that papers print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch_geometric.metrics import (
+    LinkPredHitRatio,
+    LinkPredMAP,
+    LinkPredMetricCollection,
+    LinkPredMRR,
+    LinkPredNDCG,
+    LinkPredPrecision,
+    LinkPredRecall,
+)
+
+from pyg_negsamp.errors import invalid
+
+METRICS = {
+    "Recall": LinkPredRecall,
+    "NDCG": LinkPredNDCG,
+    "HitRatio": LinkPredHitRatio,
+    "Precision": LinkPredPrecision,
+    "MAP": LinkPredMAP,
+    "MRR": LinkPredMRR,
+}
+
+
+def metric_collection(
+    k: Sequence[int], metrics: Sequence[str] = tuple(METRICS)
+) -> LinkPredMetricCollection:
+    """PyG's link-prediction metrics at every `k`, keyed `'Recall@20'` and so on.
+
+    All are averages over users with held-out links: Recall divides the hits by the number of
+    held-out links, Precision by `k`; NDCG has binary gains and an ideal list cut at `k`; MAP is
+    the average precision, divided by the held-out links that fit in `k`; MRR is the reciprocal
+    rank of the first hit.
+
+    Args:
+        k: Lengths of the recommendation lists.
+        metrics: Names out of `METRICS`. Default: all.
+
+    Raises:
+        ValueError: If a name is unknown or a `k` is less than 1.
+    """
+    if not k or min(k) < 1:
+        raise invalid("evaluate", "k", "list lengths of at least 1", k)
+    for name in metrics:
+        if name not in METRICS:
+            raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", name)
+    collection = LinkPredMetricCollection(
+        {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}
+    )
+    for metric in collection.values():
+        metric.set_dtype(torch.float64)  # sums over users must not depend on how they are split
+    return collection

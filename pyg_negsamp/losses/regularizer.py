@@ -1,0 +1,26 @@
+"""L2 regularisation of the embeddings that a batch touches."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+    r"""Half the squared norms of a batch's ego embeddings, per positive.
+
+    .. math:: \frac{1}{2 B} \sum_b \left( \|u_b\|^2 + \|p_b\|^2 + \sum_k \|n_{bk}\|^2 \right)
+
+    As LightGCN (arXiv:2002.02126, eq. 15) and the codes derived from it regularise: rows of
+    layer 0 only, and as often as they occur in the batch. Synthetic negatives count with the
+    layer 0 that was made for them.
+
+    Args:
+        user: `[B, D]` layer-0 rows of the users.
+        pos: `[B, D]` layer-0 rows of the positives.
+        neg: `[B, K, D]` layer-0 rows of the negatives.
+
+    Returns:
+        A scalar, to be multiplied by the coefficient.
+    """
+    total = user.square().sum() + pos.square().sum() + neg.square().sum()
+    return total / (2 * user.size(0))

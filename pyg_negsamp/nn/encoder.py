@@ -1,0 +1,102 @@
+"""What an encoder owes to the rest of the library."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType, NodeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn.pooling import Pool, check_pool, gather_rows
+
+XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
+
+
+class Encoder(torch.nn.Module, ABC):
+    """Turns the training graph into per-layer embeddings of users and items.
+
+    A subclass writes :meth:`forward`. Training calls :meth:`tables` once per step, lets the
+    sampler choose from them, and then :meth:`rows` once, for the few rows that the loss needs.
+    By default both go through :meth:`forward` and autograd; an encoder that knows a cheaper
+    way to the same gradient overrides the two.
+
+    Args:
+        data: Training graph.
+        dim: Width of the embeddings, `D`.
+        num_layers: Number of layers above the ego embedding, `L`.
+        pool: How layers become the scoring embedding, see :mod:`pyg_negsamp.nn.pooling`.
+        edge_type: The interactions in `data`.
+
+    Attributes:
+        embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        dim: int = 64,
+        num_layers: int = 0,
+        pool: Pool = "mean",
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
+        super().__init__()
+        if dim < 1:
+            raise invalid(self, "dim", "at least 1", dim)
+        if num_layers < 0:
+            raise invalid(self, "num_layers", "at least 0", num_layers)
+        self.dim, self.num_layers = dim, num_layers
+        self.pool: Pool = check_pool(self, pool)
+        self.user_type, _, self.item_type = edge_type
+        links = known_links(data, edge_type)
+        self.num_users, self.num_items = links.num_users, links.num_items
+        self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the ego embeddings anew: Xavier, for users and items apart, as the papers do."""
+        with torch.no_grad():
+            for part in self._split(self.embedding.weight):
+                torch.nn.init.xavier_uniform_(part)
+
+    @abstractmethod
+    def forward(self) -> XDict:
+        """The embeddings of all layers, differentiable.
+
+        Returns:
+            For users and for items, `H` tensors `[U, D]` and `[I, D]`, under the names of
+            their node types.
+        """
+
+    def tables(self) -> XDict:
+        """The same values as :meth:`forward`, for :meth:`rows` to read from."""
+        return self()
+
+    def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads users' and items' rows of all layers, with gradient.
+
+        Args:
+            tables: What :meth:`tables` returned.
+            user: `[B]` user ids.
+            item: `[R]` item ids, or `[R, H]` with an id per layer.
+
+        Returns:
+            `[B, H, D]` and `[R, H, D]`.
+        """
+        return (
+            gather_rows(tables[self.user_type], user),
+            gather_rows(tables[self.item_type], item),
+        )
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Views of the users' and the items' part of an `[N, D]` table."""
+        return x[: self.num_users], x[self.num_users :]
+
+    def _as_x_dict(self, xs: Sequence[Tensor]) -> XDict:
+        users, items = zip(*map(self._split, xs), strict=True)
+        return {self.user_type: users, self.item_type: items}

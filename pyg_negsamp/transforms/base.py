@@ -1,0 +1,336 @@
+"""The one contract behind every sampler: three steps, three entrances.
+
+A sampler turns positives `[B]` and candidates `[B, M]` into `K` negatives per positive:
+
+    select       which candidates, per positive or per layer     no gradient
+    gather       rows of users, positives, chosen negatives      the only place with gradient
+    synthesize   what is made of those rows                      the identity, for most
+
+`sample` runs all three on plain tensors; `forward` does so on a PyG mini-batch; training calls
+them one by one, so that an encoder can gather all roles at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.transforms import BaseTransform
+from torch_geometric.typing import EdgeType, NodeType
+
+from pyg_negsamp.candidates import Candidates, UniformCandidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `select` chose.
+
+    Attributes:
+        index: `[B, K]` item ids, or `[B, K, H]` where every layer chose its own.
+        state: Whatever else `synthesize` needs to know, such as mixing coefficients.
+    """
+
+    index: Tensor
+    state: Tensor | None = None
+
+
+@dataclass
+class Negatives:
+    """Negative samples for `B` positives.
+
+    Attributes:
+        index: `[B, K]` item ids, or `[B, K, H]` when chosen per layer; `None` if no existing
+            item stands behind them. For synthetic negatives: the items they were made from.
+        xs: `[B, K, H, D]` embeddings, differentiable.
+        loss: Auxiliary loss of the method, a scalar, or `None`.
+        weight: `[B, K]` weights for the loss, or `None` for equal ones.
+    """
+
+    index: Tensor | None
+    xs: Tensor
+    loss: Tensor | None = None
+    weight: Tensor | None = None
+
+
+Layers = Tensor | Sequence[Tensor]
+
+
+class NegativeSampling(BaseTransform, torch.nn.Module):
+    """Base class of all samplers; second pass of negative sampling.
+
+    A subclass writes :meth:`select`, and :meth:`synthesize` if its negatives are made rather
+    than found. (:class:`torch_geometric.sampler.NegativeSampling` is a loader option of the
+    same name: what such a loader drew into `dst_neg_index` is this class's first pass.)
+
+    Args:
+        candidates: First pass: draws unobserved items. May be `None` if candidates always come
+            with the batch or the call.
+        num_candidates: Candidates per positive, `M`, when this class draws them. Default: the
+            method's own, and no less than `K`.
+        num_negatives: Negatives per positive, `K`. Default 1.
+        pool: How layers become the scoring embedding; must be the encoder's.
+        edge_type: Names of the user and item node types in batches and in `x_dict`.
+
+    Raises:
+        ValueError: If `num_negatives < 1` or `num_candidates < num_negatives`.
+    """
+
+    #: What a script uses for `candidates` when nobody says otherwise.
+    proposal: ClassVar[type[Candidates]] = UniformCandidates
+    #: `M` unless told otherwise; never less than `K`.
+    default_num_candidates: ClassVar[int] = 1
+    #: Whether `select` reads embeddings; if not, the sampler also works without them.
+    reads_embeddings: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        num_candidates: int | None = None,
+        num_negatives: int = 1,
+        pool: Pool = "mean",
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
+        super().__init__()
+        if num_negatives < 1:
+            raise invalid(self, "num_negatives", "at least 1", num_negatives)
+        if num_candidates is None:
+            num_candidates = max(self.default_num_candidates, num_negatives)
+        if num_candidates < num_negatives:
+            expected = f"at least num_negatives = {num_negatives}"
+            raise invalid(self, "num_candidates", expected, num_candidates)
+        self.candidates = candidates
+        self.num_candidates = num_candidates
+        self.num_negatives = num_negatives
+        self.pool: Pool = check_pool(self, pool)
+        self.edge_type = edge_type
+
+    # What a method writes ------------------------------------------------------------------
+
+    @abstractmethod
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Step 1: chooses `K` of `M` candidates. Called without gradient.
+
+        Args:
+            user: `[B]` user ids, rows of `user_xs`.
+            pos: `[B]` item ids of the positives, rows of `item_xs`.
+            user_xs: `H` tensors `[U, D]`.
+            item_xs: `H` tensors `[I, D]`.
+            candidates: `[B, M]` item ids, `M >= K`.
+            generator: Source of randomness.
+        """
+
+    def synthesize(
+        self, user: Tensor, pos: Tensor, neg: Tensor, state: Tensor | None = None
+    ) -> Tensor:
+        """Step 3: makes negatives of gathered rows, differentiably. Here, the identity.
+
+        Args:
+            user: `[B, H, D]` rows of the users.
+            pos: `[B, H, D]` rows of the positives.
+            neg: `[B, K, H, D]` rows of the chosen candidates.
+            state: What :meth:`select` handed over.
+
+        Returns:
+            `[B, K, H, D]`.
+        """
+        return neg
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Tells schedules where training stands: `epoch` of `max_epochs`, from 0."""
+
+    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+        """Lets samplers that look at the whole table do so, once per epoch."""
+
+    # The two passes -------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def choose(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Steps 0 and 1, without gradient: draws candidates, unless given, and selects."""
+        if candidates is None:
+            candidates = self.draw(user, generator)
+        elif candidates.dim() != 2 or len(candidates) != len(user):
+            got = tuple(candidates.shape)
+            raise invalid(self, "candidates", f"[B, M] with B = {len(user)}", got)
+        elif candidates.size(1) < self.num_negatives:
+            expected = f"[B, M] with M >= num_negatives = {self.num_negatives}"
+            raise invalid(self, "candidates", expected, tuple(candidates.shape))
+        return self.select(user, pos, user_xs, item_xs, candidates, generator)
+
+    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """First pass: `[B, M]` candidates for users `[B]`."""
+        if self.candidates is None:
+            expected = "a source to draw from, unless the call brings candidates of its own"
+            raise invalid(self, "candidates", expected, None)
+        return self.candidates(user, self.num_candidates, generator)
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """Step 3 and its packing; arguments as in :meth:`synthesize`."""
+        return Negatives(chosen.index, self.synthesize(user, pos, neg, chosen.state))
+
+    # The entrances --------------------------------------------------------------------------
+
+    def sample(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Layers,
+        item_xs: Layers,
+        candidates: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Negatives:
+        """Samples negatives on plain tensors: all three steps.
+
+        Args:
+            user: `[B]` user ids, rows of `user_xs`.
+            pos: `[B]` item ids of the positives, rows of `item_xs`.
+            user_xs: `[U, D]`, or `H` of them.
+            item_xs: `[I, D]`, or `H` of them.
+            candidates: `[B, M]` item ids to choose from. Default: drawn.
+            generator: Source of randomness, on the device of `user`.
+
+        Raises:
+            ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
+        """
+        users, items = as_layers(user_xs), as_layers(item_xs)
+        self._check(user, pos, users, items, candidates)
+        chosen = self.choose(user, pos, users, items, candidates, generator)
+        user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
+        neg_rows = gather_rows(items, chosen.index.flatten(0, 1))
+        neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
+        for name, rows in (("user_xs", user_rows), ("item_xs", pos_rows), ("item_xs", neg_rows)):
+            if not rows.isfinite().all():
+                raise invalid(self, name, "finite in every row that is read", "NaN or inf")
+        return self.make(chosen, user_rows, pos_rows, neg_rows)
+
+    def forward(
+        self,
+        batch: HeteroData | Data,
+        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+        generator: torch.Generator | None = None,
+    ) -> HeteroData | Data:
+        """Samples negatives on a mini-batch in the form of PyG's `neg_sampling='triplet'`.
+
+        Args:
+            batch: `HeteroData` with `src_index [B]` on users and `dst_pos_index [B]` on items
+                (both on the graph itself for homogeneous `Data`). If the loader has drawn
+                `dst_neg_index`, `[B]` or `[B, M]`, these are the candidates.
+            x_dict: Embeddings of the batch's nodes, `[N, D]` or `H` of them per node type (not
+                a dictionary for `Data`). Samplers that choose without looking at embeddings
+                work without it, and can be the `transform=` of a loader.
+            generator: Source of randomness, on the device of the batch.
+
+        Returns:
+            A copy of `batch` with `dst_neg_index` (`[B, K]`, or `[B, K, H]`; left out if no
+            items stand behind the negatives), with `dst_neg_xs` `[B, K, H, D]` if embeddings
+            were given, and with `dst_neg_weight` and `dst_neg_loss` where the method has them.
+            The argument is not changed.
+
+        Raises:
+            ValueError: If a field or the embeddings are missing, besides what :meth:`sample`
+                raises.
+        """
+        batch = copy.copy(batch)
+        users, items = self._stores(batch)
+        user, pos = users.src_index, items.dst_pos_index
+        candidates = items.dst_neg_index if "dst_neg_index" in items else None
+        if candidates is None and "n_id" in items:
+            expected = (
+                "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
+                "batch numbers its nodes anew"
+            )
+            raise invalid(self, "dst_neg_index", expected, "a sampled subgraph without it")
+        if candidates is not None:
+            candidates = candidates.view(len(user), -1)
+
+        if x_dict is None:
+            if self.reads_embeddings:
+                raise invalid(self, "x_dict", "the embeddings that this sampler scores with", None)
+            items.dst_neg_index = self.choose(user, pos, (), (), candidates, generator).index
+            return batch
+        if isinstance(x_dict, Mapping):
+            user_xs, item_xs = x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
+        else:
+            user_xs = item_xs = x_dict
+        negatives = self.sample(user, pos, user_xs, item_xs, candidates, generator)
+        if negatives.index is not None:
+            items.dst_neg_index = negatives.index
+        items.dst_neg_xs = negatives.xs
+        if negatives.weight is not None:
+            items.dst_neg_weight = negatives.weight
+        if negatives.loss is not None:
+            items.dst_neg_loss = negatives.loss
+        return batch
+
+    # PyG's transforms take the data alone; a module's call passes every argument on.
+    __call__ = torch.nn.Module.__call__
+
+    def _stores(self, batch: HeteroData | Data) -> tuple[HeteroData, HeteroData]:
+        """Where a batch keeps its users and its items."""
+        if isinstance(batch, HeteroData):
+            users, items = batch[self.edge_type[0]], batch[self.edge_type[2]]
+        else:
+            users = items = batch
+        for store, field in ((users, "src_index"), (items, "dst_pos_index")):
+            if field not in store:
+                expected = (
+                    f"a mini-batch with '{field}', as LinkNeighborLoader(neg_sampling='triplet') "
+                    "and pyg_negsamp.training.LinkLoader make them"
+                )
+                raise invalid(self, "batch", expected, batch)
+        return users, items
+
+    def _check(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor | None,
+    ) -> None:
+        """Refuses what would otherwise fail later, or not at all."""
+        if user.dim() != 1 or user.shape != pos.shape:
+            got = f"{tuple(user.shape)} and {tuple(pos.shape)}"
+            raise invalid(self, "user, pos", "two tensors [B]", got)
+        shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
+        same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
+        if not same or len({width for _, width in shapes}) > 1:
+            raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
+        ids = [("user", user, user_xs), ("pos", pos, item_xs)]
+        if candidates is not None:
+            ids.append(("candidates", candidates, item_xs))
+        for name, index, xs in ids:
+            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):
+                got = f"{int(index.min())}..{int(index.max())}"
+                raise invalid(self, name, f"ids in [0, {len(xs[0])})", got)
+
+    def extra_repr(self) -> str:
+        """What `print` shows between the brackets."""
+        return (
+            f"num_candidates={self.num_candidates}, num_negatives={self.num_negatives}, "
+            f"pool={self.pool!r}"
+        )

@@ -1,0 +1,91 @@
+"""Scores of candidates, and the hardest among them: the inner loop of most samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.nn.pooling import Pool, facing_layers, pool_layers
+
+#: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
+BLOCK_BYTES = 2**22
+
+
+def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+    """Dot products of users with their candidates, without gradient.
+
+    Args:
+        user: `[B, D]` user rows.
+        items: `[I, D]` item table.
+        candidates: `[B, M]` item ids.
+
+    Returns:
+        `[B, M]`.
+    """
+    num_rows, num_candidates = candidates.shape
+    if user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64):
+        # Sampled dense-dense product: reads the item rows where they lie, copies none.
+        pointer = torch.arange(num_rows + 1) * num_candidates
+        values = user.new_zeros(candidates.numel())
+        size = (num_rows, items.size(0))
+        pattern = torch.sparse_csr_tensor(
+            pointer, candidates.reshape(-1), values, size, check_invariants=False
+        )
+        return (
+            torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
+            .values()
+            .view(num_rows, num_candidates)
+        )
+    row_bytes = num_candidates * items.size(1) * items.element_size()
+    step = max(1, BLOCK_BYTES // row_bytes) if user.device.type == "cpu" else num_rows
+    scores = [
+        torch.bmm(items[block], rows.unsqueeze(2)).squeeze(2)
+        for rows, block in zip(user.split(step), candidates.split(step), strict=True)
+    ]
+    return torch.cat(scores)
+
+
+def hardest(
+    user: Tensor,
+    user_xs: Sequence[Tensor],
+    item_xs: Sequence[Tensor],
+    candidates: Tensor,
+    num: int,
+    pool: Pool,
+) -> Tensor:
+    """The `num` candidates with the highest scores, hardest first: `[B, num]` item ids.
+
+    Args:
+        user: `[B]` user ids.
+        user_xs: `H` tensors `[U, D]`.
+        item_xs: `H` tensors `[I, D]`.
+        candidates: `[B, M]` item ids.
+        num: How many to keep, `K <= M`.
+        pool: How layers become the scoring embedding.
+    """
+    pooled_user = pool_layers([x[user] for x in user_xs], pool)
+    scores = candidate_scores(pooled_user, pool_layers(item_xs, pool), candidates)
+    return candidates.gather(1, scores.topk(num, dim=1).indices)
+
+
+def hardest_per_layer(
+    user: Tensor,
+    user_xs: Sequence[Tensor],
+    item_xs: Sequence[Tensor],
+    candidates: Tensor,
+    num: int,
+    pool: Pool,
+) -> Tensor:
+    """At each layer, the `num` candidates hardest there: `[B, num, H]` item ids.
+
+    Layer `l` ranks by the dot product with the user vector that its items meet in the score,
+    see :func:`pyg_negsamp.nn.pooling.facing_layers`. Arguments as in :func:`hardest`.
+    """
+    facing = facing_layers([x[user] for x in user_xs], pool)
+    chosen = [
+        candidate_scores(rows, items, candidates).topk(num, dim=1).indices
+        for rows, items in zip(facing, item_xs, strict=True)
+    ]
+    return torch.stack([candidates.gather(1, index) for index in chosen], dim=2)

@@ -1,0 +1,26 @@
+"""Popularity-biased negative sampling."""
+
+from __future__ import annotations
+
+from pyg_negsamp.candidates import PopularityCandidates
+from pyg_negsamp.transforms.rns import RNS
+
+
+class PNS(RNS):
+    r"""Like :class:`RNS`, with candidates drawn in proportion to their popularity.
+
+    .. math:: p(j \mid u) \propto \deg(j)^{3/4}, \quad (u, j) \text{ not observed}
+
+    The "popularity" baseline of the papers (Chen et al., KDD 2017, doi:10.1145/3097983.3098202;
+    the power is word2vec's, arXiv:1310.4546). All that differs from RNS is the first pass:
+    `PNS(candidates=PopularityCandidates(train_data, power=0.75))`.
+
+    Args:
+        candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
+        num_candidates: Candidates per positive, `M`. Default: `K`.
+        num_negatives: Negatives per positive, `K`. Default 1.
+        pool: How layers become the scoring embedding.
+        edge_type: Names of the user and item node types.
+    """
+
+    proposal = PopularityCandidates

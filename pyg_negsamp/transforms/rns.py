@@ -1,0 +1,48 @@
+"""Random negative sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.transforms.base import NegativeSampling, Selection
+
+
+class RNS(NegativeSampling):
+    r"""Takes candidates as they come: every unobserved item is as good a negative.
+
+    The sampler of BPR (Rendle et al., UAI 2009, arXiv:1205.2618) and the baseline of every
+    paper in this library:
+
+    .. math:: j \sim \text{Uniform}(\{ i : (u, i) \text{ not observed} \})
+
+    With more candidates than negatives (`M > K`, say those of a loader), it takes `K` of them
+    at random, without replacement. It reads no embeddings, so it can also be the `transform=`
+    of a loader. Cost: that of the draw, `O(B * M * log E)`.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        num_candidates: Candidates per positive, `M`. Default: `K`.
+        num_negatives: Negatives per positive, `K`. Default 1.
+        pool: How layers become the scoring embedding.
+        edge_type: Names of the user and item node types.
+    """
+
+    reads_embeddings = False
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """All candidates, or a random `K` of them."""
+        if candidates.size(1) == self.num_negatives:
+            return Selection(candidates)
+        order = torch.rand(candidates.shape, device=candidates.device, generator=generator)
+        return Selection(candidates.gather(1, order.topk(self.num_negatives, dim=1).indices))
