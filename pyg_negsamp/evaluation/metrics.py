@@ -53,5 +53,5 @@ def metric_collection(
         {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}
     )
     for metric in collection.values():
-        metric.set_dtype(torch.float64)  # sums over users must not depend on how they are split
+        metric.set_dtype(torch.float64)  # no drift in sums over many users
     return collection

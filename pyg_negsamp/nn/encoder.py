@@ -52,6 +52,7 @@ class Encoder(torch.nn.Module, ABC):
             raise invalid(self, "num_layers", "at least 0", num_layers)
         self.dim, self.num_layers = dim, num_layers
         self.pool: Pool = check_pool(self, pool)
+        self.edge_type = edge_type
         self.user_type, _, self.item_type = edge_type
         links = known_links(data, edge_type)
         self.num_users, self.num_items = links.num_users, links.num_items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
@@ -48,12 +47,14 @@ class LightGCN(Encoder):
 
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `H` tensors `[U, D]` and `[I, D]`."""
-        return self._as_x_dict(propagate(self.embedding.weight, self.adjacency(), self.num_layers))
+        return self._propagate(self.embedding.weight)
 
-    @torch.no_grad()
     def tables(self) -> XDict:
         """Per-layer embeddings without gradient: :meth:`rows` supplies it."""
-        return self()
+        return self._propagate(self.embedding.weight.detach())
+
+    def _propagate(self, x: Tensor) -> XDict:
+        return self._as_x_dict(propagate(x, self.adjacency(), self.num_layers))
 
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""

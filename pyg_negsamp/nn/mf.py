@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
@@ -38,10 +37,9 @@ class MF(Encoder):
         """The embeddings, one tensor `[U, D]` and one `[I, D]`, with gradient."""
         return self._as_x_dict([self.embedding.weight])
 
-    @torch.no_grad()
     def tables(self) -> XDict:
         """The embeddings without gradient: :meth:`rows` supplies it."""
-        return self()
+        return self._as_x_dict([self.embedding.weight.detach()])
 
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""

@@ -12,7 +12,6 @@ a buffer per layer and a dense gradient for each.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pyg_negsamp.graph import Links
+from pyg_negsamp.nn.csr import csr
 from pyg_negsamp.nn.pooling import gather_rows
 
 
@@ -57,16 +57,10 @@ class Adjacency(torch.nn.Module):
         self.register_buffer("pointer", pointer, persistent=False)
         self.register_buffer("column", column, persistent=False)
         self.register_buffer("value", value, persistent=False)
-        with warnings.catch_warnings():  # torch says once per process that CSR is in beta
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            self()
 
     def forward(self) -> Tensor:
-        """The matrix, sparse CSR `[N, N]`; a view of the buffers, made in microseconds."""
-        size = (self.num_nodes, self.num_nodes)
-        return torch.sparse_csr_tensor(
-            self.pointer, self.column, self.value, size, check_invariants=False
-        )
+        """The matrix, sparse CSR `[N, N]`, over the module's buffers."""
+        return csr(self.pointer, self.column, self.value, (self.num_nodes, self.num_nodes))
 
 
 class _Propagate(torch.autograd.Function):

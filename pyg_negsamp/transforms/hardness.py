@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyg_negsamp.nn.csr import csr
 from pyg_negsamp.nn.pooling import Pool, facing_layers, pool_layers
 
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
@@ -28,16 +29,10 @@ def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
     if user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64):
         # Sampled dense-dense product: reads the item rows where they lie, copies none.
         pointer = torch.arange(num_rows + 1) * num_candidates
-        values = user.new_zeros(candidates.numel())
-        size = (num_rows, items.size(0))
-        pattern = torch.sparse_csr_tensor(
-            pointer, candidates.reshape(-1), values, size, check_invariants=False
-        )
-        return (
-            torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
-            .values()
-            .view(num_rows, num_candidates)
-        )
+        zeros = user.new_zeros(candidates.numel())
+        pattern = csr(pointer, candidates.reshape(-1), zeros, (num_rows, items.size(0)))
+        products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
+        return products.values().view(num_rows, num_candidates)
     row_bytes = num_candidates * items.size(1) * items.element_size()
     step = max(1, BLOCK_BYTES // row_bytes) if user.device.type == "cpu" else num_rows
     scores = [

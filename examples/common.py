@@ -1,0 +1,311 @@
+"""What the training scripts share: flags, data, the run, and the table at its end."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NoReturn
+
+import torch
+import yaml
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.datasets import (
+    BENCHMARKS,
+    PRESETS,
+    DownloadError,
+    InteractionDataset,
+    PredefinedSplit,
+    RandomSplit,
+    SyntheticInteractions,
+)
+from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.nn import POOLS, Encoder, popularity
+from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit
+from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
+
+SYNTHETIC = tuple(PRESETS)
+#: Flags that say how to start a run, not what it is.
+IN_COMMAND_ONLY = ("config", "resume", "out")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and leaves with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints `message` alone, without the usage."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:
+    """Runs a training script for one encoder class."""
+    parser = make_parser(encoder)
+    try:
+        args = parse(parser, argv)
+        run(encoder, args)
+    except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
+        parser.error(str(error))
+    except NonFiniteLossError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"\n{parser.prog}: interrupted; go on with --resume --out {args.out}\n")
+
+
+# Flags ------------------------------------------------------------------------------------------
+
+
+def hyper_parameters() -> dict[str, list[tuple[str, Any]]]:
+    """The methods' own arguments: name -> the samplers that have it, with their defaults."""
+    common = set(inspect.signature(NegativeSampling.__init__).parameters)
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for name, cls in SAMPLERS.items():
+        for owner in (cls, cls.proposal):
+            for parameter in inspect.signature(owner.__init__).parameters.values():
+                if parameter.name not in common | {"data"}:
+                    found.setdefault(parameter.name, []).append((name, parameter.default))
+    return found
+
+
+def make_parser(encoder: type[Encoder]) -> Parser:
+    """All flags, in groups, each with its default."""
+    parser = Parser(
+        description=f"Trains {encoder.__name__} on implicit feedback and ranks in full.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML with any of these flags; flags win")
+
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--dataset",
+        default="small",
+        help=f"synthetic ({', '.join(SYNTHETIC)}), a benchmark ({', '.join(BENCHMARKS)}), or a "
+        "file of interactions (.txt adjacency lists, .csv, .tsv, .parquet)",
+    )
+    group.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
+    group.add_argument("--test-file", metavar="FILE", help="held-out links for a --dataset file")
+    group.add_argument("--user-column", default="user", help="column of users in a --dataset file")
+    group.add_argument("--item-column", default="item", help="column of items in a --dataset file")
+    group.add_argument(
+        "--protocol",
+        choices=["clean", "paper"],
+        default="clean",
+        help="clean: select on validation links carved from train, read test once; "
+        "paper: train on all of train and select on test, as some released codes do",
+    )
+
+    group = parser.add_argument_group("negative sampling")
+    group.add_argument("--neg", choices=list(SAMPLERS), default="dins", help="the sampler")
+    group.add_argument("--num-candidates", type=int, metavar="M", help="candidates per positive")
+    group.add_argument(
+        "--num-negatives", type=int, default=1, metavar="K", help="negatives per positive"
+    )
+    for name, owners in hyper_parameters().items():
+        of = ", ".join(f"{owner} (default: {default})" for owner, default in owners)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(owners[0][1]),
+            default=argparse.SUPPRESS,
+            help=f"of {of}",
+        )
+
+    group = parser.add_argument_group("model")
+    group.add_argument("--dim", type=int, default=64, metavar="D", help="width of the embeddings")
+    if "num_layers" in inspect.signature(encoder.__init__).parameters:
+        group.add_argument("--layers", type=int, default=3, metavar="L", help="propagations")
+    group.add_argument("--pool", choices=POOLS, default="mean", help="how layers become a score")
+
+    group = parser.add_argument_group("training")
+    group.add_argument("--epochs", type=int, default=100, help="most epochs to train")
+    group.add_argument("--batch-size", type=int, default=2048, metavar="B", help="links per step")
+    group.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam")
+    group.add_argument("--l2", type=float, default=1e-4, help="weight of the L2 penalty")
+    group.add_argument("--patience", type=int, default=10, help="validations without improvement")
+    group.add_argument("--eval-every", type=int, default=1, help="epochs between validations")
+    group.add_argument("--k", type=int, nargs="+", default=[20, 50], help="lengths of the lists")
+    group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
+    group.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    return parser
+
+
+def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads flags; a config file, or that of a run to resume, supplies the defaults."""
+    args = parser.parse_args(argv)
+    if args.resume:
+        if not args.out:
+            raise ValueError("--resume needs --out, the folder of the run to go on with")
+        args.config = args.config or str(Path(args.out) / "config.yaml")
+    if args.config:
+        config = yaml.safe_load(Path(args.config).read_text())
+        if not isinstance(config, dict):
+            raise ValueError(f"{args.config} must hold 'flag: value' lines")
+        config = {name.replace("-", "_"): value for name, value in config.items()}
+        known = {action.dest for action in parser._actions} - {"help", *IN_COMMAND_ONLY}
+        for name in config.keys() - known:
+            raise ValueError(f"{args.config} has an unknown flag '{name}'")
+        # Through argparse, so that values are checked as flags are; flags come after, and win.
+        lines = [
+            part
+            for name, value in config.items()
+            if value is not None
+            for part in (f"--{name.replace('_', '-')}", *as_words(value))
+        ]
+        given = list(sys.argv[1:] if argv is None else argv)
+        args = parser.parse_args([*lines, *given])
+    return args
+
+
+def as_words(value: Any) -> list[str]:
+    """A value as it would be typed."""
+    return [str(part) for part in (value if isinstance(value, list) else [value])]
+
+
+# The run ----------------------------------------------------------------------------------------
+
+
+def load(args: argparse.Namespace) -> InteractionDataset:
+    """The data set that the flags name, split by their protocol.
+
+    The split does not depend on `--seed`: runs with different seeds answer the same question.
+    """
+    val_ratio = 0.0 if args.protocol == "paper" else 0.1
+    random, predefined = RandomSplit(val_ratio), PredefinedSplit(val_ratio)
+    if args.dataset in SYNTHETIC:
+        return SyntheticInteractions(args.dataset, split=random)
+    if Path(args.dataset).suffix:
+        return InteractionDataset.from_files(
+            args.dataset,
+            test=args.test_file,
+            user=args.user_column,
+            item=args.item_column,
+            split=predefined if args.test_file else random,
+        )
+    return InteractionDataset(args.root, args.dataset, split=predefined)
+
+
+def make_sampler(args: argparse.Namespace, data: HeteroData) -> NegativeSampling:
+    """The sampler that the flags name, over candidates from the training graph."""
+    cls = SAMPLERS[args.neg]
+    found = hyper_parameters()
+    own: dict[str, Any] = {}
+    proposal: dict[str, Any] = {}
+    for name, owners in found.items():
+        if not hasattr(args, name):
+            continue
+        if args.neg not in [owner for owner, _ in owners]:
+            others = ", ".join(owner for owner, _ in owners)
+            raise ValueError(f"--{name.replace('_', '-')} belongs to {others}, not to {args.neg}")
+        of_sampler = name in inspect.signature(cls.__init__).parameters
+        (own if of_sampler else proposal)[name] = getattr(args, name)
+    return cls(
+        cls.proposal(data, **proposal),
+        num_candidates=args.num_candidates,
+        num_negatives=args.num_negatives,
+        pool=args.pool,
+        **own,
+    )
+
+
+def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
+    """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
+    dataset = load(args)
+    train_data, val_data, test_data = dataset
+    dataset.report()
+    if args.protocol == "paper":
+        print("\nprotocol: paper - the model is SELECTED ON TEST links, as some released codes do")
+        val_data = test_data
+
+    torch.manual_seed(args.seed)
+    layers = {"num_layers": args.layers} if hasattr(args, "layers") else {}
+    model = Recommender(
+        encoder(train_data, dim=args.dim, pool=args.pool, **layers),
+        make_sampler(args, train_data),
+        lr=args.lr,
+        l2=args.l2,
+        k=args.k,
+        seed=args.seed,
+    )
+    print(f"\n{model.encoder}\n{model.sampler}\n")
+
+    name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"
+    out = Path(args.out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    args.out = str(out)
+    out.mkdir(parents=True, exist_ok=True)
+    config = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
+    write(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    fitted = fit(
+        model,
+        train_data,
+        val_data,
+        out,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        patience=args.patience,
+        eval_every=args.eval_every,
+        device=args.device,
+        resume=args.resume,
+    )
+
+    print_history(fitted)
+    test = evaluate(model.encoder.tables(), test_data, args.k, pool=args.pool)
+    reference = evaluate(popularity(train_data), test_data, args.k)
+    print_table({f"{encoder.__name__} + {args.neg}": test, "popularity": reference})
+    seconds = median(epoch["seconds"] for epoch in fitted.history)
+    print(f"\nbest epoch {fitted.best_epoch + 1}, {seconds:.2f} s per epoch; everything in {out}")
+    result = {
+        "test": test,
+        "popularity": reference,
+        "protocol": args.protocol,
+        "best_epoch": fitted.best_epoch,
+        "seconds_per_epoch": seconds,
+        "history": fitted.history,
+        "report": dataset.summary(),
+        "machine": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+    write(out / "metrics.json", json.dumps(result, indent=2) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a whole file or none."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def print_history(fitted: Fitted, rows: int = 10) -> None:
+    """Validations in order, about `rows` of them, with the best one marked."""
+    validated = [epoch for epoch in fitted.history if fitted.monitor in epoch]
+    step = max(1, len(validated) // rows)
+    print(f"\n{'epoch':>6} {'loss':>9} {fitted.monitor:>14} {'seconds':>8}")
+    for number, epoch in enumerate(validated):
+        best = epoch["epoch"] == fitted.best_epoch
+        if number % step == 0 or best or epoch is validated[-1]:
+            print(
+                f"{epoch['epoch'] + 1:>6} {epoch['loss']:>9.4f} {epoch[fitted.monitor]:>14.4f} "
+                f"{epoch['seconds']:>8.2f}{'  best' if best else ''}"
+            )
+
+
+def print_table(results: dict[str, dict[str, float]]) -> None:
+    """Test metrics, a row per method."""
+    wide = max(map(len, results))
+    metrics = list(next(iter(results.values())))
+    lists = sorted({name.split("@")[1] for name in metrics}, key=int)
+    for k in lists:
+        names = [name for name in metrics if name.endswith(f"@{k}")]
+        print("\n" + "test".ljust(wide) + "".join(f"{name:>14}" for name in names))
+        for method, values in results.items():
+            print(method.ljust(wide) + "".join(f"{values[name]:>14.4f}" for name in names))

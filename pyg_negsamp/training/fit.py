@@ -1,0 +1,162 @@
+"""A whole run: train, validate, keep the best, stop early, and be able to go on."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.data import DataLoader
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.training.links import LinkLoader
+from pyg_negsamp.training.progress import Progress
+from pyg_negsamp.training.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a run left behind.
+
+    Attributes:
+        history: A dictionary per epoch, see :class:`Recommender`.
+        best_epoch: Epoch of the best validation, from 0; its weights are loaded.
+        best: The monitored metric there.
+        monitor: Name of the monitored metric, such as `'val/NDCG@20'`.
+        checkpoint: File with those weights.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best: float
+    monitor: str
+    checkpoint: Path
+
+
+def fit(
+    recommender: Recommender,
+    train_data: HeteroData,
+    val_data: HeteroData,
+    out: str | Path,
+    epochs: int = 100,
+    batch_size: int = 2048,
+    patience: int = 10,
+    eval_every: int = 1,
+    device: str = "auto",
+    resume: bool = False,
+) -> Fitted:
+    """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
+
+    After every epoch `out/checkpoints/last.ckpt` holds the whole state, written to a temporary
+    name and renamed; after a better validation, `best.ckpt` does. With `resume`, a run goes on
+    from the last checkpoint and gives, bit by bit, what it would have given uninterrupted.
+    Metrics per epoch are logged as CSV, and for TensorBoard if that is installed, under
+    `out/logs`.
+
+    Args:
+        recommender: What to train; left with the best weights.
+        train_data: Training graph.
+        val_data: Split to select by.
+        out: Folder for checkpoints and logs.
+        epochs: Most epochs to train. Default 100.
+        batch_size: Positives per step, `B`. Default 2048.
+        patience: Validations without a better result before training stops. Default 10.
+        eval_every: Epochs between validations. Default 1.
+        device: `'auto'`, `'cpu'`, `'cuda'`, or another name of a lightning accelerator.
+        resume: Go on from `out/checkpoints/last.ckpt`.
+
+    Raises:
+        ValueError: If nothing is held out to validate on, or a number is out of range.
+        FileNotFoundError: If there is nothing to resume from.
+        FileExistsError: If `out` holds another run and `resume` is not set.
+        NonFiniteLossError: If the loss becomes NaN or infinite.
+        KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
+    """
+    for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
+        if value < 1:
+            raise invalid("fit", name, "at least 1", value)
+    held_out = val_data[recommender.encoder.edge_type].get("edge_label_index")
+    if held_out is None or held_out.size(1) == 0:
+        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+    loader = LinkLoader(
+        train_data, batch_size, seed=recommender.seed, edge_type=recommender.encoder.edge_type
+    )
+    validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
+
+    folder = Path(out) / "checkpoints"
+    last = folder / "last.ckpt"
+    if resume and not last.exists():
+        raise FileNotFoundError(f"nothing to resume: no {last}")
+    if not resume and last.exists():
+        raise FileExistsError(f"{out} already holds a run: resume it, or choose another folder")
+
+    monitor = f"val/NDCG@{recommender.k[0]}"
+    trainer = _quiet_trainer(
+        accelerator={"cuda": "gpu"}.get(device, device),
+        max_epochs=epochs,
+        check_val_every_n_epoch=eval_every,
+        logger=_loggers(Path(out) / "logs"),
+        callbacks=[
+            Progress(monitor),
+            EarlyStopping(monitor, mode="max", patience=patience),
+            ModelCheckpoint(
+                folder, "best", monitor=monitor, mode="max", enable_version_counter=False
+            ),
+            # Written after every epoch, better or not.
+            ModelCheckpoint(
+                folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+            ),
+        ],
+    )
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(
+            recommender,
+            loader,
+            validation,
+            ckpt_path=str(last) if resume else None,
+            weights_only=True,
+        )
+    except SystemExit:  # what lightning makes of Ctrl-C
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+    best = folder / "best.ckpt"
+    state = torch.load(best, map_location=recommender.device, weights_only=True)
+    recommender.load_state_dict(state["state_dict"])
+    history = recommender.history
+    return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(folder, name="csv")]
+    if find_spec("tensorboard"):
+        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
+    return loggers
+
+
+def _quiet_trainer(**arguments: Any) -> Trainer:
+    """A trainer that leaves the talking to :class:`Progress`."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # The loaders have no workers because they have nothing to do; a folder is not empty because
+    # a run resumes.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # lightning's own
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
+    return Trainer(
+        devices=1,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **arguments,
+    )

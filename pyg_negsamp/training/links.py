@@ -1,0 +1,92 @@
+"""Mini-batches of positive links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.training.randomness import ORDER, epoch_generator
+
+
+class LinkLoader(DataLoader):
+    """Loads the training links of a graph in mini-batches, every link once per epoch.
+
+    A batch has the fields of PyG's `LinkNeighborLoader(neg_sampling='triplet')`, with ids of
+    the whole graph and without negatives: `batch['user'].src_index [B]` and
+    `batch['item'].dst_pos_index [B]`. The order is drawn anew every epoch from the seed and the
+    epoch alone; it does not depend on workers, and a resumed run sees the same batches.
+
+    Args:
+        data: Training graph.
+        batch_size: Positives per batch, `B`. The last batch may be smaller. Default 2048.
+        shuffle: Whether to shuffle. Default: yes.
+        seed: Seed of the order.
+        edge_type: The interactions in `data`.
+
+    Raises:
+        ValueError: If there are no links or `batch_size < 1`.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        batch_size: int = 2048,
+        shuffle: bool = True,
+        seed: int = 0,
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
+        links = known_links(data, edge_type)
+        if links.index.size(1) == 0:
+            raise invalid(self, "data", "a graph with at least one training link", "0 links")
+        if batch_size < 1:
+            raise invalid(self, "batch_size", "at least 1", batch_size)
+        order = EpochOrder(links.index.size(1), batch_size, shuffle, seed)
+        # The sampler yields whole batches of positions: no Python per link, nothing to collate.
+        super().__init__(_Positives(data, links.index, edge_type), batch_size=None, sampler=order)
+
+
+class EpochOrder(Sampler[Tensor]):
+    """Positions `0..num_links-1` in batches; shuffled by seed and epoch.
+
+    Lightning tells it the epoch, through `set_epoch`.
+    """
+
+    def __init__(self, num_links: int, batch_size: int, shuffle: bool, seed: int) -> None:
+        self.num_links, self.batch_size = num_links, batch_size
+        self.shuffle, self.seed = shuffle, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of this epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.shuffle:
+            generator = epoch_generator(self.seed, self.epoch, ORDER)
+            order = torch.randperm(self.num_links, generator=generator)
+        else:
+            order = torch.arange(self.num_links)
+        yield from order.split(self.batch_size)
+
+    def __len__(self) -> int:
+        return -(-self.num_links // self.batch_size)
+
+
+class _Positives(Dataset[HeteroData]):
+    def __init__(self, data: HeteroData, links: Tensor, edge_type: EdgeType) -> None:
+        self.links, self.edge_type = links, edge_type
+        self.num_nodes = {end: data[edge_type[end]].num_nodes for end in (0, 2)}
+
+    def __getitem__(self, position: Tensor) -> HeteroData:
+        batch = HeteroData()
+        users, items = batch[self.edge_type[0]], batch[self.edge_type[2]]
+        users.num_nodes, items.num_nodes = self.num_nodes[0], self.num_nodes[2]
+        users.src_index, items.dst_pos_index = self.links[:, position]
+        return batch

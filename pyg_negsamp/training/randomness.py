@@ -1,0 +1,27 @@
+"""Random streams that depend on the seed and the epoch alone.
+
+Nothing about them needs to be saved: a run that resumes at an epoch draws what an
+uninterrupted run would have drawn there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+ORDER, NEGATIVES = 0, 1
+
+
+def epoch_generator(
+    seed: int, epoch: int, stream: int, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A generator for one purpose in one epoch.
+
+    Args:
+        seed: The run's seed, not negative.
+        epoch: Epoch, from 0.
+        stream: `ORDER` of the positives or the drawing of `NEGATIVES`, independent of each other.
+        device: Where the draws are made.
+    """
+    state = np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state) >> 1)

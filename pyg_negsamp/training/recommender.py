@@ -1,0 +1,190 @@
+"""One training step, from positive links to a loss: the whole library in order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.losses import BPRLoss, l2_penalty
+from pyg_negsamp.nn.encoder import Encoder
+from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.training.randomness import NEGATIVES, epoch_generator
+from pyg_negsamp.transforms import NegativeSampling
+
+
+class Recommender(LightningModule):
+    """Trains an encoder against the negatives of a sampler, and ranks in full to validate.
+
+    Args:
+        encoder: Turns the training graph into embeddings; see :mod:`pyg_negsamp.nn`.
+        sampler: Chooses or makes the negatives; see :mod:`pyg_negsamp.transforms`. Its learned
+            parts, if any, are trained by the same optimiser.
+        loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
+            Default: :class:`BPRLoss`.
+        lr: Learning rate of Adam.
+        l2: Coefficient of :func:`l2_penalty`.
+        k: Lengths of the recommendation lists that validation looks at.
+        seed: Seed of the negatives, not negative.
+
+    Attributes:
+        history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
+            validation metrics (`'val/NDCG@20'`, ...) where it was validated.
+
+    Raises:
+        ValueError: If encoder and sampler disagree on the pooling or the edge type, or if the
+            sampler has no candidates to draw from.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        sampler: NegativeSampling,
+        loss: torch.nn.Module | None = None,
+        lr: float = 1e-3,
+        l2: float = 1e-4,
+        k: Sequence[int] = (20,),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if sampler.pool != encoder.pool:
+            raise invalid(self, "sampler", f"one with the encoder's pool {encoder.pool!r}", sampler)
+        if sampler.edge_type != encoder.edge_type:
+            expected = f"one with the encoder's edge_type {encoder.edge_type}"
+            raise invalid(self, "sampler", expected, sampler.edge_type)
+        if sampler.candidates is None:
+            raise invalid(self, "sampler", "one with candidates to draw from", sampler)
+        for name, value in (("lr", lr), ("l2", l2)):
+            if not 0 <= value < math.inf:
+                raise invalid(self, name, "a finite number >= 0", value)
+        if seed < 0:
+            raise invalid(self, "seed", "not negative", seed)
+        self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
+        self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
+        self.user_type, _, self.item_type = encoder.edge_type
+        self.history: list[dict[str, float]] = []
+
+    # One step -------------------------------------------------------------------------------
+
+    def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
+        """From a batch of positive links to the loss."""
+        user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
+
+        # The encoder's layers, for every user and item.
+        tables = self.encoder.tables()
+        # First and second pass: which unobserved items, or which mixtures of them.
+        chosen = self.sampler.choose(
+            user, pos, tables[self.user_type], tables[self.item_type], generator=self.generator
+        )
+        # The rows of users, positives and chosen negatives, gathered once, with gradient.
+        user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
+        pos_rows, neg_rows = item_rows[: len(pos)], item_rows[len(pos) :]
+        neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
+        # What the method makes of those rows.
+        negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
+
+        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
+        loss = self.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1), negatives.weight)
+        if self.l2:
+            ego = user_rows[:, 0], pos_rows[:, 0], negatives.xs[:, :, 0]
+            loss = loss + self.l2 * l2_penalty(*ego)
+        if negatives.loss is not None:
+            loss = loss + negatives.loss
+
+        self.loss_sum += loss.detach() * len(user)
+        self.num_positives += len(user)
+        if batch_idx % 50 == 0:  # now and then: reading a number makes a GPU wait
+            self.mean_loss()
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over everything that learns, in one pass over each table."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)
+
+    # One epoch ------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Starts the epoch's random stream, and tells the sampler where training stands."""
+        epoch = self.current_epoch
+        self.started = time.perf_counter()
+        self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
+        self.sampler.set_epoch(epoch, self.trainer.max_epochs or 0)
+        self.sampler.refresh(self.encoder.tables())
+        self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
+        self.num_positives = 0
+        self.validated: dict[str, float] = {}
+
+    def on_validation_epoch_start(self) -> None:
+        """Stops the clock of training."""
+        self.seconds = time.perf_counter() - self.started
+
+    def validation_step(self, data: HeteroData, batch_idx: int) -> None:
+        """Ranks in full on a validation split: the one "batch" of the loader."""
+        metrics = evaluate(
+            self.encoder.tables(),
+            data,
+            self.k,
+            pool=self.encoder.pool,
+            edge_type=self.encoder.edge_type,
+        )
+        self.validated = {f"val/{name}": value for name, value in metrics.items()}
+        self.log_dict(self.validated, batch_size=1)
+
+    def on_train_epoch_end(self) -> None:
+        """Notes what the epoch brought."""
+        if not self.validated:
+            self.seconds = time.perf_counter() - self.started
+        loss = self.mean_loss()
+        self.log("train/loss", loss)
+        self.log("train/seconds", self.seconds)
+        self.history.append(
+            {"epoch": self.current_epoch, "loss": loss, "seconds": self.seconds, **self.validated}
+        )
+
+    def mean_loss(self) -> float:
+        """The epoch's loss so far; refuses to go on with one that is not a number."""
+        loss = float(self.loss_sum) / self.num_positives
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the loss became {loss} in epoch {self.current_epoch} with lr={self.lr}, "
+                f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
+                "checkpoint is from before."
+            )
+        return loss
+
+    # Checkpoints ----------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the history along."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on with the history where it was."""
+        self.history = checkpoint["history"]
+
+
+class NonFiniteLossError(RuntimeError):
+    """Training diverged: the loss is NaN or infinite."""
+
+
+def roles(pos: Tensor, neg: Tensor) -> Tensor:
+    """Item ids of all roles in one tensor, positives first.
+
+    Args:
+        pos: `[B]` positives.
+        neg: `[B, K]` negatives, or `[B, K, H]` with an id per layer.
+
+    Returns:
+        `[B + B * K]`, or `[B + B * K, H]`.
+    """
+    if neg.dim() == 3:
+        pos = pos.unsqueeze(1).expand(-1, neg.size(2))
+    return torch.cat([pos, neg.flatten(0, 1)])

@@ -1,0 +1,190 @@
+"""Both first passes against probabilities written down one by one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch_geometric.data import Data, HeteroData
+
+from oracles.candidates import popularity_probabilities, uniform_probabilities
+from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
+from pyg_negsamp.candidates.base import integers_below
+from pyg_negsamp.graph import EDGE_TYPE
+
+BOTH = [UniformCandidates, PopularityCandidates]
+
+
+def graph(num_users: int, num_items: int, links: list[tuple[int, int]]) -> HeteroData:
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = num_users, num_items
+    data[EDGE_TYPE].edge_index = torch.tensor(links, dtype=torch.long).view(-1, 2).t()
+    return data
+
+
+# Users 0..5: some links, neighbours in a row, both ends, all but one, none, repeated links.
+LINKS = [(0, 3), (0, 1), (1, 4), (1, 5), (1, 6), (2, 0), (2, 9)]
+LINKS += [(3, i) for i in range(10) if i != 7] + [(5, 2), (5, 2), (5, 7)]
+DATA = graph(6, 10, LINKS)
+
+
+def seen(user: int) -> set[int]:
+    return {i for u, i in LINKS if u == user}
+
+
+def frequencies(source: Candidates, user: int, num: int = 40_000) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(user)
+    drawn = source(torch.full((num // 100,), user), 100, generator)
+    assert drawn.shape == (num // 100, 100)
+    return torch.bincount(drawn.flatten(), minlength=source.num_items)
+
+
+def check(counts: torch.Tensor, expected: list[float]) -> None:
+    probability = torch.tensor(expected, dtype=torch.double)
+    possible = probability > 0
+    assert counts[~possible].sum() == 0
+    if possible.sum() > 1:
+        assert chisquare(counts[possible], counts.sum() * probability[possible]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("user", range(6))
+def test_uniform_over_exactly_the_unobserved(user: int) -> None:
+    check(frequencies(UniformCandidates(DATA), user), uniform_probabilities(10, seen(user)))
+
+
+@pytest.mark.parametrize("power", [0.0, 0.75, 1.0, 3.0])
+@pytest.mark.parametrize("user", range(6))
+def test_proportional_to_popularity_over_exactly_the_unobserved(user: int, power: float) -> None:
+    degrees = [sum(i == item for _, i in LINKS) for item in range(10)]
+    expected = popularity_probabilities(degrees, seen(user), power)
+    check(frequencies(PopularityCandidates(DATA, power), user), expected)
+
+
+def test_items_without_links_have_no_popularity() -> None:
+    source = PopularityCandidates(graph(3, 4, [(0, 1), (1, 3), (2, 3)]))
+    assert frequencies(source, 0).tolist() == [0, 0, 0, 40_000]
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_never_draws_what_was_seen_on_a_random_graph(cls: type[Candidates]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    links = torch.stack(
+        [
+            torch.randint(50, (600,), generator=generator),
+            torch.randint(40, (600,), generator=generator),
+        ]
+    )
+    data = graph(50, 40, links.t().tolist())
+    drawn = cls(data)(torch.arange(50), 500, generator)
+    known = set((links[0] * 40 + links[1]).tolist())
+    assert not known & set((torch.arange(50).view(-1, 1) * 40 + drawn).flatten().tolist())
+    assert drawn.min() >= 0
+    assert drawn.max() < 40
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_a_generator_decides(cls: type[Candidates]) -> None:
+    source, user = cls(DATA), torch.tensor([0, 1, 0, 2])
+    first, second = (source(user, 7, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, source(user, 7, torch.Generator().manual_seed(6)))
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_users_who_have_seen_everything_are_named(cls: type[Candidates]) -> None:
+    links = [(1, i) for i in range(3)] + [(4, i) for i in range(3)] + [(0, 0)]
+    with pytest.raises(ValueError, match=f"{cls.__name__}: 'data' .*drop.*2 users.*1, 4"):
+        cls(graph(5, 3, links))
+
+
+def test_many_such_users_are_not_all_named() -> None:
+    with pytest.raises(ValueError, match=r"9 users without: 0, 1, 2, 3, 4, \.\.\."):
+        UniformCandidates(graph(9, 1, [(u, 0) for u in range(9)]))
+
+
+def test_users_who_have_seen_all_that_is_popular_are_named() -> None:
+    data = graph(2, 3, [(0, 0), (0, 1), (1, 0)])
+    UniformCandidates(data)
+    with pytest.raises(ValueError, match="1 users without: 0"):
+        PopularityCandidates(data)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_refuses_bad_calls(cls: type[Candidates]) -> None:
+    source = cls(DATA)
+    with pytest.raises(ValueError, match="'num'"):
+        source(torch.tensor([0]), 0)
+    for user in (-1, 6):
+        with pytest.raises(ValueError, match=r"'user' must be ids in \[0, 6\)"):
+            source(torch.tensor([user]), 1)
+
+
+def test_refuses_bad_graphs_and_powers() -> None:
+    for power in (-0.5, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="'power'"):
+            PopularityCandidates(DATA, power)
+    with pytest.raises(ValueError, match="links"):
+        PopularityCandidates(graph(2, 2, []))
+    with pytest.raises(ValueError, match="at least one item"):
+        UniformCandidates(graph(2, 0, []))
+    with pytest.raises(ValueError, match="edge_type"):
+        UniformCandidates(DATA, edge_type=("user", "rates", "item"))
+    with pytest.raises(ValueError, match="items in"):
+        UniformCandidates(graph(2, 2, [(0, 2)]))
+
+
+def test_a_graph_without_links_leaves_everything_open() -> None:
+    check(frequencies(UniformCandidates(graph(1, 5, [])), 0), [0.2] * 5)
+
+
+def test_homogeneous_graphs_exclude_known_links_and_oneself() -> None:
+    data = Data(edge_index=torch.tensor([[0, 0, 2], [1, 3, 0]]), num_nodes=5)
+    check(frequencies(UniformCandidates(data), 0), [0, 0, 0.5, 0, 0.5])
+    check(frequencies(UniformCandidates(data), 4), [0.25, 0.25, 0.25, 0.25, 0])
+
+
+def test_arithmetic_holds_for_100_million_users_and_items() -> None:
+    """Keys reach 10^16, beyond float64 and far beyond int32, and nothing of that size is made."""
+    num = 10**8
+    last = num - 1
+    links = [(last, 0), (last, 1), (last, last), (last - 1, 17), (0, last)]
+    source = UniformCandidates(graph(num, num, links))
+    assert source.key.numel() == len(links)
+    assert source.key.max() > 2**53
+    drawn = source(torch.tensor([last, 0, last - 1]), 1000)
+    assert 0 <= drawn.min() <= drawn.max() < num
+    # Walk the seams of the cut line: the free ids of the last user are 2 .. num - 2.
+    line = last * source.total
+    point = torch.tensor([0, 1, num - 4])
+    below = torch.searchsorted(source.key, line + point, right=True)
+    first = torch.searchsorted(source.key, torch.tensor(line))
+    assert (point + below - first).tolist() == [2, 3, num - 2]
+
+
+def test_popularity_line_is_shortened_where_users_would_overflow() -> None:
+    num = 10**8
+    data = graph(num, 4, [(num - 1, 0), (num - 1, 1), (0, 1), (0, 2), (5, 3)])
+    source = PopularityCandidates(data)
+    assert source.num_users * source.total < 2**63
+    degrees = [1, 2, 1, 1]
+    check(frequencies(source, num - 1), popularity_probabilities(degrees, {0, 1}, 0.75))
+    check(frequencies(source, 7), popularity_probabilities(degrees, set(), 0.75))
+
+
+def test_integers_below_reaches_both_ends_and_no_further() -> None:
+    limit = torch.tensor([[1], [2], [2**53]])
+    drawn = integers_below(limit, 5000, torch.Generator().manual_seed(0))
+    assert drawn[0].unique().tolist() == [0]
+    assert drawn[1].unique().tolist() == [0, 1]
+    assert drawn[2].max() < 2**53
+    # The largest number that torch can draw must not round up to the limit.
+    top = torch.tensor(1 - 2**-53, dtype=torch.double)
+    for size in (3, 10, 2**27 + 1, 10**16 // 3, 2**53):
+        assert int((top * size).long()) == size - 1
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_moves_and_copies_and_stays_out_of_checkpoints(cls: type[Candidates]) -> None:
+    source = cls(DATA).to("cpu")
+    assert not source.state_dict()
+    assert cls.__name__ in repr(source)

@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def benchmarks() -> Path:
+    """The folder of real benchmark splits; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("PYG_NEGSAMP_DATA", ROOT.parent / "shared" / "datasets"))
+    if not folder.is_dir():
+        pytest.skip("no benchmark data (set PYG_NEGSAMP_DATA)")
+    return folder

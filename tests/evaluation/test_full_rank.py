@@ -1,0 +1,139 @@
+"""Full ranking against a loop over users."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from oracles import ranking
+from pyg_negsamp.evaluation import METRICS, evaluate, rank
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn import POOLS
+
+
+def problem(seed: int = 0) -> tuple[dict, HeteroData]:
+    """20 users, 15 items; some users have nothing held out, one has seen all but its held-out."""
+    generator = torch.Generator().manual_seed(seed)
+    known = torch.rand(20, 15, generator=generator) < 0.3
+    held_out = (torch.rand(20, 15, generator=generator) < 0.2) & ~known
+    held_out[[2, 9]] = False
+    known[4] = True
+    known[4, 6:8] = False
+    held_out[4] = ~known[4]
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 20, 15
+    data[EDGE_TYPE].edge_index = known.nonzero().t()
+    shuffled = torch.randperm(int(held_out.sum()), generator=generator)
+    data[EDGE_TYPE].edge_label_index = held_out.nonzero()[shuffled].t()
+    x_dict = {
+        name: [torch.randn(size, 3, generator=generator, dtype=torch.double) for _ in range(2)]
+        for name, size in (("user", 20), ("item", 15))
+    }
+    return x_dict, data
+
+
+def pairs(index: torch.Tensor) -> list[tuple[int, int]]:
+    return list(map(tuple, index.t().tolist()))
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_oracle(pool: str, seed: int) -> None:
+    x_dict, data = problem(seed)
+    ks = [1, 3, 10, 15, 40]
+    expected = ranking.evaluate(
+        x_dict["user"],
+        x_dict["item"],
+        pairs(data[EDGE_TYPE].edge_index),
+        pairs(data[EDGE_TYPE].edge_label_index),
+        ks,
+        pool,
+    )
+    found = evaluate(x_dict, data, ks, pool=pool)
+    assert set(found) == {f"{name}@{k}" for name in METRICS for k in ks} == set(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("block_size", [1, 3, 7, 18, 500])
+def test_does_not_depend_on_the_block_size(block_size: int) -> None:
+    x_dict, data = problem()
+    whole = evaluate(x_dict, data, (2, 5))
+    assert evaluate(x_dict, data, (2, 5), block_size=block_size) == pytest.approx(whole, abs=1e-6)
+
+
+def test_repeated_and_known_held_out_links() -> None:
+    """A repeated pair counts once; one that is known cannot be recommended, and is missed."""
+    x_dict, data = problem()
+    store = data[EDGE_TYPE]
+    store.edge_label_index = torch.cat(
+        [store.edge_label_index, store.edge_label_index[:, :9], store.edge_index[:, :5]], dim=1
+    )
+    expected = ranking.evaluate(
+        x_dict["user"],
+        x_dict["item"],
+        pairs(store.edge_index),
+        pairs(store.edge_label_index),
+        [5, 15],
+        "mean",
+    )
+    assert evaluate(x_dict, data, (5, 15)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_lists_hold_no_known_item_and_end_where_nothing_is_left() -> None:
+    x_dict, data = problem()
+    known = set(pairs(data[EDGE_TYPE].edge_index))
+    blocks = list(rank(x_dict, data, k=15, block_size=4))
+    users = torch.cat([block.user for block in blocks])
+    assert users.tolist() == data[EDGE_TYPE].edge_label_index[0].unique().tolist()
+    for block in blocks:
+        for user, top in zip(block.user.tolist(), block.top.tolist(), strict=True):
+            real = [item for item in top if item < 15]
+            assert len(set(real)) == len(real)
+            assert not known & {(user, item) for item in real}
+            assert len(real) == 15 - sum(u == user for u, _ in known)
+
+
+def test_one_table_is_one_layer_and_names_are_free() -> None:
+    x_dict, data = problem()
+    edge_type = ("reader", "reads", "book")
+    renamed = HeteroData()
+    renamed["reader"].num_nodes, renamed["book"].num_nodes = 20, 15
+    renamed[edge_type].edge_index = data[EDGE_TYPE].edge_index
+    renamed[edge_type].edge_label_index = data[EDGE_TYPE].edge_label_index
+    tables = {"reader": x_dict["user"][1], "book": x_dict["item"][1]}
+    found = evaluate(tables, renamed, (3,), edge_type=edge_type)
+    assert found == pytest.approx(evaluate(x_dict, data, (3,), pool="final"))
+
+
+def test_perfect_and_worst_rankings() -> None:
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 2, 6
+    data[EDGE_TYPE].edge_index = torch.tensor([[0, 1], [0, 1]])
+    data[EDGE_TYPE].edge_label_index = torch.tensor([[0, 0, 1, 1], [1, 2, 2, 3]])
+    table = {"user": torch.eye(2), "item": torch.zeros(6, 2)}
+    table["item"][[1, 2], 0] = table["item"][[2, 3], 1] = 1.0
+    best = dict.fromkeys([f"{m}@2" for m in METRICS], 1.0)
+    assert evaluate(table, data, (2,)) == pytest.approx(best, abs=1e-6)
+    worst = {"user": table["user"], "item": -table["item"]}
+    assert evaluate(worst, data, (2,)) == dict.fromkeys([f"{m}@2" for m in METRICS], 0.0)
+
+
+def test_refuses_what_it_cannot_rank() -> None:
+    x_dict, data = problem()
+    for bad in (torch.nan, torch.inf):
+        broken = {"user": x_dict["user"], "item": [x.clone() for x in x_dict["item"]]}
+        broken["item"][0][3, 1] = bad
+        with pytest.raises(ValueError, match="'x_dict' must be finite for 'item'"):
+            evaluate(broken, data)
+    short = {"user": [x[1:] for x in x_dict["user"]], "item": x_dict["item"]}
+    with pytest.raises(ValueError, match=r"\[20, 3\] for 'user'"):
+        evaluate(short, data)
+    with pytest.raises(ValueError, match="'metrics'"):
+        evaluate(x_dict, data, metrics=["AUC"])
+    for k in ((), (0,)):
+        with pytest.raises(ValueError, match="'k'"):
+            evaluate(x_dict, data, k)
+    del data[EDGE_TYPE].edge_label_index
+    with pytest.raises(ValueError, match="held-out"):
+        evaluate(x_dict, data)

@@ -1,0 +1,1 @@
+"""Slow loop versions of the methods, written from the papers and used only by the tests."""
