@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -107,7 +107,7 @@ def fit(
         logger=_loggers(Path(out) / "logs"),
         callbacks=[
             Progress(monitor),
-            EarlyStopping(monitor, mode="max", patience=patience),
+            _EarlyStopping(monitor, mode="max", patience=patience),
             ModelCheckpoint(
                 folder, "best", monitor=monitor, mode="max", enable_version_counter=False
             ),
@@ -135,6 +135,17 @@ def fit(
     recommender.load_state_dict(state["state_dict"])
     history = recommender.history
     return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+
+
+class _EarlyStopping(EarlyStopping):
+    """Resumes with the patience of today, and not at all where it had stopped for good."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 def _loggers(folder: Path) -> list[Logger]:

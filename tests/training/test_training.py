@@ -1,0 +1,312 @@
+"""Loader, step and run, on a synthetic graph of sixty users."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.training import Fitted, LinkLoader, NonFiniteLossError, Recommender, fit
+from pyg_negsamp.transforms import DNS, RNS, SAMPLERS
+
+
+@pytest.fixture(scope="module")
+def splits() -> list[HeteroData]:
+    return list(SyntheticInteractions("tiny"))
+
+
+def recommender(
+    data: HeteroData, neg: str = "dins", encoder: type[Encoder] = LightGCN, **arguments: float
+) -> Recommender:
+    torch.manual_seed(0)
+    cls = SAMPLERS[neg]
+    arguments = {"lr": 1e-2, **arguments}
+    return Recommender(encoder(data, dim=8), cls(cls.proposal(data)), **arguments)
+
+
+def train(
+    model: Recommender, splits: list[HeteroData], out: Path, epochs: int = 3, **arguments: object
+) -> Fitted:
+    arguments = {"batch_size": 128, "patience": 50, "device": "cpu", **arguments}
+    return fit(model, splits[0], splits[1], out, epochs=epochs, **arguments)
+
+
+def weights(model: Recommender) -> torch.Tensor:
+    return model.encoder.embedding.weight.detach().clone()
+
+
+def last_weights(out: Path) -> torch.Tensor:
+    state = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
+    return state["state_dict"]["encoder.embedding.weight"]
+
+
+# Loader -----------------------------------------------------------------------------------------
+
+
+def positives(loader: DataLoader) -> list[tuple[int, int]]:
+    return [
+        pair
+        for batch in loader
+        for pair in zip(
+            batch["user"].src_index.tolist(), batch["item"].dst_pos_index.tolist(), strict=True
+        )
+    ]
+
+
+def test_loader_gives_every_link_once_in_an_order_of_seed_and_epoch(
+    splits: list[HeteroData],
+) -> None:
+    links = list(map(tuple, splits[0][EDGE_TYPE].edge_index.t().tolist()))
+    loader = LinkLoader(splits[0], batch_size=100, seed=3)
+    assert len(loader) == -(-len(links) // 100)
+    first = positives(loader)
+    assert first != links
+    assert sorted(first) == sorted(links)
+    assert positives(loader) == first
+    loader.sampler.set_epoch(1)
+    assert positives(loader) != first
+    assert positives(LinkLoader(splits[0], 100, seed=4)) != first
+    assert positives(LinkLoader(splits[0], 100, shuffle=False)) == links
+
+
+def test_loader_order_does_not_depend_on_workers(splits: list[HeteroData]) -> None:
+    loader = LinkLoader(splits[0], batch_size=100, seed=3)
+    workers = DataLoader(loader.dataset, batch_size=None, sampler=loader.sampler, num_workers=2)
+    assert positives(workers) == positives(loader)
+
+
+def test_loader_refuses_nothing(splits: list[HeteroData]) -> None:
+    with pytest.raises(ValueError, match="'batch_size'"):
+        LinkLoader(splits[0], 0)
+    empty = splits[0].clone()
+    empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
+    with pytest.raises(ValueError, match="at least one training link"):
+        LinkLoader(empty)
+
+
+# Step -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("neg", list(SAMPLERS))
+@pytest.mark.parametrize("encoder", [MF, LightGCN])
+def test_every_sampler_learns(
+    splits: list[HeteroData], tmp_path: Path, neg: str, encoder: type[Encoder]
+) -> None:
+    model = recommender(splits[0], neg, encoder)
+    before = evaluate(model.encoder.tables(), splits[1])["NDCG@20"]
+    fitted = train(model, splits, tmp_path, epochs=15)
+    assert fitted.best > before + 0.05
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+
+
+def test_step_equals_sample_on_differentiable_embeddings(splits: list[HeteroData]) -> None:
+    """The steps one by one, with the fused gather, against `sample` and autograd."""
+    model = recommender(splits[0], "dins", l2=0.0).double()
+    model.generator = torch.Generator().manual_seed(1)
+    model.loss_sum, model.num_positives = torch.zeros((), dtype=torch.double), 0
+    batch = next(iter(LinkLoader(splits[0], 64)))
+    loss = model.training_step(batch, batch_idx=0)
+    loss.backward()
+    fast = model.encoder.embedding.weight.grad.clone()
+
+    model.encoder.zero_grad()
+    x_dict = model.encoder()
+    user, pos = batch["user"].src_index, batch["item"].dst_pos_index
+    negatives = model.sampler.sample(
+        user, pos, x_dict["user"], x_dict["item"], generator=torch.Generator().manual_seed(1)
+    )
+    u, p = (sum(x_dict[name])[ids] / 4 for name, ids in (("user", user), ("item", pos)))
+    n = negatives.xs.mean(dim=2)
+    slow = torch.nn.functional.softplus((u.unsqueeze(1) * n).sum(-1) - (u * p).sum(-1, True)).mean()
+    slow.backward()
+    torch.testing.assert_close(loss, slow)
+    torch.testing.assert_close(fast, model.encoder.embedding.weight.grad)
+
+
+def test_an_encoder_without_shortcuts_trains_alike(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    class Plain(LightGCN):
+        tables, rows = Encoder.tables, Encoder.rows
+
+    runs = []
+    for encoder in (Plain, LightGCN):
+        model = recommender(splits[0], "dins", encoder)
+        train(model, splits, tmp_path / encoder.__name__, epochs=2)
+        runs.append(weights(model))
+    torch.testing.assert_close(*runs, atol=1e-5, rtol=1e-4)
+
+
+def test_refuses_parts_that_do_not_fit(splits: list[HeteroData]) -> None:
+    encoder, candidates = MF(splits[0], dim=4), UniformCandidates(splits[0])
+    for sampler, message in (
+        (RNS(candidates, pool="concat"), "pool"),
+        (RNS(candidates, edge_type=("a", "b", "c")), "edge_type"),
+        (DNS(), "candidates"),
+    ):
+        with pytest.raises(ValueError, match=f"Recommender: 'sampler' .*{message}"):
+            Recommender(encoder, sampler)
+    for name, value in (("lr", -1.0), ("lr", math.inf), ("l2", math.nan), ("seed", -1)):
+        with pytest.raises(ValueError, match=f"'{name}'"):
+            Recommender(encoder, RNS(candidates), **{name: value})
+
+
+# Run --------------------------------------------------------------------------------------------
+
+
+def test_run_selects_on_validation_and_leaves_the_best(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    model = recommender(splits[0], "rns", lr=0.1)
+    fitted = train(model, splits, tmp_path, epochs=30, patience=4)
+    validated = [epoch["val/NDCG@20"] for epoch in fitted.history]
+    assert fitted.best == max(validated)
+    assert fitted.best_epoch == validated.index(max(validated))
+    assert len(validated) == fitted.best_epoch + 1 + 4  # stopped early
+    again = evaluate(model.encoder.tables(), splits[1])["NDCG@20"]
+    assert again == pytest.approx(fitted.best, abs=1e-6)
+    with open(next((tmp_path / "logs" / "csv").glob("*/metrics.csv"))) as file:
+        logged = [float(row["val/NDCG@20"]) for row in csv.DictReader(file) if row["val/NDCG@20"]]
+    assert logged == pytest.approx(validated)
+
+
+def test_validates_every_so_often(splits: list[HeteroData], tmp_path: Path) -> None:
+    fitted = train(recommender(splits[0]), splits, tmp_path, epochs=5, eval_every=2)
+    assert ["val/NDCG@20" in epoch for epoch in fitted.history] == [False, True] * 2 + [False]
+
+
+@pytest.mark.parametrize("neg", list(SAMPLERS))
+def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
+    whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", epochs=5)
+    train(recommender(splits[0], neg), splits, tmp_path / "parts", epochs=2)
+    parts = train(recommender(splits[0], neg), splits, tmp_path / "parts", epochs=5, resume=True)
+    assert torch.equal(last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts"))
+    for a, b in zip(whole.history, parts.history, strict=True):
+        assert {**a, "seconds": 0} == {**b, "seconds": 0}
+
+
+def test_resuming_a_finished_run_changes_nothing(splits: list[HeteroData], tmp_path: Path) -> None:
+    for name, epochs, patience in (("epochs over", 3, 50), ("stopped early", 30, 2)):
+        out = tmp_path / name
+        limits = {"epochs": epochs, "patience": patience}
+        first = train(recommender(splits[0], lr=0.1), splits, out, **limits)
+        before = last_weights(out)
+        again = train(recommender(splits[0], lr=0.1), splits, out, resume=True, **limits)
+        assert again == first
+        assert torch.equal(last_weights(out), before)
+
+
+def test_seed_decides(splits: list[HeteroData], tmp_path: Path) -> None:
+    runs = []
+    for number, seed in enumerate((1, 1, 2)):
+        model = recommender(splits[0], seed=seed)
+        train(model, splits, tmp_path / str(number), epochs=2)
+        runs.append(weights(model))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_loss_that_is_not_a_number_stops_with_an_explanation(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, pos: torch.Tensor, *_: object) -> torch.Tensor:
+            return pos.sum() * torch.nan
+
+    model = recommender(splits[0])
+    model.loss = Broken()
+    with pytest.raises(NonFiniteLossError, match=r"nan in epoch 0 with lr=0\.01.*learning rate"):
+        train(model, splits, tmp_path)
+
+
+def test_checks_before_training(splits: list[HeteroData], tmp_path: Path) -> None:
+    model = recommender(splits[0])
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(model, splits, tmp_path, resume=True)
+    unheld = splits[1].clone()
+    unheld[EDGE_TYPE].edge_label_index = torch.zeros(2, 0, dtype=torch.long)
+    with pytest.raises(ValueError, match="'val_data'"):
+        fit(model, splits[0], unheld, tmp_path)
+    for name in ("epochs", "patience", "eval_every"):
+        with pytest.raises(ValueError, match=f"'{name}'"):
+            fit(model, splits[0], splits[1], tmp_path, **{name: 0})
+    assert not list(tmp_path.iterdir())
+    train(model, splits, tmp_path)
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        train(recommender(splits[0]), splits, tmp_path)
+
+
+def test_progress_is_a_few_plain_lines(
+    splits: list[HeteroData], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(recommender(splits[0]), splits, tmp_path, epochs=10)
+    out, err = capfd.readouterr()
+    lines = out.splitlines()
+    assert lines[0].startswith("epoch 1/10  loss 0.")
+    assert lines[-1].startswith("epoch 10/10")
+    assert all("val/NDCG@20" in line and line.endswith("s left") for line in lines)
+    assert err == ""
+
+
+RUN = """
+    import sys
+    from pathlib import Path
+    import torch
+    from pyg_negsamp.candidates import UniformCandidates
+    from pyg_negsamp.datasets import SyntheticInteractions
+    from pyg_negsamp.nn import LightGCN
+    from pyg_negsamp.training import Recommender, fit
+    from pyg_negsamp.transforms import DINS
+
+    train_data, val_data, _ = SyntheticInteractions("tiny")
+    torch.manual_seed(0)
+    model = Recommender(
+        LightGCN(train_data, dim=8), DINS(UniformCandidates(train_data)), lr=1e-2
+    )
+    fit(model, train_data, val_data, sys.argv[1], epochs=int(sys.argv[2]), batch_size=128,
+        patience=10**6, device="cpu", resume="resume" in sys.argv)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(textwrap.dedent(RUN))
+    out = tmp_path / "out"
+    last = out / "checkpoints" / "last.ckpt"
+    command = [sys.executable, str(script), str(out)]
+    with subprocess.Popen([*command, "100000"], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if last.exists() and torch.load(last, weights_only=True)["epoch"] >= 3:
+                break
+            time.sleep(0.1)
+        os.kill(process.pid, how)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    if how == signal.SIGINT:
+        assert "KeyboardInterrupt" in said
+    reached = torch.load(last, weights_only=True)["epoch"]
+    assert reached >= 3
+    assert {file.suffix for file in last.parent.iterdir()} == {".ckpt"}, "half-written files"
+
+    subprocess.run([*command, str(reached + 3), "resume"], check=True)
+    subprocess.run([*command[:2], str(tmp_path / "whole"), str(reached + 3)], check=True)
+    assert torch.equal(last_weights(out), last_weights(tmp_path / "whole"))
