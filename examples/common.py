@@ -6,9 +6,11 @@ import argparse
 import inspect
 import json
 import platform
+import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn
@@ -61,15 +63,40 @@ def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:
 # Flags ------------------------------------------------------------------------------------------
 
 
-def hyper_parameters() -> dict[str, list[tuple[str, Any]]]:
-    """The methods' own arguments: name -> the samplers that have it, with their defaults."""
-    common = set(inspect.signature(NegativeSampling.__init__).parameters)
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for name, cls in SAMPLERS.items():
-        for owner in (cls, cls.proposal):
-            for parameter in inspect.signature(owner.__init__).parameters.values():
-                if parameter.name not in common | {"data"}:
-                    found.setdefault(parameter.name, []).append((name, parameter.default))
+class Helper(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
+@dataclass(frozen=True)
+class HyperParameter:
+    """An argument that a sampler, or its first pass, has of its own."""
+
+    owner: str
+    name: str
+    default: Any
+    meaning: str
+
+
+def hyper_parameters() -> list[HyperParameter]:
+    """Every method's own arguments, read off its constructor and its docstring."""
+    shared = {*inspect.signature(NegativeSampling.__init__).parameters, "common", "data"}
+    found = []
+    for owner, sampler in SAMPLERS.items():
+        for cls in (sampler, sampler.proposal):
+            for parameter in inspect.signature(cls.__init__).parameters.values():
+                if parameter.name not in shared:
+                    said = re.search(
+                        rf"^ {{8}}{parameter.name}: (.+?)(?=\n {{8}}\w|\n\n|\n    \S|\Z)",
+                        cls.__doc__ or "",
+                        re.MULTILINE | re.DOTALL,
+                    )
+                    meaning = " ".join(said[1].split()) if said else ""
+                    found.append(HyperParameter(owner, parameter.name, parameter.default, meaning))
     return found
 
 
@@ -77,7 +104,7 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     """All flags, in groups, each with its default."""
     parser = Parser(
         description=f"Trains {encoder.__name__} on implicit feedback and ranks in full.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=Helper,
     )
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these flags; flags win")
 
@@ -102,17 +129,23 @@ def make_parser(encoder: type[Encoder]) -> Parser:
 
     group = parser.add_argument_group("negative sampling")
     group.add_argument("--neg", choices=list(SAMPLERS), default="dins", help="the sampler")
-    group.add_argument("--num-candidates", type=int, metavar="M", help="candidates per positive")
+    group.add_argument(
+        "--num-candidates",
+        type=int,
+        metavar="M",
+        help="candidates per positive (default: the method's own)",
+    )
     group.add_argument(
         "--num-negatives", type=int, default=1, metavar="K", help="negatives per positive"
     )
-    for name, owners in hyper_parameters().items():
-        of = ", ".join(f"{owner} (default: {default})" for owner, default in owners)
+    own = hyper_parameters()
+    for name in dict.fromkeys(parameter.name for parameter in own):
+        of = [parameter for parameter in own if parameter.name == name]
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=type(owners[0][1]),
+            type=type(of[0].default),
             default=argparse.SUPPRESS,
-            help=f"of {of}",
+            help="; ".join(f"{parameter.owner}: {parameter.meaning}" for parameter in of),
         )
 
     group = parser.add_argument_group("model")
@@ -130,7 +163,7 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     group.add_argument("--eval-every", type=int, default=1, help="epochs between validations")
     group.add_argument("--k", type=int, nargs="+", default=[20, 50], help="lengths of the lists")
     group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
     group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
     group.add_argument("--resume", action="store_true", help="go on with the run in --out")
     return parser
@@ -194,15 +227,15 @@ def load(args: argparse.Namespace) -> InteractionDataset:
 def make_sampler(args: argparse.Namespace, data: HeteroData) -> NegativeSampling:
     """The sampler that the flags name, over candidates from the training graph."""
     cls = SAMPLERS[args.neg]
-    found = hyper_parameters()
     own: dict[str, Any] = {}
     proposal: dict[str, Any] = {}
-    for name, owners in found.items():
-        if not hasattr(args, name):
-            continue
-        if args.neg not in [owner for owner, _ in owners]:
-            others = ", ".join(owner for owner, _ in owners)
-            raise ValueError(f"--{name.replace('_', '-')} belongs to {others}, not to {args.neg}")
+    parameters = hyper_parameters()
+    for name in {parameter.name for parameter in parameters} & set(vars(args)):
+        owners = [parameter.owner for parameter in parameters if parameter.name == name]
+        if args.neg not in owners:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for {', '.join(owners)}, not {args.neg}"
+            )
         of_sampler = name in inspect.signature(cls.__init__).parameters
         (own if of_sampler else proposal)[name] = getattr(args, name)
     return cls(
@@ -216,6 +249,8 @@ def make_sampler(args: argparse.Namespace, data: HeteroData) -> NegativeSampling
 
 def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch sees no CUDA device")
     dataset = load(args)
     train_data, val_data, test_data = dataset
     dataset.report()

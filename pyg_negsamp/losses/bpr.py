@@ -18,6 +18,9 @@ class BPRLoss(torch.nn.Module):
               \quad w_{bk} = 1 / K \text{ by default}
     """
 
+    #: Slope of the sigmoid's argument.
+    softness = 1.0
+
     def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
         """Computes the loss.
 
@@ -34,9 +37,35 @@ class BPRLoss(torch.nn.Module):
         """
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        loss = softplus(neg - pos.unsqueeze(1))
+        loss = softplus(self.softness * (neg - pos.unsqueeze(1)))
         if weight is None:
             return loss.mean()
         if weight.shape != neg.shape:
             raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
         return (loss * weight).sum(dim=1).mean()
+
+
+class SoftBPRLoss(BPRLoss):
+    r"""BPR with a flatter sigmoid, which keeps the hardest negatives from taking over.
+
+    Shi et al., 2022 (arXiv:2211.13912), eq. 10:
+
+    .. math:: L = \frac{1}{B} \sum_b \sum_k w_{bk}
+              \left[ -\ln \sigma((1 - \alpha)(s_b - s_{bk})) \right]
+
+    `alpha = 0` is :class:`BPRLoss`. With DNS, it equals SDNS of the same `alpha` with BPR.
+
+    Args:
+        alpha: The share of the positive that SDNS would mix in, in [0, 1). Default 0.7; the
+            paper sets `1 - alpha` below 0.3.
+
+    Raises:
+        ValueError: If `alpha` is out of range.
+    """
+
+    def __init__(self, alpha: float = 0.7) -> None:
+        super().__init__()
+        if not 0 <= alpha < 1:
+            raise invalid(self, "alpha", "in [0, 1)", alpha)
+        self.alpha = alpha
+        self.softness = 1 - alpha

@@ -102,10 +102,12 @@ class SamplerContract:
     Attributes:
         sampler_class: The class under test.
         arguments: What its constructor needs besides the common arguments.
+        least_candidates: The fewest candidates it can choose from.
     """
 
     sampler_class: ClassVar[type[NegativeSampling]]
     arguments: ClassVar[dict[str, Any]] = {}
+    least_candidates: ClassVar[int] = 1
 
     def make(self, problem: Toy, **arguments: Any) -> NegativeSampling:
         """Builds the sampler over candidates from the toy graph, in double precision."""
@@ -246,7 +248,9 @@ class SamplerContract:
         """`dst_neg_index`, `[B]` or `[B, M]`, as PyG's triplet loaders draw it, comes first."""
         problem = toy()
         sampler = self.make(problem)
-        for drawn in (torch.full((9, 4), 3), torch.full((9,), 3)):
+        for drawn in (torch.full((9, 6), 3), torch.full((9,), 3)):
+            if drawn[0].numel() < self.least_candidates:
+                continue
             batch = problem.batch(dst_neg_index=drawn)
             out = sampler(batch, problem.x_dict(), generator=problem.generator())
             assert torch.equal(batch["item"].dst_neg_index, drawn)

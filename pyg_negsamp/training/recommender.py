@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.evaluation import evaluate, metric_collection
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
 from pyg_negsamp.nn.pooling import pool_rows
@@ -65,6 +65,7 @@ class Recommender(LightningModule):
         for name, value in (("lr", lr), ("l2", l2)):
             if not 0 <= value < math.inf:
                 raise invalid(self, name, "a finite number >= 0", value)
+        metric_collection(k)  # refuses what validation would stumble over after an epoch
         if seed < 0:
             raise invalid(self, "seed", "not negative", seed)
         self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()

@@ -16,7 +16,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -36,11 +36,11 @@ class Selection:
 
     Attributes:
         index: `[B, K]` item ids, or `[B, K, H]` where every layer chose its own.
-        state: Whatever else `synthesize` needs to know, such as mixing coefficients.
+        state: Whatever else the third step needs to know, such as mixing coefficients.
     """
 
     index: Tensor
-    state: Tensor | None = None
+    state: Any = None
 
 
 @dataclass
@@ -94,6 +94,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     def __init__(
         self,
         candidates: Candidates | None = None,
+        *,
         num_candidates: int | None = None,
         num_negatives: int = 1,
         pool: Pool = "mean",
@@ -136,9 +137,19 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             generator: Source of randomness.
         """
 
-    def synthesize(
-        self, user: Tensor, pos: Tensor, neg: Tensor, state: Tensor | None = None
-    ) -> Tensor:
+    def coefficients(
+        self, index: Tensor, like: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor | None:
+        """Draws what :meth:`synthesize` mixes with, if it needs to. Here, nothing.
+
+        Args:
+            index: `[B, K]` or `[B, K, H]` item ids that were selected.
+            like: Any embedding: its type and device are those to draw in.
+            generator: Source of randomness.
+        """
+        return None
+
+    def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
         """Step 3: makes negatives of gathered rows, differentiably. Here, the identity.
 
         Args:
@@ -286,8 +297,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             items.dst_neg_loss = negatives.loss
         return batch
 
-    # PyG's transforms take the data alone; a module's call passes every argument on.
+    # PyG's transforms take the data alone and print their name alone; a module's methods pass
+    # every argument on, and print them.
     __call__ = torch.nn.Module.__call__
+    __repr__ = torch.nn.Module.__repr__
 
     def _stores(self, batch: HeteroData | Data) -> tuple[HeteroData, HeteroData]:
         """Where a batch keeps its users and its items."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn.pooling import Pool, facing_layers
+from pyg_negsamp.nn.pooling import facing_layers
 from pyg_negsamp.transforms.base import NegativeSampling, Selection
 from pyg_negsamp.transforms.hardness import hardest_per_layer
 
@@ -32,6 +31,8 @@ class DINS(NegativeSampling):
     The larger `beta`, the closer to the positive: `beta = 0` is the hardest candidate itself,
     infinity the positive. With `concat`, layer `l` is chosen and mixed by the user's layer `l`,
     otherwise by the pooled user embedding, see :func:`pyg_negsamp.nn.pooling.facing_layers`.
+    (Section 3.3 prints the user's layer `l` throughout. But under mean pooling it is the pooled
+    user whose product with an item's layer enters the score.)
 
     For `K > 1`, each of the `K` hardest of a layer is mixed. Gradients flow through the
     positive, the chosen rows, and, by :math:`\alpha_d`, the user: the paper's equations hold no
@@ -39,11 +40,9 @@ class DINS(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        num_candidates: Candidates per positive, `M`. Default 32; the paper searches 8 to 64.
-        num_negatives: Negatives per positive, `K`. Default 1.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.
-        pool: How layers become the scoring embedding.
-        edge_type: Names of the user and item node types.
+        common: `num_candidates` (default 32; the paper searches 8 to 64), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
@@ -52,15 +51,9 @@ class DINS(NegativeSampling):
     default_num_candidates = 32
 
     def __init__(
-        self,
-        candidates: Candidates | None = None,
-        num_candidates: int | None = None,
-        num_negatives: int = 1,
-        beta: float = 1.0,
-        pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        self, candidates: Candidates | None = None, *, beta: float = 1.0, **common: Any
     ) -> None:
-        super().__init__(candidates, num_candidates, num_negatives, pool, edge_type)
+        super().__init__(candidates, **common)
         if not beta >= 0:
             raise invalid(self, "beta", "a number >= 0", beta)
         self.beta = beta
@@ -80,9 +73,7 @@ class DINS(NegativeSampling):
             hardest_per_layer(user, user_xs, item_xs, candidates, self.num_negatives, self.pool)
         )
 
-    def synthesize(
-        self, user: Tensor, pos: Tensor, neg: Tensor, state: Tensor | None = None
-    ) -> Tensor:
+    def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
         """Mixes every dimension by its own weight (eq. 4 and 5)."""
         facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
         pos = pos.unsqueeze(1)

@@ -25,10 +25,8 @@ class DNS(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        num_candidates: Candidates per positive, `M`. Default 32; the papers search 8 to 64.
-        num_negatives: Negatives per positive, `K`. Default 1.
-        pool: How layers become the scoring embedding.
-        edge_type: Names of the user and item node types.
+        common: `num_candidates` (default 32; the papers search 8 to 64), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
     """
 
     default_num_candidates = 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,10 +33,8 @@ class MixGCF(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        num_candidates: Candidates per positive, `M`. Default 32; the papers search 8 to 64.
-        num_negatives: Negatives per positive, `K`. Default 1.
-        pool: How layers become the scoring embedding.
-        edge_type: Names of the user and item node types.
+        common: `num_candidates` (default 32; the papers search 8 to 64), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
     """
 
     default_num_candidates = 32
@@ -51,13 +50,15 @@ class MixGCF(NegativeSampling):
     ) -> Selection:
         """The hardest candidates of each layer, and the coefficients to mix them with."""
         index = hardest_per_layer(user, user_xs, item_xs, candidates, self.num_negatives, self.pool)
-        x = item_xs[0]
-        alpha = torch.rand(index.shape, dtype=x.dtype, device=x.device, generator=generator)
-        return Selection(index, alpha)
+        return Selection(index, self.coefficients(index, item_xs[0], generator))
 
-    def synthesize(
-        self, user: Tensor, pos: Tensor, neg: Tensor, state: Tensor | None = None
+    def coefficients(
+        self, index: Tensor, like: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Mixes with `state`, the coefficients `[B, K, H]` of the positive."""
-        assert state is not None
+        """Shares of the positive, `[B, K, H]`, or `[B, K, 1]` for items chosen over all layers."""
+        size = (*index.shape[:2], index.size(2) if index.dim() == 3 else 1)
+        return torch.rand(size, dtype=like.dtype, device=like.device, generator=generator)
+
+    def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
+        """Mixes with `state`, the coefficients of the positive."""
         return torch.lerp(neg, pos.unsqueeze(1), state.unsqueeze(-1))

@@ -17,10 +17,8 @@ class PNS(RNS):
 
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
-        num_candidates: Candidates per positive, `M`. Default: `K`.
-        num_negatives: Negatives per positive, `K`. Default 1.
-        pool: How layers become the scoring embedding.
-        edge_type: Names of the user and item node types.
+        common: `num_candidates` (default: as many as negatives), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
     """
 
     proposal = PopularityCandidates

@@ -24,10 +24,8 @@ class RNS(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        num_candidates: Candidates per positive, `M`. Default: `K`.
-        num_negatives: Negatives per positive, `K`. Default 1.
-        pool: How layers become the scoring embedding.
-        edge_type: Names of the user and item node types.
+        common: `num_candidates` (default: as many as negatives), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
     """
 
     reads_embeddings = False
@@ -42,7 +40,15 @@ class RNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """All candidates, or a random `K` of them."""
-        if candidates.size(1) == self.num_negatives:
-            return Selection(candidates)
-        order = torch.rand(candidates.shape, device=candidates.device, generator=generator)
-        return Selection(candidates.gather(1, order.topk(self.num_negatives, dim=1).indices))
+        return Selection(random_choice(candidates, self.num_negatives, generator))
+
+
+def random_choice(candidates: Tensor, num: int, generator: torch.Generator | None = None) -> Tensor:
+    """`num` of the candidates in each row, at random and without replacement: `[B, num]`.
+
+    As many as there are come back as they are, and nothing is drawn.
+    """
+    if candidates.size(1) == num:
+        return candidates
+    order = torch.rand(candidates.shape, device=candidates.device, generator=generator)
+    return candidates.gather(1, order.topk(num, dim=1).indices)

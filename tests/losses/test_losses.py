@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from oracles import bpr
-from pyg_negsamp.losses import BPRLoss, l2_penalty
+from oracles import bpr, sdns
+from pyg_negsamp.losses import BPRLoss, SoftBPRLoss, l2_penalty
 
 
 def scores(num_negatives: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,3 +57,12 @@ def test_bpr_refuses_other_shapes(
 def test_l2_equals_the_oracle() -> None:
     rows = [torch.randn(size, dtype=torch.double) for size in ((6, 3), (6, 3), (6, 2, 3))]
     assert l2_penalty(*rows).item() == pytest.approx(bpr.l2(*rows))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_soft_bpr_equals_the_oracle(alpha: float) -> None:
+    for num_negatives in (1, 4):
+        pos, neg = scores(num_negatives)
+        expected = sdns.soft_bpr_loss(pos, neg, alpha)
+        assert SoftBPRLoss(alpha)(pos, neg).item() == pytest.approx(expected)
+    torch.testing.assert_close(SoftBPRLoss(0.0)(pos, neg), BPRLoss()(pos, neg))

@@ -32,7 +32,7 @@ from .scoring import candidate_scores, score
 def target(
     pos_score: float, alpha: float, beta: float, p: float, nonpositive: str = "limit"
 ) -> float:
-    """beta * (s(u, p) + alpha)^(p + 1): the score of the ideal negative (AHNS, eq. 4)."""
+    """The score of the ideal negative, beta * (s(u, p) + alpha)^(p + 1) (AHNS, eq. 4)."""
     if beta == 0.0:
         return 0.0
     if nonpositive == "floor":

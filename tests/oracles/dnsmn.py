@@ -1,4 +1,8 @@
-"""DNS(M, N): uniform among the N hardest of M candidates (Shi et al., WWW 2023, §5)."""
+"""DNS(M, N): uniform among the N hardest of M candidates (Shi et al., WWW 2023).
+
+M is the number of candidates and N that of the hardest ones, so N = 1 is DNS and N = M is uniform
+sampling. Mind that the two letters may stand the other way round elsewhere.
+"""
 
 from torch import Tensor
 

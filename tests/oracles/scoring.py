@@ -21,7 +21,7 @@ def softplus(x: float) -> float:
 
 
 def log_sum_exp(values: list[float]) -> float:
-    """ln of the sum of the exponentials, with the largest value taken out first."""
+    """The logarithm of the sum of the exponentials, with the largest value taken out first."""
     largest = max(values)
     total = 0.0
     for value in values:

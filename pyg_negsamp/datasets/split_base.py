@@ -1,0 +1,170 @@
+"""What all splits share: from the part of every link to three graphs without common pairs."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.transforms import BaseTransform
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.datasets.log import PARTS, TEST, TRAIN, VAL, pair_key, sorted_order, starts_run
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+
+Triple = tuple[HeteroData, HeteroData, HeteroData]
+LEFT_OUT = 3  # part of links that belong nowhere
+
+
+class InteractionSplit(BaseTransform):
+    """Base of all splits: a subclass says which part every pair belongs to.
+
+    `train, val, test = split(dataset.interactions)` gives three graphs with the node types of
+    the input. `edge_index` holds the links known at that time (training links; for test also
+    the validation links) and `edge_label_index` those to learn from or to rank. A (user, item)
+    pair is in one part only, however often it occurs.
+
+    Args:
+        edge_type: Edge type to divide.
+    """
+
+    def __init__(self, edge_type: EdgeType = EDGE_TYPE) -> None:
+        self.edge_type = edge_type
+
+    @abstractmethod
+    def assign(self, data: HeteroData) -> Tensor:
+        """The part of every link: `[E]` with 0 train, 1 validation, 2 test, 3 left out.
+
+        Args:
+            data: Interactions, sorted by user, then item.
+        """
+
+    def forward(self, data: HeteroData) -> Triple:
+        """Divides the interactions.
+
+        Args:
+            data: Graph with `edge_index`, and `time` or `split` where the split needs them.
+
+        Returns:
+            Training, validation and test graph.
+
+        Raises:
+            ValueError: If the edge type or a field is missing, ids are out of range, or no
+                training or no test link is left.
+        """
+        links = known_links(data, self.edge_type).index  # checks ids and node counts
+        if links.size(1) == 0:
+            raise invalid(self, "data", "interactions with at least one link", "none")
+        data = _sort_links(data, self.edge_type)
+        return self._assemble(data, self.assign(data))
+
+    def _assemble(self, data: HeteroData, part: Tensor) -> Triple:
+        """Builds the three graphs; a held-out pair that an earlier part has is removed."""
+        edge_index = data[self.edge_type].edge_index
+        pair = pair_key(*edge_index)
+        order = sorted_order(pair * PARTS + part)
+        edge_index, part = edge_index[:, order], part[order]
+        keep = (part == TRAIN) | starts_run(pair)
+        train, val, test = (edge_index[:, keep & (part == p)] for p in (TRAIN, VAL, TEST))
+        known = edge_index[:, keep & (part <= VAL)]
+        for name, links in (("training", train), ("test", test)):
+            if links.size(1) == 0:
+                raise invalid(
+                    self, "data", f"interactions that leave at least one {name} link",
+                    f"{train.size(1)} training, {val.size(1)} validation and {test.size(1)} "
+                    f"test links out of {part.numel()}",
+                )  # fmt: skip
+        return (
+            self._graph(data, train, train),
+            self._graph(data, train, val),
+            self._graph(data, known, test),
+        )
+
+    def _graph(self, data: HeteroData, known: Tensor, labels: Tensor) -> HeteroData:
+        graph = copy.copy(data)  # node features of the input stay
+        store = graph[self.edge_type]
+        store.clear()
+        store.edge_index = known
+        store.edge_label_index = labels
+        return graph
+
+    def field(self, data: HeteroData, name: str) -> Tensor:
+        store = data[self.edge_type]
+        if name not in store:
+            raise invalid(self, name, f"a field of the links {self.edge_type}", sorted(store))
+        return store[name]
+
+
+def check_ratios(split: InteractionSplit, val_ratio: float, test_ratio: float) -> None:
+    """Raises `ValueError` unless both ratios are in `[0, 1)` and leave links to train on."""
+    for name, ratio in (("val_ratio", val_ratio), ("test_ratio", test_ratio)):
+        if not 0 <= ratio < 1:
+            raise invalid(split, name, "in [0, 1)", ratio)
+    if val_ratio + test_ratio >= 1:
+        raise invalid(
+            split, "val_ratio + test_ratio", "below 1, so that training links are left",
+            val_ratio + test_ratio,
+        )  # fmt: skip
+
+
+def distinct_pairs(edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Users `[P]` of the distinct pairs of sorted links, and each link's pair `[E]`."""
+    first = starts_run(pair_key(*edge_index))
+    return edge_index[0, first], first.cumsum(0) - 1
+
+
+def random_order(user: Tensor, generator: torch.Generator) -> Tensor:
+    """`[P]`: order by user, and at random among a user's pairs."""
+    return sorted_order(user + torch.rand(user.numel(), generator=generator, dtype=torch.float64))
+
+
+def first_time(time: Tensor, pair: Tensor) -> Tensor:
+    """`[P]`: the earliest time of every pair."""
+    start = torch.full((int(pair.max()) + 1,), time.max().item(), dtype=time.dtype)
+    return start.scatter_reduce(0, pair, time, "amin")
+
+
+def hold_out_last(
+    user: Tensor, order: Tensor, val_ratio: float, test_ratio: float, generator: torch.Generator
+) -> Tensor:
+    """Gives each user's last pairs in `order` to test, those before to validation.
+
+    Counts `n * ratio` are rounded down after adding a uniform draw: right on average, also for
+    users with few links. Every user keeps at least one training pair.
+
+    Args:
+        user: `[P]` user of every pair, sorted.
+        order: `[P]` order of the pairs by user, then by what decides among a user's pairs.
+        val_ratio: Fraction for validation.
+        test_ratio: Fraction for test.
+        generator: Source of the rounding.
+
+    Returns:
+        `[P]` int64 part of every pair.
+    """
+    total = torch.bincount(user)
+    spare = (total - 1).clamp(min=0)
+    uniform = torch.rand(2, total.numel(), generator=generator, dtype=torch.float64)
+    test = torch.minimum((total * test_ratio + uniform[0]).long(), spare)
+    val = torch.minimum((total * val_ratio + uniform[1]).long(), spare - test)
+
+    from_end = total.cumsum(0)[user] - 1 - torch.arange(user.numel())
+    part = torch.full_like(user, TRAIN)
+    part[order] = torch.where(
+        from_end < test[user], TEST, torch.where(from_end < (test + val)[user], VAL, TRAIN)
+    )
+    return part
+
+
+def _sort_links(data: HeteroData, edge_type: EdgeType) -> HeteroData:
+    """A copy of `data` with links, and what is known of them, by user, then item."""
+    data = copy.copy(data)
+    store = data[edge_type]
+    order = sorted_order(pair_key(*store.edge_index))
+    for name in ("edge_index", "time", "split"):
+        if name in store:
+            store[name] = store[name][..., order]
+    return data

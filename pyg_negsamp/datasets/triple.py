@@ -1,0 +1,47 @@
+"""Training, validation and test graph as a PyG dataset of exactly three elements."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch_geometric.data import HeteroData, InMemoryDataset
+
+
+class GraphTriple(InMemoryDataset):
+    """Three graphs, held as they are and not collated, so that they share their tensors.
+
+    Args:
+        graphs: Training, validation and test graph.
+        root: Folder that the data came from, if any.
+        transform: Applied to a graph on access.
+    """
+
+    def __init__(
+        self,
+        graphs: Sequence[HeteroData],
+        root: str | None = None,
+        transform: Callable[[HeteroData], Any] | None = None,
+    ) -> None:
+        super().__init__(root, transform)
+        self._data_list = list(graphs)
+
+    def len(self) -> int:
+        return len(self._data_list)
+
+    def get(self, idx: int) -> HeteroData:
+        return copy.copy(self._data_list[idx])
+
+    def copy(self, idx: Any = None) -> GraphTriple:
+        """A copy whose graphs own their tensors; of some graphs only, if `idx` is given."""
+        chosen = self if idx is None else self.index_select(idx)
+        other = copy.copy(self)
+        other._indices = None
+        other._data_list = [self.get(i).clone() for i in chosen.indices()]
+        return other
+
+    def to(self, device: Any) -> GraphTriple:
+        """Moves the graphs to a device, in place as PyG does."""
+        self._data_list = [graph.to(device) for graph in self._data_list]
+        return self

@@ -1,0 +1,94 @@
+"""AHNS: as hard as the positive needs it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.hardness import candidate_scores
+
+
+class AHNS(NegativeSampling):
+    r"""Takes the candidate whose score is closest to a target that falls as the positive's rises.
+
+    Lai et al., AAAI 2024 (arXiv:2401.05191), eq. 2 and 3, algorithm 1:
+
+    .. math:: j = \arg\min_{m} \; | e_u \cdot e_m - \beta (e_u \cdot e_p + \alpha)^{p + 1} |
+
+    The paper assumes positives to score above :math:`-\alpha`. Where one does not, the power is
+    infinite, zero, or not a real number; here the base is taken as 0 then. For `p < -1` the target
+    is thereby the hardest candidate, the limit of what the paper asks for as a positive's score
+    falls (its criterion C2); for `p = -1` it is `beta`, for `p > -1` it is zero.
+
+    `beta = 0` takes the score closest to zero. For `K > 1`, the `K` closest. Gradients flow
+    through the chosen rows only. Cost: that of :class:`DNS`.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        alpha: Shift of the positive's score, above 0. Default 1; the paper searches 0.1 to 1.
+        beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
+        p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
+        common: `num_candidates` (default 32; the paper searches 4 to 64), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
+    """
+
+    default_num_candidates = 32
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        alpha: float = 1.0,
+        beta: float = 0.1,
+        p: float = -2.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, **common)
+        if not 0 < alpha < math.inf:
+            raise invalid(self, "alpha", "a finite number > 0", alpha)
+        if not 0 <= beta < math.inf:
+            raise invalid(self, "beta", "a finite number >= 0", beta)
+        if not -math.inf < p < 0:
+            raise invalid(self, "p", "a finite number < 0", p)
+        self.alpha, self.beta, self.p = alpha, beta, p
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """The candidates rated best (smallest) by eq. 2."""
+        users = pool_layers([x[user] for x in user_xs], self.pool)
+        items = pool_layers(item_xs, self.pool)
+        scores = candidate_scores(users, items, candidates)
+        target = self.target((users * items[pos]).sum(-1, keepdim=True))
+        # A target beyond the candidates' scores selects the outermost ones, and does so without
+        # losing their differences to rounding once it is moved to the edge.
+        target = target.clamp(scores.amin(1, keepdim=True), scores.amax(1, keepdim=True))
+        closest = (scores - target).abs().topk(self.num_negatives, dim=1, largest=False)
+        return Selection(candidates.gather(1, closest.indices))
+
+    def target(self, pos_score: Tensor) -> Tensor:
+        """The score of an ideal negative (eq. 4), of the shape of `pos_score`."""
+        if self.beta == 0:
+            return torch.zeros_like(pos_score)
+        return self.beta * (pos_score + self.alpha).clamp(min=0).pow(self.p + 1)
+
+    def extra_repr(self) -> str:
+        """What `print` shows between the brackets."""
+        return f"{super().extra_repr()}, alpha={self.alpha}, beta={self.beta}, p={self.p}"

@@ -1,0 +1,55 @@
+"""CuCo: a curriculum from hard to easy negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.hardness import hardest
+
+
+class CuCo(NegativeSampling):
+    r"""Takes the highest-scored of ever fewer candidates, so that hardness falls over time.
+
+    Chu et al., IJCAI 2021 (doi:10.24963/ijcai.2021/317), for graph classification; as the AHNS
+    paper (arXiv:2401.05191) transfers it to recommendation, with a pacing from hard to easy. At
+    epoch `t` of `T`:
+
+    .. math:: j = \arg\max_{k \in C_t} \; e_u \cdot e_k, \quad
+              |C_t| = \max(1, \lfloor (1 - t / T) M \rfloor)
+
+    The first epoch is :class:`DNS`; the last ones come close to :class:`RNS`. For `K > 1` at
+    least `K` candidates stay. The epoch comes from :meth:`set_epoch`, which training calls;
+    until then, it is the first. Gradients flow through the chosen rows only. Cost: at most that
+    of :class:`DNS`.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        common: `num_candidates` (default 32), `num_negatives`, `pool` and `edge_type` of
+            :class:`NegativeSampling`.
+    """
+
+    default_num_candidates = 32
+
+    epoch, max_epochs = 0, 1
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Moves the curriculum to `epoch` of `max_epochs`."""
+        self.epoch, self.max_epochs = epoch, max(max_epochs, 1)
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """The highest-scored of the candidates that the curriculum leaves."""
+        left = candidates.size(1) * max(self.max_epochs - self.epoch, 0) // self.max_epochs
+        candidates = candidates[:, : max(left, self.num_negatives)]
+        return Selection(hardest(user, user_xs, item_xs, candidates, self.num_negatives, self.pool))

@@ -1,0 +1,61 @@
+"""DNS(M, N): hard negatives, but not the hardest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.hardness import hardest
+from pyg_negsamp.transforms.rns import random_choice
+
+
+class DNSMN(NegativeSampling):
+    r"""Takes any of the `N` candidates that the model scores highest, out of `M`.
+
+    Shi et al., WWW 2023 (arXiv:2302.03472). `M` and `N` set the hardness:
+
+    .. math:: j \sim \text{Uniform}(\text{top-}N \{ e_u \cdot e_k : k \in C \}), \quad |C| = M
+
+    `N = 1` is :class:`DNS`, `N = M` is :class:`RNS`. For `K > 1`, `K` different ones of the `N`.
+    Gradients flow through the chosen rows only. Cost: that of :class:`DNS`.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to
+            be tuned together with `M`.
+        common: `num_candidates` (default 32), `num_negatives`, `pool` and `edge_type` of
+            :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If not `K <= N <= M`, besides what the base class raises.
+    """
+
+    default_num_candidates = 32
+
+    def __init__(self, candidates: Candidates | None = None, *, n: int = 4, **common: Any) -> None:
+        super().__init__(candidates, **common)
+        if not self.num_negatives <= n <= self.num_candidates:
+            expected = f"in [{self.num_negatives}, {self.num_candidates}], that is, in [K, M]"
+            raise invalid(self, "n", expected, n)
+        self.n = n
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """`K` of the `N` highest-scored candidates, at random."""
+        if candidates.size(1) < self.n:
+            raise invalid(self, "candidates", f"[B, M] with M >= n = {self.n}", [*candidates.shape])
+        hard = hardest(user, user_xs, item_xs, candidates, self.n, self.pool)
+        return Selection(random_choice(hard, self.num_negatives, generator))

@@ -1,0 +1,53 @@
+"""SDNS: a hard negative, most of which is the positive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.transforms.dns import DNS
+
+
+class SDNS(DNS):
+    r"""Mixes the hardest candidate with a fixed, large share of the positive.
+
+    Shi et al., 2022 (arXiv:2211.13912), eq. 5, on top of :class:`DNS`:
+
+    .. math:: e_- = \alpha \, e_p + (1 - \alpha) \, e_j, \quad
+              j = \arg\max_{k \in C} \; e_u \cdot e_k
+
+    at every layer. With BPR this equals :class:`DNS` with
+    :class:`~pyg_negsamp.losses.SoftBPRLoss` of the same `alpha` (eq. 7 and 10): same loss, same
+    gradients. `alpha = 0` is DNS. Gradients flow through the positive and the chosen rows. Cost:
+    that of DNS.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
+            work best.
+        common: `num_candidates` (default 32; the paper searches 8 to 64), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If `alpha` is out of range, besides what the base class raises.
+    """
+
+    def __init__(
+        self, candidates: Candidates | None = None, *, alpha: float = 0.7, **common: Any
+    ) -> None:
+        super().__init__(candidates, **common)
+        if not 0 <= alpha < 1:
+            raise invalid(self, "alpha", "in [0, 1)", alpha)
+        self.alpha = alpha
+
+    def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
+        """Mixes with the positive by a fixed share (eq. 5)."""
+        return torch.lerp(neg, pos.unsqueeze(1), self.alpha)
+
+    def extra_repr(self) -> str:
+        """What `print` shows between the brackets."""
+        return f"{super().extra_repr()}, alpha={self.alpha}"

@@ -1,0 +1,338 @@
+"""Every way to load interactions of one's own, and every way in which that can fail."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from pyg_negsamp.datasets import InteractionDataset, LatestSplit, RandomSplit
+from pyg_negsamp.graph import EDGE_TYPE
+
+TOY = Path(__file__).resolve().parents[2] / "datasets" / "toy"
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """Ten users with ten of twelve items each, in no order; ids are strings and sparse numbers."""
+    rows = [
+        {
+            "who": f"u{user:02d}",
+            "what": 100 * ((user + k) % 12),
+            "at": 10 * k + user,
+            "stars": k % 5,
+        }
+        for k in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)
+        for user in range(10)
+    ]
+    return pd.DataFrame(rows)
+
+
+COLUMNS = {"user": "who", "item": "what", "time": "at", "rating": "stars"}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def links(dataset: InteractionDataset) -> list[list[int]]:
+    return dataset.interactions[EDGE_TYPE].edge_index.T.tolist()
+
+
+def same(one: InteractionDataset, other: InteractionDataset) -> None:
+    for a, b in zip([one.interactions, *one], [other.interactions, *other], strict=True):
+        assert set(a[EDGE_TYPE]) == set(b[EDGE_TYPE])
+        for name, value in a[EDGE_TYPE].items():
+            assert torch.equal(value, b[EDGE_TYPE][name]), name
+
+
+def test_toy_graph_of_the_repository() -> None:
+    dataset = InteractionDataset.from_files(TOY / "train.txt", TOY / "test.txt")
+    summary = dataset.summary()
+    assert (summary["users"], summary["items"], summary["links"]) == (20, 30, 111)
+    assert (summary["train_links"] + summary["val_links"], summary["test_links"]) == (91, 20)
+    assert summary["val_links"] > 0
+    assert summary["train_test_overlap"] == summary["duplicates"] == 0
+
+
+def test_dataset_is_three_graphs_as_pyg_expects(frame: pd.DataFrame) -> None:
+    dataset = InteractionDataset.from_frame(frame, **COLUMNS)
+    train, val, test = dataset
+    assert len(dataset) == 3
+    for i, part in enumerate((train, val, test)):
+        assert torch.equal(dataset[i][EDGE_TYPE].edge_label_index, part[EDGE_TYPE].edge_label_index)
+        part.validate()
+        part.to("cpu")
+    with pytest.raises(IndexError):
+        dataset[3]
+    assert [g["user"].num_nodes for g in dataset[1:]] == [10, 10]
+    dataset[0]["user"].num_nodes = 99  # access gives copies
+    assert dataset[0]["user"].num_nodes == 10
+    copy = dataset.copy([2])
+    assert torch.equal(copy[0][EDGE_TYPE].edge_index, test[EDGE_TYPE].edge_index)
+    assert copy[0][EDGE_TYPE].edge_index is not test[EDGE_TYPE].edge_index
+    assert len(copy) == 1
+    assert dataset.to("meta")[2][EDGE_TYPE].edge_index.is_meta
+
+
+def test_transform_is_applied_to_each_graph(frame: pd.DataFrame) -> None:
+    def stamp(data):
+        data.stamped = True
+        return data
+
+    dataset = InteractionDataset.from_frame(frame, "who", "what", transform=stamp)
+    assert all(graph.stamped for graph in dataset)
+    assert "stamped" not in dataset.interactions
+
+
+def test_ids_are_numbered_in_sorted_order_and_kept(frame: pd.DataFrame) -> None:
+    dataset = InteractionDataset.from_frame(frame, **COLUMNS)
+    assert list(dataset.user_ids) == [f"u{user:02d}" for user in range(10)]
+    assert list(dataset.item_ids) == [100 * item for item in range(12)]
+    store = dataset.interactions[EDGE_TYPE]
+    back = pd.DataFrame(
+        {
+            "who": dataset.user_ids[store.edge_index[0].numpy()],
+            "what": dataset.item_ids[store.edge_index[1].numpy()],
+            "at": store.time.numpy(),
+            "stars": store.rating.numpy().astype(int),
+        }
+    )
+    expected = frame.sort_values(["who", "what"], ignore_index=True)
+    pd.testing.assert_frame_equal(back, expected, check_dtype=False)
+
+
+def test_every_format_gives_the_same_dataset(frame: pd.DataFrame, tmp_path: Path) -> None:
+    expected = InteractionDataset.from_frame(frame, **COLUMNS)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    frame.to_csv(tmp_path / "log.tsv", index=False, sep="\t")
+    frame.to_parquet(tmp_path / "log.parquet")
+    for suffix in ("csv", "tsv", "parquet"):
+        dataset = InteractionDataset.from_files(tmp_path / f"log.{suffix}", **COLUMNS)
+        same(dataset, expected)
+        assert dataset.user_ids.equals(expected.user_ids)
+    for sep in ("\t", ",", " ", "::"):
+        frame.to_csv(tmp_path / "log.data", index=False, header=False, sep="|")
+        path = write(tmp_path / "log.data", (tmp_path / "log.data").read_text().replace("|", sep))
+        stated = {"sep": "::"} if sep == "::" else {}
+        dataset = InteractionDataset.from_files(path, time=2, rating=3, format="pairs", **stated)
+        same(dataset, expected)
+    frame.to_csv(tmp_path / "bare.csv", index=False, header=False)
+    dataset = InteractionDataset.from_files(tmp_path / "bare.csv", user=0, item=1, time=2, rating=3)
+    same(dataset, expected)
+    defaults = frame.rename(columns={"who": "user", "what": "item"})
+    defaults.to_csv(tmp_path / "default.csv", index=False)
+    assert links(InteractionDataset.from_files(tmp_path / "default.csv")) == links(expected)
+
+
+def test_adjacency_text_keeps_its_ids(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.txt", "4 2 0\r\n\n0\t1  3 \n 1 7\n4 5\n9\n")
+    test = write(tmp_path / "test.txt", "0 2\n4 6")
+    dataset = InteractionDataset.from_files(train, test)
+    assert links(dataset) == [[0, 1], [0, 2], [0, 3], [1, 7], [4, 0], [4, 2], [4, 5], [4, 6]]
+    assert dataset.interactions[EDGE_TYPE].split.tolist() == [0, 2, 0, 0, 0, 0, 0, 2]
+    assert dataset[0]["user"].num_nodes == 10  # user 9 is known, without links
+    assert dataset[0]["item"].num_nodes == 8
+    assert dataset.user_ids is None
+    assert dataset.item_ids is None
+
+
+def test_validation_file_is_used_as_it_is(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / f"{name}.csv", f"user,item\na,{item}\nb,{item}\n")
+        for name, item in (("train", "x"), ("test", "z"), ("valid", "y"))
+    ]
+    dataset = InteractionDataset.from_files(*files)
+    parts = [graph[EDGE_TYPE].edge_label_index.tolist() for graph in dataset]
+    assert parts == [[[0, 1], [item, item]] for item in range(3)]
+
+
+def test_undivided_log_can_be_split_by_any_transform(frame: pd.DataFrame) -> None:
+    split = LatestSplit(0.1, 0.3)
+    dataset = InteractionDataset.from_frame(frame, **COLUMNS, split=split)
+    by_hand = split(dataset.interactions)
+    for graph, other in zip(dataset, by_hand, strict=True):
+        assert torch.equal(graph[EDGE_TYPE].edge_label_index, other[EDGE_TYPE].edge_label_index)
+    assert dataset.summary()["test_links"] == 30
+    default = InteractionDataset.from_frame(frame, **COLUMNS)
+    chosen = InteractionDataset.from_frame(frame, **COLUMNS, split=RandomSplit())
+    same(default, chosen)
+
+
+def test_low_ratings_are_no_interactions(frame: pd.DataFrame) -> None:
+    dataset = InteractionDataset.from_frame(frame, **COLUMNS, min_rating=3)
+    rating = dataset.interactions[EDGE_TYPE].rating
+    assert rating.unique().tolist() == [3, 4]
+    assert rating.numel() == int((frame.stars >= 3).sum())
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_dates_become_seconds(frame: pd.DataFrame, zone: str | None) -> None:
+    dates = pd.to_datetime(frame["at"], unit="s").dt.tz_localize(zone)
+    seconds = dates.dt.tz_convert(None) if zone else dates
+    expected = (seconds - pd.Timestamp(0)).dt.total_seconds().to_numpy()
+    order = frame.sort_values(["who", "what"]).index
+    for column in (dates, dates.astype(str)):
+        dataset = InteractionDataset.from_frame(frame.assign(at=column), **COLUMNS)
+        assert dataset.interactions[EDGE_TYPE].time.tolist() == expected[order].tolist()
+
+
+def test_float_times_keep_their_fractions(frame: pd.DataFrame) -> None:
+    dataset = InteractionDataset.from_frame(frame.assign(at=frame["at"] + 0.5), **COLUMNS)
+    time = dataset.interactions[EDGE_TYPE].time
+    assert time.dtype == torch.float64
+    assert time.min() == 0.5
+
+
+def test_duplicates_are_dropped_or_kept_and_counted(frame: pd.DataFrame) -> None:
+    later = frame.iloc[:7].assign(at=1000)
+    log = pd.concat([later, frame], ignore_index=True)
+    dropped = InteractionDataset.from_frame(log, **COLUMNS)
+    same(dropped, InteractionDataset.from_frame(frame, **COLUMNS))  # the earliest stays
+    kept = InteractionDataset.from_frame(log, **COLUMNS, duplicates="keep")
+    assert dropped.summary()["duplicates"] == kept.summary()["duplicates"] == 7
+    assert kept.interactions[EDGE_TYPE].edge_index.size(1) == 107
+    assert kept.summary()["links"] > 100
+    parts = [set(map(tuple, g[EDGE_TYPE].edge_label_index.T.tolist())) for g in kept]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 100
+
+
+@pytest.mark.parametrize("duplicates", ["drop", "keep"])
+def test_overlapping_files_are_cleaned_and_counted(tmp_path: Path, duplicates: str) -> None:
+    train = write(tmp_path / "train.txt", "0 1 1 1 2\n1 0\n")
+    valid = write(tmp_path / "valid.txt", "0 2 3 3\n")
+    test = write(tmp_path / "test.txt", "0 1 3 4 4 5\n1 0 0\n")
+    dataset = InteractionDataset.from_files(train, test, valid, duplicates=duplicates)
+    summary = dataset.summary()
+    assert summary["duplicates"] == 2
+    assert summary["held_out_duplicates"] == 3
+    assert summary["train_val_overlap"] == 1
+    assert summary["train_test_overlap"] == 3
+    parts = [graph[EDGE_TYPE].edge_label_index.T.tolist() for graph in dataset]
+    repeats = 3 if duplicates == "keep" else 1
+    assert parts == [[[0, 1]] * repeats + [[0, 2], [1, 0]], [[0, 3]], [[0, 4], [0, 5]]]
+    # Without its own split, the source divides anew without a pair on two sides.
+    redone = RandomSplit(0.0, 0.5)(dataset.interactions)
+    train_pairs, test_pairs = (
+        set(map(tuple, redone[i][EDGE_TYPE].edge_label_index.T.tolist())) for i in (0, 2)
+    )
+    assert not train_pairs & test_pairs
+
+
+def test_report_prints_what_it_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = write(tmp_path / "train.txt", "0 0 1\n1 0\n3 0\n")
+    test = write(tmp_path / "test.txt", "0 2\n2 3\n")
+    dataset = InteractionDataset.from_files(train, test)
+    report = dataset.report()
+    assert report == dataset.summary()
+    assert report["users_without_training_links"] == 1
+    assert report["items_only_in_test"] == 2
+    assert report["density"] == 6 / 16
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(report)
+    assert len({len(line) for line in lines[1:]}) == 1  # aligned
+    assert re.search(r"^train test overlap +0$", "\n".join(lines), re.M)
+
+
+def test_other_edge_type(tmp_path: Path) -> None:
+    kind = ("reader", "likes", "book")
+    dataset = InteractionDataset.from_files(TOY / "train.txt", TOY / "test.txt", edge_type=kind)
+    assert dataset[2].edge_types == [kind]
+    assert dataset[2]["book"].num_nodes == 30
+    assert dataset.summary()["test_links"] == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("0 1\n1 two\n", "line 2.*'1 two'"),
+        ("0 1\n\n1 -2\n", "line 3.*'1 -2'"),
+        ("0 1.5\n", "line 1"),
+        ("0 1\n1 12345678901234567890\n", "line 2"),
+        ("0,1\n", "line 1"),
+    ],
+)
+def test_unreadable_adjacency_names_file_and_line(tmp_path: Path, text: str, line: str) -> None:
+    path = write(tmp_path / "broken.txt", text)
+    with pytest.raises(ValueError, match=rf"broken\.txt, {line}"):
+        InteractionDataset.from_files(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "0\n1\n"])
+def test_adjacency_without_links_is_refused(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "empty.txt", text)
+    with pytest.raises(ValueError, match=r"empty\.txt.*at least one interaction"):
+        InteractionDataset.from_files(path)
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    files = {"train": TOY / "train.txt", "test": TOY / "test.txt", name: tmp_path / "gone.txt"}
+    with pytest.raises(FileNotFoundError, match=r"gone\.txt"):
+        InteractionDataset.from_files(**files)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("user,item\na,1\n,2\nb,\n", {}, r"'user'.*1 missing in column 'user' of .*data row 2"),
+        ("user,item\na,1\nb,\nc,\n", {}, r"'item'.*2 missing in column 'item' of .*data row 2"),
+        ("uid,item\na,1\n", {}, r"'user' must be a column of .*\['uid', 'item'\].*got 'user'"),
+        ("a,1\nb,2\n", {"user": 0, "item": 5}, r"'item' must be a column of .*\[0, 1\].*got 5"),
+        ("user,item\n", {}, "at least one interaction"),
+        ("", {}, "readable csv table"),
+        ("user,item\na,1\nb,2,3\n", {}, "readable csv table.*line 3"),
+        ("user,item\na,1,2\nb,2,3\n", {}, "readable csv table.*more fields than columns"),
+        ("user,item,at\na,1,soon\n", {"time": "at"}, "'time' must be .*numbers or dates"),
+        ("user,item,at\na,1,1\nb,2,\n", {"time": "at"}, "'time'.*1 missing"),
+        ("user,item,stars\na,1,good\n", {"rating": "stars"}, "'rating' must be .*numbers"),
+        ("user,item\na,1\n", {"min_rating": 4}, "'min_rating'.*together with a 'rating'"),
+        ("user,item,r\na,1,2\n", {"rating": "r", "min_rating": 4}, "at least one interaction"),
+    ],
+)
+def test_unusable_tables_are_explained(
+    tmp_path: Path, text: str, options: dict, message: str
+) -> None:
+    path = write(tmp_path / "log.csv", text)
+    with pytest.raises(ValueError, match=f"InteractionDataset: .*{message}"):
+        InteractionDataset.from_files(path, **options)
+
+
+def test_pair_text_with_half_a_pair_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.txt", "0 1\n1 2\n3\n")
+    with pytest.raises(ValueError, match=r"'item'.*1 missing in column 1 of .*log\.txt.*row 3"):
+        InteractionDataset.from_files(path, format="pairs")
+
+
+def test_something_else_called_parquet_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.parquet", "user,item\na,1\n")
+    with pytest.raises(ValueError, match="readable parquet table"):
+        InteractionDataset.from_files(path)
+
+
+def test_frames_with_missing_ids_or_columns_are_refused(frame: pd.DataFrame) -> None:
+    frame.loc[[4, 8], "who"] = None
+    with pytest.raises(ValueError, match=r"'user'.*2 missing in column 'who'.*data row 5"):
+        InteractionDataset.from_frame(frame, "who", "what")
+    with pytest.raises(ValueError, match="'item' must be a column of frame"):
+        InteractionDataset.from_frame(frame, "what", "which")
+
+
+def test_options_are_checked(tmp_path: Path, frame: pd.DataFrame) -> None:
+    odd = write(tmp_path / "log.odd", "0 1\n")
+    with pytest.raises(ValueError, match=r"'format' must be stated.*log\.odd"):
+        InteractionDataset.from_files(odd)
+    with pytest.raises(ValueError, match=r"'format' must be one of .*got 'excel'"):
+        InteractionDataset.from_files(odd, format="excel")
+    with pytest.raises(ValueError, match="'time' must be None for adjacency text"):
+        InteractionDataset.from_files(TOY / "train.txt", time=2)
+    with pytest.raises(ValueError, match="'test' must be given together with 'valid'"):
+        InteractionDataset.from_files(TOY / "train.txt", valid=TOY / "test.txt")
+    with pytest.raises(ValueError, match="'duplicates' must be 'drop' or 'keep'"):
+        InteractionDataset.from_frame(frame, "who", "what", duplicates="maybe")
+    with pytest.raises(ValueError, match="'split' must be a transform that gives three"):
+        InteractionDataset.from_frame(frame, "who", "what", split=lambda data: data)
