@@ -29,8 +29,9 @@ from pyg_negsamp.datasets import (
     SyntheticInteractions,
 )
 from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import POOLS, Encoder, popularity
-from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit
+from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 SYNTHETIC = tuple(PRESETS)
@@ -74,30 +75,70 @@ class Helper(argparse.ArgumentDefaultsHelpFormatter):
 
 @dataclass(frozen=True)
 class HyperParameter:
-    """An argument that a sampler, or its first pass, has of its own."""
+    """An argument that a sampler, its first pass, or a loss has of its own."""
 
     owner: str
+    cls: type
     name: str
     default: Any
     meaning: str
 
 
-def hyper_parameters() -> list[HyperParameter]:
-    """Every method's own arguments, read off its constructor and its docstring."""
-    shared = {*inspect.signature(NegativeSampling.__init__).parameters, "common", "data"}
+def hyper_parameters(name: str, cls: type) -> list[HyperParameter]:
+    """The own arguments of one class, read off its constructor and its docstring."""
+    shared = {*inspect.signature(NegativeSampling.__init__).parameters, "common", "data", "dim"}
     found = []
-    for owner, sampler in SAMPLERS.items():
-        for cls in (sampler, sampler.proposal):
-            for parameter in inspect.signature(cls.__init__).parameters.values():
-                if parameter.name not in shared:
-                    said = re.search(
-                        rf"^ {{8}}{parameter.name}: (.+?)(?=\n {{8}}\w|\n\n|\n    \S|\Z)",
-                        cls.__doc__ or "",
-                        re.MULTILINE | re.DOTALL,
-                    )
-                    meaning = " ".join(said[1].split()) if said else ""
-                    found.append(HyperParameter(owner, parameter.name, parameter.default, meaning))
+    for parameter in inspect.signature(cls.__init__).parameters.values():  # type: ignore[misc]
+        if parameter.name not in shared and parameter.default is not parameter.empty:
+            said = re.search(
+                rf"^ {{8}}{parameter.name}: (.+?)(?=\n {{8}}\w|\n\n|\n    \S|\Z)",
+                cls.__doc__ or "",
+                re.MULTILINE | re.DOTALL,
+            )
+            meaning = " ".join(said[1].split()) if said else ""
+            found.append(HyperParameter(name, cls, parameter.name, parameter.default, meaning))
     return found
+
+
+SAMPLER_PARAMETERS = [
+    parameter
+    for name, sampler in SAMPLERS.items()
+    for cls in (sampler, sampler.proposal)
+    for parameter in hyper_parameters(name, cls)
+]
+LOSS_PARAMETERS = [
+    parameter for name, loss in LOSSES.items() for parameter in hyper_parameters(name, loss)
+]
+
+
+def add_flags(group: argparse._ArgumentGroup, prefix: str, own: list[HyperParameter]) -> None:
+    """A flag for every name among the parameters; it has no default of its own."""
+    for name in dict.fromkeys(parameter.name for parameter in own):
+        of = [parameter for parameter in own if parameter.name == name]
+        kind = type(of[0].default)
+        group.add_argument(
+            f"--{prefix}{name.replace('_', '-')}",
+            **({"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}),
+            default=argparse.SUPPRESS,
+            help="; ".join(f"{parameter.owner}: {parameter.meaning}" for parameter in of),
+        )
+
+
+def given(
+    args: argparse.Namespace, prefix: str, own: list[HyperParameter], chosen: str, cls: type
+) -> dict[str, Any]:
+    """The flags that were given for `cls`; refuses those that `chosen` does not have."""
+    values = {}
+    for parameter in own:
+        flag = prefix.replace("-", "_") + parameter.name
+        if hasattr(args, flag):
+            owners = [other.owner for other in own if other.name == parameter.name]
+            if chosen not in owners:
+                said = "--" + flag.replace("_", "-")
+                raise ValueError(f"{said} is for {', '.join(owners)}, not for {chosen}")
+            if parameter.owner == chosen and parameter.cls is cls:
+                values[parameter.name] = getattr(args, flag)
+    return values
 
 
 def make_parser(encoder: type[Encoder]) -> Parser:
@@ -105,6 +146,7 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     parser = Parser(
         description=f"Trains {encoder.__name__} on implicit feedback and ranks in full.",
         formatter_class=Helper,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these flags; flags win")
 
@@ -117,8 +159,10 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     )
     group.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
     group.add_argument("--test-file", metavar="FILE", help="held-out links for a --dataset file")
-    group.add_argument("--user-column", default="user", help="column of users in a --dataset file")
-    group.add_argument("--item-column", default="item", help="column of items in a --dataset file")
+    for role in ("user", "item"):
+        group.add_argument(
+            f"--{role}-column", help=f"column of {role}s in a --dataset file (default: '{role}')"
+        )
     group.add_argument(
         "--protocol",
         choices=["clean", "paper"],
@@ -136,17 +180,13 @@ def make_parser(encoder: type[Encoder]) -> Parser:
         help="candidates per positive (default: the method's own)",
     )
     group.add_argument(
-        "--num-negatives", type=int, default=1, metavar="K", help="negatives per positive"
+        "--num-negatives", type=int, metavar="K", help="negatives per positive (default: by method)"
     )
-    own = hyper_parameters()
-    for name in dict.fromkeys(parameter.name for parameter in own):
-        of = [parameter for parameter in own if parameter.name == name]
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=type(of[0].default),
-            default=argparse.SUPPRESS,
-            help="; ".join(f"{parameter.owner}: {parameter.meaning}" for parameter in of),
-        )
+    add_flags(group, "", SAMPLER_PARAMETERS)
+
+    group = parser.add_argument_group("loss")
+    group.add_argument("--loss", choices=list(LOSSES), default="bpr", help="the ranking loss")
+    add_flags(group, "loss-", LOSS_PARAMETERS)
 
     group = parser.add_argument_group("model")
     group.add_argument("--dim", type=int, default=64, metavar="D", help="width of the embeddings")
@@ -157,11 +197,17 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     group = parser.add_argument_group("training")
     group.add_argument("--epochs", type=int, default=100, help="most epochs to train")
     group.add_argument("--batch-size", type=int, default=2048, metavar="B", help="links per step")
-    group.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam")
+    group.add_argument(
+        "--lr",
+        type=float,
+        help="learning rate of Adam (default: 0.001, as in the papers; 0.005 on synthetic data)",
+    )
     group.add_argument("--l2", type=float, default=1e-4, help="weight of the L2 penalty")
     group.add_argument("--patience", type=int, default=10, help="validations without improvement")
     group.add_argument("--eval-every", type=int, default=1, help="epochs between validations")
-    group.add_argument("--k", type=int, nargs="+", default=[20, 50], help="lengths of the lists")
+    group.add_argument(
+        "--top-k", type=int, nargs="+", default=[20, 50], metavar="K", help="lengths of the lists"
+    )
     group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
     group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
@@ -186,19 +232,20 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
             raise ValueError(f"{args.config} has an unknown flag '{name}'")
         # Through argparse, so that values are checked as flags are; flags come after, and win.
         lines = [
-            part
+            word
             for name, value in config.items()
             if value is not None
-            for part in (f"--{name.replace('_', '-')}", *as_words(value))
+            for word in as_typed(name.replace("_", "-"), value)
         ]
-        given = list(sys.argv[1:] if argv is None else argv)
-        args = parser.parse_args([*lines, *given])
+        args = parser.parse_args([*lines, *(sys.argv[1:] if argv is None else argv)])
     return args
 
 
-def as_words(value: Any) -> list[str]:
-    """A value as it would be typed."""
-    return [str(part) for part in (value if isinstance(value, list) else [value])]
+def as_typed(flag: str, value: Any) -> list[str]:
+    """A flag and its value as they would be typed."""
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
 
 
 # The run ----------------------------------------------------------------------------------------
@@ -227,19 +274,11 @@ def load(args: argparse.Namespace) -> InteractionDataset:
 def make_sampler(args: argparse.Namespace, data: HeteroData) -> NegativeSampling:
     """The sampler that the flags name, over candidates from the training graph."""
     cls = SAMPLERS[args.neg]
-    own: dict[str, Any] = {}
-    proposal: dict[str, Any] = {}
-    parameters = hyper_parameters()
-    for name in {parameter.name for parameter in parameters} & set(vars(args)):
-        owners = [parameter.owner for parameter in parameters if parameter.name == name]
-        if args.neg not in owners:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is for {', '.join(owners)}, not {args.neg}"
-            )
-        of_sampler = name in inspect.signature(cls.__init__).parameters
-        (own if of_sampler else proposal)[name] = getattr(args, name)
+    own = given(args, "", SAMPLER_PARAMETERS, args.neg, cls)
+    if "dim" in inspect.signature(cls.__init__).parameters:
+        own["dim"] = args.dim
     return cls(
-        cls.proposal(data, **proposal),
+        cls.proposal(data, **given(args, "", SAMPLER_PARAMETERS, args.neg, cls.proposal)),
         num_candidates=args.num_candidates,
         num_negatives=args.num_negatives,
         pool=args.pool,
@@ -247,10 +286,18 @@ def make_sampler(args: argparse.Namespace, data: HeteroData) -> NegativeSampling
     )
 
 
+def make_loss(args: argparse.Namespace) -> torch.nn.Module:
+    """The loss that the flags name."""
+    cls = LOSSES[args.loss]
+    return cls(**given(args, "loss-", LOSS_PARAMETERS, args.loss, cls))
+
+
 def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device")
+    if args.lr is None:
+        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
     dataset = load(args)
     train_data, val_data, test_data = dataset
     dataset.report()
@@ -263,16 +310,18 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     model = Recommender(
         encoder(train_data, dim=args.dim, pool=args.pool, **layers),
         make_sampler(args, train_data),
+        make_loss(args),
         lr=args.lr,
         l2=args.l2,
-        k=args.k,
+        k=args.top_k,
         seed=args.seed,
     )
-    print(f"\n{model.encoder}\n{model.sampler}\n")
+    print(f"\n{model.sampler}\n{model.loss}\n")
 
     name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"
     out = Path(args.out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     args.out = str(out)
+    last_checkpoint(out, args.resume)  # refuses before anything is written
     out.mkdir(parents=True, exist_ok=True)
     config = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
     write(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
@@ -290,9 +339,10 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     )
 
     print_history(fitted)
-    test = evaluate(model.encoder.tables(), test_data, args.k, pool=args.pool)
-    reference = evaluate(popularity(train_data), test_data, args.k)
-    print_table({f"{encoder.__name__} + {args.neg}": test, "popularity": reference})
+    test = evaluate(model.scoring_tables(), test_data, args.top_k)
+    reference = evaluate(popularity(train_data), test_data, args.top_k)
+    method = " + ".join([encoder.__name__, args.neg, *([args.loss] if args.loss != "bpr" else [])])
+    print_table({method: test, "popularity": reference})
     seconds = median(epoch["seconds"] for epoch in fitted.history)
     print(f"\nbest epoch {fitted.best_epoch + 1}, {seconds:.2f} s per epoch; everything in {out}")
     result = {

@@ -124,6 +124,35 @@ class Candidates(torch.nn.Module, ABC):
         below = torch.searchsorted(self.key, line + point, right=True)
         return self._item_at(point + self._cut_before(below) - cut_first)
 
+    def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """The known links of some users, read back from the cut lines.
+
+        Args:
+            user: `[B]` user ids.
+
+        Returns:
+            Positions in `user` and item ids, two int64 `[E]`, in that order.
+        """
+        line = user * self.total
+        first = torch.searchsorted(self.key, line)
+        count = torch.searchsorted(self.key, line + self.total) - first
+        row = torch.arange(len(user), device=user.device).repeat_interleave(count)
+        link = torch.arange(len(row), device=user.device)
+        link += (first - (count.cumsum(0) - count))[row]
+        cut = self._cut_before(link) - self._cut_before(first)[row]
+        return row, self._item_at(self.key[link] - line[row] + cut)
+
+    def log_mass(self, item: Tensor) -> Tensor:
+        """Logarithm of the probability of drawing `item`, up to a constant of the user.
+
+        Args:
+            item: Item ids of any shape.
+
+        Returns:
+            Float64 of the same shape; `-inf` for items that are never drawn.
+        """
+        return self._length(item).double().log()
+
     def _check_all_can_draw(self, user: Tensor, first: Tensor, cut: Tensor) -> None:
         """Refuses users of whose line nothing is left; the arguments are per link, as above."""
         nothing_left = user[cut[1:] - cut[first] >= self.total].unique().tolist()

@@ -1,6 +1,27 @@
 """Losses on scores of positives `[B]` and negatives `[B, K]`; they never see a sampler."""
 
-from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
-from pyg_negsamp.losses.regularizer import l2_penalty
+import torch
 
-__all__ = ["BPRLoss", "SoftBPRLoss", "l2_penalty"]
+from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
+from pyg_negsamp.losses.contrastive import ContrastiveLoss
+from pyg_negsamp.losses.regularizer import l2_penalty
+from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
+
+#: Losses by the name that scripts know them by.
+LOSSES: dict[str, type[torch.nn.Module]] = {
+    "bpr": BPRLoss,
+    "soft-bpr": SoftBPRLoss,
+    "k-pair-bpr": KPairBPRLoss,
+    "ssm": SampledSoftmaxLoss,
+    "contrastive": ContrastiveLoss,
+}
+
+__all__ = [
+    "LOSSES",
+    "BPRLoss",
+    "ContrastiveLoss",
+    "KPairBPRLoss",
+    "SampledSoftmaxLoss",
+    "SoftBPRLoss",
+    "l2_penalty",
+]

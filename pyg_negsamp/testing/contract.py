@@ -110,7 +110,7 @@ class SamplerContract:
     least_candidates: ClassVar[int] = 1
 
     def make(self, problem: Toy, **arguments: Any) -> NegativeSampling:
-        """Builds the sampler over candidates from the toy graph, in double precision."""
+        """Builds the sampler over candidates from the toy graph, in the problem's precision."""
         arguments = {"num_candidates": 6, **self.arguments, **arguments}
         edge_type = arguments.get("edge_type", EDGE_TYPE)
         candidates = self.sampler_class.proposal(problem.data, edge_type=edge_type)
@@ -280,10 +280,8 @@ class SamplerContract:
     def test_works_on_homogeneous_graphs(self) -> None:
         """`Data`, with one table for sources and destinations."""
         problem = toy()
-        graph = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=12)
-        sampler = self.sampler_class(
-            self.sampler_class.proposal(graph), num_candidates=6, **self.arguments
-        ).double()
+        problem.data = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=12)
+        sampler = self.make(problem)
         batch = Data(src_index=torch.tensor([0, 1]), dst_pos_index=torch.tensor([1, 2]))
         out = sampler(batch, problem.item_xs, generator=problem.generator())
         assert out.dst_neg_xs.shape == (2, 1, 4, 5)
@@ -365,9 +363,9 @@ class SamplerContract:
         subgraph = problem.batch(n_id=torch.arange(12))
         with pytest.raises(ValueError, match="dst_neg_index"):
             sampler(subgraph, problem.x_dict())
-        homeless = self.sampler_class(**{**self.arguments, "num_candidates": 6})
+        sampler.candidates = None
         with pytest.raises(ValueError, match="candidates"):
-            homeless(problem.batch(), problem.x_dict())
+            sampler(problem.batch(), problem.x_dict())
         if sampler.reads_embeddings:
             with pytest.raises(ValueError, match="x_dict"):
                 sampler(problem.batch())

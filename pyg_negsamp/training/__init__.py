@@ -1,7 +1,7 @@
 """The stages put in order: loader, step, run."""
 
-from pyg_negsamp.training.fit import Fitted, fit
+from pyg_negsamp.training.fit import Fitted, fit, last_checkpoint
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
 
-__all__ = ["Fitted", "LinkLoader", "NonFiniteLossError", "Recommender", "fit"]
+__all__ = ["Fitted", "LinkLoader", "NonFiniteLossError", "Recommender", "fit", "last_checkpoint"]

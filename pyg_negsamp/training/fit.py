@@ -92,12 +92,8 @@ def fit(
     )
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
-    folder = Path(out) / "checkpoints"
-    last = folder / "last.ckpt"
-    if resume and not last.exists():
-        raise FileNotFoundError(f"nothing to resume: no {last}")
-    if not resume and last.exists():
-        raise FileExistsError(f"{out} already holds a run: resume it, or choose another folder")
+    last = last_checkpoint(out, resume)
+    folder = last.parent
 
     monitor = f"val/NDCG@{recommender.k[0]}"
     trainer = _quiet_trainer(
@@ -135,6 +131,25 @@ def fit(
     recommender.load_state_dict(state["state_dict"])
     history = recommender.history
     return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+
+
+def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
+    """Where the run in `out` keeps its last checkpoint.
+
+    Args:
+        out: Folder of the run.
+        resume: Whether there should be one already.
+
+    Raises:
+        FileNotFoundError: If there should be and is not.
+        FileExistsError: If there is and should not be.
+    """
+    last = Path(out) / "checkpoints" / "last.ckpt"
+    if resume and not last.exists():
+        raise FileNotFoundError(f"nothing to resume: no {last}")
+    if not resume and last.exists():
+        raise FileExistsError(f"{out} already holds a run: resume it, or choose another folder")
+    return last
 
 
 class _EarlyStopping(EarlyStopping):

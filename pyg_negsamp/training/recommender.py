@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import evaluate, metric_collection
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
-from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.nn.pooling import pool_layers
 from pyg_negsamp.training.randomness import NEGATIVES, epoch_generator
 from pyg_negsamp.transforms import NegativeSampling
 
@@ -29,7 +30,8 @@ class Recommender(LightningModule):
         sampler: Chooses or makes the negatives; see :mod:`pyg_negsamp.transforms`. Its learned
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
-            Default: :class:`BPRLoss`.
+            Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
+            goes by them too.
         lr: Learning rate of Adam.
         l2: Coefficient of :func:`l2_penalty`.
         k: Lengths of the recommendation lists that validation looks at.
@@ -71,6 +73,7 @@ class Recommender(LightningModule):
         self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
         self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
         self.user_type, _, self.item_type = encoder.edge_type
+        self.similarity = getattr(self.loss, "similarity", "dot")
         self.history: list[dict[str, float]] = []
 
     # One step -------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ class Recommender(LightningModule):
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
 
-        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
+        u, p, n = (self._scoring(x.unbind(-2)) for x in (user_rows, pos_rows, negatives.xs))
         loss = self.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1), negatives.weight)
         if self.l2:
             ego = user_rows[:, 0], pos_rows[:, 0], negatives.xs[:, :, 0]
@@ -105,6 +108,15 @@ class Recommender(LightningModule):
         if batch_idx % 50 == 0:  # now and then: reading a number makes a GPU wait
             self.mean_loss()
         return loss
+
+    def _scoring(self, xs: Sequence[Tensor]) -> Tensor:
+        """The vectors whose dot product is the score, from those of all layers."""
+        x = pool_layers(xs, self.encoder.pool)
+        return normalize(x, dim=-1) if self.similarity == "cosine" else x
+
+    def scoring_tables(self) -> dict[str, Tensor]:
+        """The vectors of all users and items whose dot products rank; no layers any more."""
+        return {name: self._scoring(xs).detach() for name, xs in self.encoder.tables().items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over everything that learns, in one pass over each table."""
@@ -129,13 +141,7 @@ class Recommender(LightningModule):
 
     def validation_step(self, data: HeteroData, batch_idx: int) -> None:
         """Ranks in full on a validation split: the one "batch" of the loader."""
-        metrics = evaluate(
-            self.encoder.tables(),
-            data,
-            self.k,
-            pool=self.encoder.pool,
-            edge_type=self.encoder.edge_type,
-        )
+        metrics = evaluate(self.scoring_tables(), data, self.k, edge_type=self.encoder.edge_type)
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 

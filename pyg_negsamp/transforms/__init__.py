@@ -1,15 +1,23 @@
 """Second pass: choose, or make, the negatives. One file per paper."""
 
+from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
+from pyg_negsamp.transforms.ans import ANS
 from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.compose import Compose
+from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
+from pyg_negsamp.transforms.dens import DENS
 from pyg_negsamp.transforms.dins import DINS
 from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
+from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.mixgcf import MixGCF
 from pyg_negsamp.transforms.pns import PNS
+from pyg_negsamp.transforms.pris import PRIS
 from pyg_negsamp.transforms.rns import RNS
 from pyg_negsamp.transforms.sdns import SDNS
+from pyg_negsamp.transforms.srns import SRNS
 
 #: Samplers by the name that scripts know them by.
 SAMPLERS: dict[str, type[NegativeSampling]] = {
@@ -17,22 +25,37 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "pns": PNS,
     "dns": DNS,
     "dns-mn": DNSMN,
+    "srns": SRNS,
     "cuco": CuCo,
     "ahns": AHNS,
-    "sdns": SDNS,
+    "dens": DENS,
     "mixgcf": MixGCF,
+    "sdns": SDNS,
     "dins": DINS,
+    "ans": ANS,
+    "contrastive-dns": ContrastiveDNS,
+    "irgan": IRGAN,
+    "advir": AdvIR,
+    "pris": PRIS,
 }
 
 __all__ = [
     "AHNS",
+    "ANS",
+    "DENS",
     "DINS",
     "DNS",
     "DNSMN",
+    "IRGAN",
     "PNS",
+    "PRIS",
     "RNS",
     "SAMPLERS",
     "SDNS",
+    "SRNS",
+    "AdvIR",
+    "Compose",
+    "ContrastiveDNS",
     "CuCo",
     "MixGCF",
     "NegativeSampling",

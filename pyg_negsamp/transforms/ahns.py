@@ -36,14 +36,14 @@ class AHNS(NegativeSampling):
         alpha: Shift of the positive's score, above 0. Default 1; the paper searches 0.1 to 1.
         beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
         p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
-        common: `num_candidates` (default 32; the paper searches 4 to 64), `num_negatives`, `pool`
+        common: `num_candidates` (default 16; the paper searches 4 to 64), `num_negatives`, `pool`
             and `edge_type` of :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
     """
 
-    default_num_candidates = 32
+    default_num_candidates = 16
 
     def __init__(
         self,

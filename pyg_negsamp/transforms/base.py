@@ -76,7 +76,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             with the batch or the call.
         num_candidates: Candidates per positive, `M`, when this class draws them. Default: the
             method's own, and no less than `K`.
-        num_negatives: Negatives per positive, `K`. Default 1.
+        num_negatives: Negatives per positive, `K`. Default: the method's own, usually 1.
         pool: How layers become the scoring embedding; must be the encoder's.
         edge_type: Names of the user and item node types in batches and in `x_dict`.
 
@@ -86,6 +86,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
 
     #: What a script uses for `candidates` when nobody says otherwise.
     proposal: ClassVar[type[Candidates]] = UniformCandidates
+    #: `K` unless told otherwise.
+    default_num_negatives: ClassVar[int] = 1
     #: `M` unless told otherwise; never less than `K`.
     default_num_candidates: ClassVar[int] = 1
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
@@ -96,11 +98,13 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         candidates: Candidates | None = None,
         *,
         num_candidates: int | None = None,
-        num_negatives: int = 1,
+        num_negatives: int | None = None,
         pool: Pool = "mean",
         edge_type: EdgeType = EDGE_TYPE,
     ) -> None:
         super().__init__()
+        if num_negatives is None:
+            num_negatives = self.default_num_negatives
         if num_negatives < 1:
             raise invalid(self, "num_negatives", "at least 1", num_negatives)
         if num_candidates is None:

@@ -28,11 +28,11 @@ class CuCo(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        common: `num_candidates` (default 32), `num_negatives`, `pool` and `edge_type` of
+        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
             :class:`NegativeSampling`.
     """
 
-    default_num_candidates = 32
+    default_num_candidates = 16
 
     epoch, max_epochs = 0, 1
 

@@ -41,14 +41,14 @@ class DINS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.
-        common: `num_candidates` (default 32; the paper searches 8 to 64), `num_negatives`, `pool`
+        common: `num_candidates` (default 16; the paper searches 8 to 64), `num_negatives`, `pool`
             and `edge_type` of :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
     """
 
-    default_num_candidates = 32
+    default_num_candidates = 16
 
     def __init__(
         self, candidates: Candidates | None = None, *, beta: float = 1.0, **common: Any

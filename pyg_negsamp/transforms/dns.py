@@ -25,11 +25,11 @@ class DNS(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        common: `num_candidates` (default 32; the papers search 8 to 64), `num_negatives`, `pool`
+        common: `num_candidates` (default 16; the papers search 8 to 64), `num_negatives`, `pool`
             and `edge_type` of :class:`NegativeSampling`.
     """
 
-    default_num_candidates = 32
+    default_num_candidates = 16
 
     def select(
         self,

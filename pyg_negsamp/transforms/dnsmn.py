@@ -29,14 +29,14 @@ class DNSMN(NegativeSampling):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to
             be tuned together with `M`.
-        common: `num_candidates` (default 32), `num_negatives`, `pool` and `edge_type` of
+        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
             :class:`NegativeSampling`.
 
     Raises:
         ValueError: If not `K <= N <= M`, besides what the base class raises.
     """
 
-    default_num_candidates = 32
+    default_num_candidates = 16
 
     def __init__(self, candidates: Candidates | None = None, *, n: int = 4, **common: Any) -> None:
         super().__init__(candidates, **common)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,20 +26,42 @@ def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         `[B, M]`.
     """
     num_rows, num_candidates = candidates.shape
-    if user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64):
-        # Sampled dense-dense product: reads the item rows where they lie, copies none.
+    on_cpu = user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64)
+    if on_cpu and num_candidates <= items.size(0):
+        # Sampled dense-dense product: reads the item rows where they lie, copies none. It has no
+        # room for more entries than the dense product has.
         pointer = torch.arange(num_rows + 1) * num_candidates
         zeros = user.new_zeros(candidates.numel())
         pattern = csr(pointer, candidates.reshape(-1), zeros, (num_rows, items.size(0)))
         products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
         return products.values().view(num_rows, num_candidates)
-    row_bytes = num_candidates * items.size(1) * items.element_size()
-    step = max(1, BLOCK_BYTES // row_bytes) if user.device.type == "cpu" else num_rows
-    scores = [
-        torch.bmm(items[block], rows.unsqueeze(2)).squeeze(2)
-        for rows, block in zip(user.split(step), candidates.split(step), strict=True)
-    ]
-    return torch.cat(scores)
+    return rows_in_blocks(
+        candidates, (items,), lambda block, rows: torch.einsum("bd,bmd->bm", user[block], rows)
+    )
+
+
+def rows_in_blocks(
+    candidates: Tensor, tables: Sequence[Tensor], score: Callable[..., Tensor]
+) -> Tensor:
+    """Applies `score` to the candidates' rows, so many at a time as stay in the cache.
+
+    Args:
+        candidates: `[B, M]` item ids.
+        tables: Tables `[I, D]` to read their rows from.
+        score: Called with a slice of `0..B` and, for each table, the rows `[b, M, D]` of the
+            candidates in that slice; returns `[b, M]`.
+
+    Returns:
+        `[B, M]`.
+    """
+    num_rows, num_candidates = candidates.shape
+    step = max(num_rows, 1)
+    if candidates.device.type == "cpu":
+        row_bytes = num_candidates * sum(x.size(1) * x.element_size() for x in tables)
+        step = max(1, BLOCK_BYTES // row_bytes)
+    blocks = [slice(start, start + step) for start in range(0, num_rows, step)]
+    scores = [score(block, *(x[candidates[block]] for x in tables)) for block in blocks]
+    return torch.cat(scores) if scores else tables[0].new_empty(0, num_candidates)
 
 
 def hardest(

@@ -29,7 +29,7 @@ class SDNS(DNS):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
             work best.
-        common: `num_candidates` (default 32; the paper searches 8 to 64), `num_negatives`, `pool`
+        common: `num_candidates` (default 16; the paper searches 8 to 64), `num_negatives`, `pool`
             and `edge_type` of :class:`NegativeSampling`.
 
     Raises:

@@ -188,3 +188,18 @@ def test_moves_and_copies_and_stays_out_of_checkpoints(cls: type[Candidates]) ->
     source = cls(DATA).to("cpu")
     assert not source.state_dict()
     assert cls.__name__ in repr(source)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_gives_back_what_users_have_seen(cls: type[Candidates]) -> None:
+    row, item = cls(DATA).seen(torch.tensor([3, 4, 0, 5]))
+    expected = [(0, i) for i in sorted(seen(3))] + [(2, 1), (2, 3), (3, 2), (3, 7)]
+    assert list(zip(row.tolist(), item.tolist(), strict=True)) == expected
+
+
+def test_log_mass_is_the_log_probability_up_to_a_constant() -> None:
+    degrees = torch.tensor([sum(i == item for _, i in LINKS) for item in range(10)])
+    mass = PopularityCandidates(DATA, 0.75).log_mass(torch.arange(10))
+    expected = 0.75 * degrees.double().log()
+    torch.testing.assert_close(mass - mass[0], expected - expected[0], atol=1e-9, rtol=0)
+    assert not UniformCandidates(DATA).log_mass(torch.arange(10)).any()

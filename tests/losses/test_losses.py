@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from oracles import bpr, sdns
-from pyg_negsamp.losses import BPRLoss, SoftBPRLoss, l2_penalty
+from oracles import bpr, contrastive_dns, sdns, softmax
+from pyg_negsamp.losses import (
+    BPRLoss,
+    ContrastiveLoss,
+    KPairBPRLoss,
+    SampledSoftmaxLoss,
+    SoftBPRLoss,
+    l2_penalty,
+)
 
 
 def scores(num_negatives: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,3 +75,132 @@ def test_soft_bpr_equals_the_oracle(alpha: float) -> None:
         expected = sdns.soft_bpr_loss(pos, neg, alpha)
         assert SoftBPRLoss(alpha)(pos, neg).item() == pytest.approx(expected)
     torch.testing.assert_close(SoftBPRLoss(0.0)(pos, neg), BPRLoss()(pos, neg))
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 3.0])
+@pytest.mark.parametrize("num_negatives", [1, 4])
+def test_sampled_softmax_equals_the_oracle(num_negatives: int, temperature: float) -> None:
+    pos, neg = scores(num_negatives)
+    value = softmax.sampled_softmax_loss(pos, neg, temperature)
+    assert SampledSoftmaxLoss(temperature)(pos, neg).item() == pytest.approx(value)
+    assert ContrastiveLoss(temperature)(pos, neg).item() == pytest.approx(value)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 3.0])
+@pytest.mark.parametrize("num_negatives", [1, 4])
+def test_weights_are_the_correction_of_a_sampled_softmax(
+    num_negatives: int, temperature: float
+) -> None:
+    """Not divided by the temperature: `1 / (K Q)` is a correction of `ln(K Q)`."""
+    pos, neg = scores(num_negatives)
+    q = torch.rand(neg.shape, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    weight = 1 / (num_negatives * q)
+    value = softmax.sampled_softmax_loss(pos, neg, temperature, None, (num_negatives * q).log())
+    assert SampledSoftmaxLoss(temperature)(pos, neg, weight).item() == pytest.approx(value)
+    assert abs(value - softmax.sampled_softmax_loss(pos, neg, temperature)) > 1e-3
+
+
+def test_weights_of_one_are_no_weights() -> None:
+    pos, neg = scores(4)
+    for loss in (SampledSoftmaxLoss(0.5), KPairBPRLoss(), ContrastiveLoss()):
+        torch.testing.assert_close(loss(pos, neg, torch.ones_like(neg)), loss(pos, neg))
+
+
+def test_negatives_of_weight_zero_do_not_count() -> None:
+    """Neither in the loss nor in the gradients, down to a positive that has no others."""
+    pos, neg = scores(4)
+    weight = torch.ones_like(neg)
+    weight[:, 2:] = 0
+    loss = SampledSoftmaxLoss(0.5)
+    torch.testing.assert_close(loss(pos, neg, weight), loss(pos, neg[:, :2]))
+    weight[0] = 0
+    pos.requires_grad_()
+    neg.requires_grad_()
+    value = loss(pos, neg, weight)
+    torch.testing.assert_close(value, loss(pos[1:], neg[1:, :2]) * 5 / 6)
+    value.backward()
+    assert not pos.grad[0]
+    assert not neg.grad[weight == 0].any()
+    assert (pos.grad[1:] < 0).all()
+    assert (neg.grad[weight > 0] > 0).all()
+
+
+def test_sampled_softmax_gradient_is_the_probability() -> None:
+    pos, neg = scores(4)
+    neg.requires_grad_()
+    SampledSoftmaxLoss(0.5)(pos, neg).backward()
+    probability = torch.cat([pos.unsqueeze(1), neg.detach()], 1).div(0.5).softmax(1)
+    torch.testing.assert_close(neg.grad, probability[:, 1:] / 0.5 / 6)
+
+
+@pytest.mark.parametrize("num_negatives", [1, 4])
+def test_k_pair_bpr_equals_the_oracle(num_negatives: int) -> None:
+    pos, neg = scores(num_negatives)
+    value = softmax.kpair_bpr_loss(pos, neg)
+    assert KPairBPRLoss()(pos, neg).item() == pytest.approx(value)
+
+
+def test_k_pair_bpr_of_one_negative_is_bpr() -> None:
+    pos, neg = scores(1)
+    torch.testing.assert_close(KPairBPRLoss()(pos, neg), BPRLoss()(pos, neg))
+    pos, neg = scores(4)
+    assert KPairBPRLoss()(pos, neg) > BPRLoss()(pos, neg) + 0.1
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.2, 1.0])
+def test_contrastive_loss_of_cosines_equals_the_oracle(tau: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    user, pos, neg = (
+        torch.randn(6, k, 3, generator=generator, dtype=torch.double) for k in (1, 1, 4)
+    )
+    loss = ContrastiveLoss(tau)
+    cosines = [torch.cosine_similarity(user, x, dim=-1) for x in (pos, neg)]
+    value = contrastive_dns.contrastive_loss(user[:, 0], pos[:, 0], neg[:, :1], neg[:, 1:], tau)
+    assert loss(cosines[0][:, 0], cosines[1]).item() == pytest.approx(value)
+
+
+def test_losses_say_what_scores_they_take() -> None:
+    assert SampledSoftmaxLoss().similarity == "cosine"
+    assert SampledSoftmaxLoss(similarity="dot").similarity == "dot"
+    assert KPairBPRLoss().similarity == "dot"
+    assert ContrastiveLoss().similarity == "cosine"
+    assert SampledSoftmaxLoss().temperature == 0.1
+    assert ContrastiveLoss().temperature == 0.2
+
+
+@pytest.mark.parametrize("loss", [SampledSoftmaxLoss(0.1), KPairBPRLoss(), ContrastiveLoss(0.1)])
+def test_softmax_losses_do_not_overflow(loss: SampledSoftmaxLoss) -> None:
+    pos = torch.tensor([-1e4, 1e4], requires_grad=True)
+    neg = torch.tensor([[1e4, 1e4], [-1e4, -1e4]], requires_grad=True)
+    value = loss(pos, neg)
+    assert value.item() == pytest.approx(1e4 / loss.temperature + math.log(2) / 2, rel=1e-6)
+    value.backward()
+    slope = 0.5 / loss.temperature
+    torch.testing.assert_close(pos.grad, torch.tensor([-slope, 0.0]))
+    torch.testing.assert_close(neg.grad, torch.tensor([[slope / 2, slope / 2], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("loss", [SampledSoftmaxLoss(), KPairBPRLoss(), ContrastiveLoss()])
+@pytest.mark.parametrize(
+    ("pos", "neg", "weight"), [((3,), (2, 1), None), ((3,), (3,), None), ((3,), (3, 2), (3, 1))]
+)
+def test_softmax_losses_refuse_other_shapes(
+    loss: SampledSoftmaxLoss,
+    pos: tuple[int, ...],
+    neg: tuple[int, ...],
+    weight: tuple[int, ...] | None,
+) -> None:
+    with pytest.raises(
+        ValueError, match=f"{type(loss).__name__}: '{'weight' if weight else 'pos'}"
+    ):
+        loss(torch.ones(pos), torch.ones(neg), None if weight is None else torch.ones(weight))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf"), float("nan")])
+def test_softmax_losses_refuse_bad_arguments(temperature: float) -> None:
+    with pytest.raises(ValueError, match="SampledSoftmaxLoss: 'temperature'"):
+        SampledSoftmaxLoss(temperature)
+    with pytest.raises(ValueError, match="ContrastiveLoss: 't"):
+        ContrastiveLoss(temperature)
+    with pytest.raises(ValueError, match="SampledSoftmaxLoss: 'similarity'"):
+        SampledSoftmaxLoss(similarity="euclid")

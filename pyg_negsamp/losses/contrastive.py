@@ -1,0 +1,26 @@
+"""The loss of contrastive DNS."""
+
+from __future__ import annotations
+
+from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
+
+
+class ContrastiveLoss(SampledSoftmaxLoss):
+    r"""InfoNCE of a positive against its random and its contrastive negatives.
+
+    "Dynamic Negative Sampling for Contrastive Recommendation" (2022), eq. 5:
+
+    .. math:: L = -\frac{1}{B} \sum_b \ln \frac{f(u, i^+)}{f(u, i^-) + f(u, i'^-) + f(u, i^+)},
+              \quad f(u, i) = \exp(\cos(u, i) / \tau)
+
+    A sampled softmax of cosines; every negative has a term in the denominator.
+
+    Args:
+        tau: Temperature, above 0. Default 0.2; the paper states none.
+
+    Raises:
+        ValueError: If `tau` is out of range.
+    """
+
+    def __init__(self, tau: float = 0.2) -> None:
+        super().__init__(temperature=tau, similarity="cosine")

@@ -1,0 +1,79 @@
+"""AdvIR: adversarial sampling, and adversarial perturbation on top."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, softplus
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.transforms.base import Negatives, Selection
+from pyg_negsamp.transforms.irgan import IRGAN
+
+
+class AdvIR(IRGAN):
+    r"""Draws like :class:`IRGAN`, and asks the ranking to hold under the worst small shift.
+
+    Park and Chang, WWW 2019 (doi:10.1145/3308558.3313416). Besides the ranking loss on the drawn
+    negatives, the same loss with the pooled vectors of users, positives and negatives each moved
+    by `epsilon` along their own gradient,
+
+    .. math:: x \leftarrow x + \epsilon \, g_x / \| g_x \|, \quad
+              g_x = \partial_x \left[ -\ln \sigma(u \cdot p - u \cdot n) \right]
+
+    counts with weight `gamma`. The shifts are constants: no gradient flows through them.
+
+    Simpler than the original where IRGAN here is, and in that the shift is of the pooled vectors
+    rather than of the parameters. Cost: that of IRGAN, and `O(B * K * D)`.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        epsilon: Length of the shifts, at least 0. Default 0.5.
+        gamma: Weight of the shifted loss, at least 0. Default 1.
+        dim: Width of the generator's embeddings. Default 64.
+        temperature: Temperature of the generator's softmax, above 0. Default 1.
+        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
+            :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If `candidates` is missing or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        epsilon: float = 0.5,
+        gamma: float = 1.0,
+        dim: int = 64,
+        temperature: float = 1.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, dim=dim, temperature=temperature, **common)
+        for name, value in (("epsilon", epsilon), ("gamma", gamma)):
+            if not 0 <= value < math.inf:
+                raise invalid(self, name, "a finite number >= 0", value)
+        self.epsilon, self.gamma = epsilon, gamma
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """The drawn candidates, and the losses of the generator and of the shifted ranking."""
+        negatives = super().make(chosen, user, pos, neg)
+        pooled = (pool_rows(x, self.pool) for x in (user.unsqueeze(1), pos.unsqueeze(1), neg))
+        shifted = self.perturbed_loss(*pooled).mean()
+        assert negatives.loss is not None
+        negatives.loss = negatives.loss + self.gamma * shifted
+        return negatives
+
+    def perturbed_loss(self, user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+        """BPR of shifted vectors, `[B, K]`, from `[B, 1, D]`, `[B, 1, D]` and `[B, K, D]`."""
+        with torch.no_grad():
+            # The gradient's common factor, sigmoid(u.n - u.p), drops out by normalising.
+            towards_neg = self.epsilon * normalize(user, dim=-1)
+            of_user = self.epsilon * normalize(neg - pos, dim=-1)
+        user = user + of_user
+        return softplus((user * (neg + towards_neg)).sum(-1) - (user * (pos - towards_neg)).sum(-1))

@@ -1,0 +1,190 @@
+"""ANS: candidates augmented towards the positive, where they are easy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import facing_layers, pool_rows
+from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+
+
+class ANS(NegativeSampling):
+    r"""Splits candidates into hard and easy factors, augments the easy ones, and takes the best.
+
+    Zhao et al., RecSys 2023 (arXiv:2308.05972), eq. 3-14. For a user `u`, positive `p` and each
+    candidate `n`, at each layer:
+
+    .. math::
+        g &= \sigma(W_{item} n \odot W_{user} u), \quad n^h = n \odot g, \; n^e = n - n^h, \;
+             p' = p \odot g, \; p'' = p - p' \\
+        n^{aug} &= n^e + \Delta \odot \text{sgn}(p'' - n^e) + n^h, \quad
+             \|\Delta\| \le \sigma( 1 / W (n^h \odot p') ) \\
+        \text{negative} &= \arg\max_{n^{aug}} \; s(u, n^{aug}) +
+             \epsilon \, [ s(u, n^{aug}) - s(u, n) ]
+
+    The gates learn by :math:`\gamma (L_c + L_d)`, summed over the candidates, averaged over the
+    batch. What the paper prints has no lower bound, and what its code computes differs; both are
+    here, by `variant`:
+
+    ==============  =================================  =======================================
+    ..              `'printed'` (eq. 5, 7, 10)         `'released'` (the default)
+    ==============  =================================  =======================================
+    :math:`L_c`     `s(u, n_e) - s(u, n_h)`            softplus of it
+    :math:`L_d`     `|p' - n_h|^2 + s(p'', n_e)`       `|p' - n_h| + |p'' * n_e|`
+    noise           uniform in [0, 0.1], shortened to  of unit length, times the margin,
+                    the margin if longer               times 0.1
+    ==============  =================================  =======================================
+
+    The ablations of table 5 switch off `disentangle` (the whole item is augmented, no auxiliary
+    loss), `gain` (epsilon = 0), `direction` (all ones), `magnitude` (the noise as drawn).
+    `hard_only` is HNS of section 5.3: random candidates' hard factors are the negatives.
+
+    The paper has one layer; with several, factors and noise are made at each, scores and losses
+    are those of the pooled parts, and one candidate is taken for all. For `K > 1`, the `K` best.
+    Gradients flow through users, positives and all `M` candidates, so all are gathered. Cost:
+    `O(B * M * H * D^2)`, and memory for some 15 tensors `[B, M, H, D]`: the most expensive
+    sampler here.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        dim: Width of the embeddings, `D`. Default 64.
+        gamma: Weight of the auxiliary losses, at least 0. Default 0.1; the paper searches [0, 1].
+        epsilon: Weight of the gain, at least 0. Default 0.5; the paper searches [0, 1].
+        variant: `'released'` (bounded below, hence trainable) or `'printed'`.
+        disentangle: Whether to split items into factors.
+        gain: Whether to rank by the gain as well.
+        direction: Whether to augment towards the positive.
+        magnitude: Whether to regulate the noise.
+        hard_only: Whether to be HNS instead.
+        common: `num_candidates` (default 16; the paper searches 2 to 32), `num_negatives`, `pool`
+            and `edge_type` of :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If an argument is out of range, besides what the base class raises.
+    """
+
+    default_num_candidates = 16
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        dim: int = 64,
+        gamma: float = 0.1,
+        epsilon: float = 0.5,
+        variant: str = "released",
+        disentangle: bool = True,
+        gain: bool = True,
+        direction: bool = True,
+        magnitude: bool = True,
+        hard_only: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, **common)
+        for name, value, least in (("dim", dim, 1), ("gamma", gamma, 0), ("epsilon", epsilon, 0)):
+            if not least <= value < math.inf:
+                raise invalid(self, name, f"a finite number >= {least}", value)
+        if variant not in ("released", "printed"):
+            raise invalid(self, "variant", "'released' or 'printed'", repr(variant))
+        self.gamma, self.epsilon, self.variant = gamma, epsilon, variant
+        self.disentangle, self.gain = disentangle, gain
+        self.direction, self.magnitude, self.hard_only = direction, magnitude, hard_only
+        self.item_map = torch.nn.Linear(dim, dim, bias=False)
+        self.user_map = torch.nn.Linear(dim, dim, bias=False)
+        self.margin_map = torch.nn.Linear(dim, 1, bias=False)
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """All candidates, because the loss needs them all, and the noise `[B, M, H, D]`."""
+        if self.hard_only:
+            return Selection(candidates[:, : self.num_negatives])
+        x = item_xs[0]
+        size = (*candidates.shape, len(item_xs), x.size(1))
+        noise = torch.rand(size, dtype=x.dtype, device=x.device, generator=generator)
+        return Selection(candidates, noise.mul_(0.1))
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """Factors, augmentation, and the `K` best of the augmented candidates."""
+        facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
+        whole_user, pos = pool_rows(user, self.pool).unsqueeze(1), pos.unsqueeze(1)
+        if self.disentangle or self.hard_only:
+            gate = torch.sigmoid(self.item_map(neg) * self.user_map(facing))
+            hard, pos_hard = neg * gate, pos * gate
+        else:
+            hard, pos_hard = neg, pos
+        easy, pos_easy = neg - hard, pos - pos_hard
+
+        def score(part: Tensor) -> Tensor:
+            return (whole_user * pool_rows(part, self.pool)).sum(-1)
+
+        loss = None
+        if self.disentangle or self.hard_only:
+            parts = (hard, easy, pos_hard, pos_easy)
+            loss = self._auxiliary_loss(score(easy) - score(hard), *parts)
+        if self.hard_only:
+            return Negatives(chosen.index, hard, loss=loss)
+
+        noise = chosen.state
+        if self.magnitude:
+            noise = self._regulate(noise, self._margin(hard, pos_hard))
+        if self.direction:
+            target = pos_easy - easy if self.disentangle else pos - neg
+            noise = noise * target.sign()
+        augmented = neg + noise
+        value = score(augmented)
+        if self.gain:
+            value = value + self.epsilon * (value - score(neg))
+        best = value.topk(self.num_negatives, dim=1).indices
+        rows = torch.arange(len(best), device=best.device).unsqueeze(1)
+        return Negatives(chosen.index.gather(1, best), augmented[rows, best], loss=loss)
+
+    def _auxiliary_loss(
+        self, contrast: Tensor, hard: Tensor, easy: Tensor, pos_hard: Tensor, pos_easy: Tensor
+    ) -> Tensor:
+        """The two losses of the gates (eq. 5 and 7), on the pooled parts."""
+        hard, easy, pos_hard, pos_easy = (
+            pool_rows(part, self.pool) for part in (hard, easy, pos_hard, pos_easy)
+        )
+        if self.variant == "printed":
+            distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
+        else:
+            contrast = softplus(contrast)
+            distance = safe_norm(pos_hard - hard) + safe_norm(pos_easy * easy)
+        return self.gamma * (contrast + distance).sum(1).mean()
+
+    def _margin(self, hard: Tensor, pos_hard: Tensor) -> Tensor:
+        """The bound on the noise (eq. 10), `[B, M, H, 1]`; 1 where its denominator is 0."""
+        x = self.margin_map(hard * pos_hard)
+        # Below 0.01 in size the sigmoid is 0 or 1 to the last bit, and its gradient 0 times
+        # infinity.
+        smallest = torch.where(x < 0, -0.01, 0.01)
+        return torch.sigmoid(1 / torch.where(x.abs() < 0.01, smallest, x))
+
+    def _regulate(self, noise: Tensor, margin: Tensor) -> Tensor:
+        """The noise in the bound, `[B, M, H, D]`."""
+        length = noise.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        if self.variant == "printed":
+            return noise * (margin / length).clamp(max=1)
+        return noise * (0.1 * margin / length)
+
+
+def safe_norm(x: Tensor) -> Tensor:
+    """The Euclidean norm over the last dimension, whose gradient at 0 is 0."""
+    square = x.square().sum(-1)
+    zero = square == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())

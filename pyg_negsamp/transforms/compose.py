@@ -1,0 +1,90 @@
+"""One method's choice, another's mixing: samplers by composition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import NodeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.transforms.base import Layers, Negatives, NegativeSampling, Selection
+
+
+class Compose(NegativeSampling):
+    """Selects as one sampler does, and makes negatives as another does.
+
+    Any method of this library (arXiv numbers there), in one expression::
+
+        Compose(AHNS(candidates, beta=0.2), DINS(beta=2.0))   # and, say, SoftBPRLoss()
+
+    Candidates, their number, `K`, pooling and edge type are those of `select`. The
+    auxiliary loss and the weights of `select` are kept. Cost: the sum of both.
+
+    Args:
+        select: Where negatives are chosen from and how: any sampler of existing items.
+        synthesize: What is made of them: any sampler that does it by `synthesize`.
+
+    Raises:
+        ValueError: If the two disagree on the pooling.
+    """
+
+    def __init__(self, select: NegativeSampling, synthesize: NegativeSampling) -> None:
+        if select.pool != synthesize.pool:
+            raise invalid(self, "synthesize", f"one with pool {select.pool!r}", synthesize.pool)
+        super().__init__(
+            select.candidates,
+            num_candidates=select.num_candidates,
+            num_negatives=select.num_negatives,
+            pool=select.pool,
+            edge_type=select.edge_type,
+        )
+        self.selector, self.synthesizer = select, synthesize
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Tells both where training stands."""
+        self.selector.set_epoch(epoch, max_epochs)
+        self.synthesizer.set_epoch(epoch, max_epochs)
+
+    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+        """Lets both look at the whole table."""
+        self.selector.refresh(x_dict)
+        self.synthesizer.refresh(x_dict)
+
+    @torch.no_grad()
+    def choose(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Draws and selects by the one, draws coefficients by the other."""
+        chosen = self.selector.choose(user, pos, user_xs, item_xs, candidates, generator)
+        state = self.synthesizer.coefficients(chosen.index, item_xs[0], generator)
+        return Selection(chosen.index, (chosen, state))
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """As :meth:`choose`, from the candidates given."""
+        return self.choose(user, pos, user_xs, item_xs, candidates, generator)
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """What the selector's method adds, around what the synthesizer makes."""
+        selected, state = chosen.state
+        negatives = self.selector.make(selected, user, pos, neg)
+        if negatives.index is not chosen.index:
+            expected = "a sampler that hands on the items it selected"
+            raise invalid(self, "select", expected, type(self.selector).__name__)
+        negatives.xs = self.synthesizer.synthesize(user, pos, neg, state)
+        return negatives

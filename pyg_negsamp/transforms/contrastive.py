@@ -1,0 +1,131 @@
+"""Contrastive DNS: negatives retrieved from the whole catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch_geometric.typing import NodeType
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.transforms.base import Layers, NegativeSampling, Selection
+from pyg_negsamp.transforms.rns import random_choice
+
+MODES = ("dissimilar", "similar", "random")
+#: Similarities held at a time while retrieving.
+BLOCK_BYTES = 2**26
+
+
+class ContrastiveDNS(NegativeSampling):
+    r"""Hands out one random negative and others retrieved as most dissimilar to the user.
+
+    "Dynamic Negative Sampling for Contrastive Recommendation" (2022), section 3.3, eq. 4. Every
+    `n` epochs, for
+    every user, over the whole catalogue without the observed items:
+
+    .. math:: i'^- \in f_{\text{top-}k}( -\cos(e_u, E) )
+
+    and each positive gets one of those `k`, or several, at random, besides the random one. To be
+    used with :class:`~pyg_negsamp.losses.ContrastiveLoss`, eq. 5. Negative 0 is the random one,
+    the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. Until the first :meth:`refresh`
+    (which training calls) all are random.
+
+    Similarity is that of the pooled embeddings. A user with fewer than `k` unobserved items has
+    the hardest of them repeated. Candidates that come with a call or a batch take the place of
+    all this: `K` of them are chosen at random.
+
+    State: the retrieved items, `[U, k]`, in `state_dict`. Gradients flow through the chosen rows
+    only. Cost: `O(B * K)` per batch, and `O(U * I * D)` per retrieval, in blocks.
+
+    Args:
+        candidates: First pass, for the random negative and to know what was observed, usually
+            :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        k: Items to retrieve per user. Default 100; the paper finds 50 to 150 to work best.
+        n: Epochs between retrievals. Default 10; the paper uses 5, 10 and 20.
+        mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
+        common: `num_candidates` (default: as many as negatives), `num_negatives` (default 2),
+            `pool` and `edge_type` of :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If an argument is out of range, besides what the base class raises.
+    """
+
+    default_num_negatives = 2
+    reads_embeddings = False
+    retrieved: Tensor
+    epoch = 0
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        k: int = 100,
+        n: int = 10,
+        mode: str = "dissimilar",
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, **common)
+        for name, value in (("k", k), ("n", n)):
+            if value < 1:
+                raise invalid(self, name, "at least 1", value)
+        if mode not in MODES:
+            raise invalid(self, "mode", f"one of {', '.join(MODES)}", repr(mode))
+        self.k, self.n, self.mode = k, n, mode
+        if candidates is not None:
+            size = (candidates.num_users, min(k, candidates.num_items))
+            nothing_yet = torch.full(size, -1, device=candidates.key.device)
+            self.register_buffer("retrieved", nothing_yet)
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Tells when the next retrieval is due."""
+        self.epoch = epoch
+
+    @torch.no_grad()
+    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+        """Retrieves anew, if it is time."""
+        if self.candidates is None or (self.epoch % self.n and self.retrieved[0, 0] >= 0):
+            return
+        users, items = (
+            normalize(pool_layers(as_layers(x_dict[self.edge_type[end]]), self.pool))
+            for end in (0, 2)
+        )
+        sign = 1 if self.mode == "similar" else -1
+        rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))
+        generator = torch.Generator(users.device).manual_seed(self.epoch)
+        for ids in torch.arange(len(users), device=users.device).split(rows):
+            if self.mode == "random":
+                size = self.retrieved.size(1)
+                self.retrieved[ids] = self.candidates(ids, size, generator)
+                continue
+            similarity = sign * users[ids] @ items.t()
+            row, item = self.candidates.seen(ids)
+            similarity[row, item] = -torch.inf
+            best = similarity.topk(self.retrieved.size(1), dim=1)
+            none_left = best.values == -torch.inf
+            self.retrieved[ids] = torch.where(none_left, best.indices[:, :1], best.indices)
+
+    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """First pass: random items, and out of what was retrieved for the user."""
+        drawn = super().draw(user, generator)
+        size = (len(user), self.num_negatives - 1)
+        slot = torch.randint(self.retrieved.size(1), size, device=user.device, generator=generator)
+        found = self.retrieved[user.unsqueeze(1), slot]
+        rest = drawn[:, 1 : self.num_negatives]
+        return torch.cat([drawn[:, :1], torch.where(found >= 0, found, rest)], dim=1)
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """What was drawn; of given candidates, `K` at random."""
+        return Selection(random_choice(candidates, self.num_negatives, generator))

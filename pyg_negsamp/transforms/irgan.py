@@ -1,0 +1,105 @@
+"""IRGAN: a generator that learns which negatives are hard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.hardness import candidate_scores
+
+
+class IRGAN(NegativeSampling):
+    r"""Draws negatives from a generator with embeddings of its own, trained by policy gradient.
+
+    Wang et al., SIGIR 2017 (arXiv:1705.10513). The recommender is the discriminator; among the
+    `M` candidates, the generator draws with
+
+    .. math:: p(k \mid u) = \text{softmax}_k ( u_g \cdot k_g / \text{temperature} )
+
+    and is rewarded by how much the recommender errs, the pair's BPR loss
+    :math:`r_k = \ln(1 + \exp(s(u, k) - s(u, p)))`. Its own loss, with the expected reward as
+    baseline,
+
+    .. math:: -\frac{1}{B K} \sum (r_k - E_p[r]) \, \ln p(k \mid u)
+
+    trains the generator alone: rewards carry no gradient, and the recommender sees ordinary
+    rows. Both learn in the same optimiser step.
+
+    Simpler than the original in that the generator chooses among `M` uniform candidates rather
+    than the catalogue, starts from scratch rather than pre-trained, alternates with every step,
+    and draws `K` different ones. It keeps a vector for every user and item: ids must be those of
+    the graph that `candidates` was built from. Cost: `O(B * M * D)`, as much again as
+    :class:`DNS`, and twice the embeddings to optimise.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        dim: Width of the generator's embeddings. Default 64.
+        temperature: Temperature of the generator's softmax, above 0. Default 1.
+        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
+            :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If `candidates` is missing or an argument is out of range.
+    """
+
+    default_num_candidates = 16
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        dim: int = 64,
+        temperature: float = 1.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, **common)
+        if candidates is None:
+            raise invalid(self, "candidates", "given: they say how many users there are", None)
+        if dim < 1:
+            raise invalid(self, "dim", "at least 1", dim)
+        if not 0 < temperature < math.inf:
+            raise invalid(self, "temperature", "a finite number > 0", temperature)
+        self.temperature = temperature
+        self.users = torch.nn.Embedding(candidates.num_users, dim)
+        self.items = torch.nn.Embedding(candidates.num_items, dim)
+        for table in (self.users, self.items):
+            torch.nn.init.xavier_uniform_(table.weight)
+
+    def log_policy(self, user: Tensor, candidates: Tensor) -> Tensor:
+        """Logarithms of the generator's probabilities over the candidates, `[B, M]`."""
+        scores = torch.einsum("bd,bmd->bm", self.users(user), self.items(candidates))
+        return (scores / self.temperature).log_softmax(dim=1)
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """`K` candidates drawn by the generator, and what is needed to train it."""
+        policy = self.log_policy(user, candidates).exp()
+        drawn = torch.multinomial(policy, self.num_negatives, generator=generator)
+        users = pool_layers([x[user] for x in user_xs], self.pool)
+        items = pool_layers(item_xs, self.pool)
+        pos_score = (users * items[pos]).sum(-1, keepdim=True)
+        reward = softplus(candidate_scores(users, items, candidates) - pos_score)
+        advantage = reward.gather(1, drawn) - (policy * reward).sum(1, keepdim=True)
+        return Selection(candidates.gather(1, drawn), (user, candidates, drawn, advantage))
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """The drawn candidates as they are, and the loss of the generator."""
+        ids, candidates, drawn, advantage = chosen.state
+        log_p = self.log_policy(ids, candidates).gather(1, drawn)
+        return Negatives(chosen.index, neg, loss=-(advantage * log_p).mean())

@@ -1,0 +1,48 @@
+"""PRIS: many proposals, weighted by how much the model believes in them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.transforms.base import Negatives, Selection
+from pyg_negsamp.transforms.rns import RNS
+
+
+class PRIS(RNS):
+    r"""Weights `K` proposals by importance, so that they stand for the model's own distribution.
+
+    Lian et al., WWW 2020 (doi:10.1145/3366423.3380187). Negatives should follow the softmax of
+    the model's scores; they are drawn from a proposal `Q` (uniform or popularity) instead, and
+
+    .. math:: w_{uj} = \operatorname{softmax}_j ( s(u, j) - \log Q(j) )
+
+    over the `K` of a positive makes up for it. The weights are in `Negatives.weight`, to be used
+    by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
+    is :class:`RNS`. A normaliser of `Q` per user cancels; candidates that come with a batch
+    count as drawn by `candidates`, or uniformly if there are none.
+
+    The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
+    `O(B * K * H * D)`.
+
+    Args:
+        candidates: First pass: the proposal,
+            :class:`~pyg_negsamp.candidates.UniformCandidates` or
+            :class:`~pyg_negsamp.candidates.PopularityCandidates`.
+        common: `num_candidates` (default: as many as negatives), `num_negatives` (default 8),
+            `pool` and `edge_type` of :class:`NegativeSampling`.
+    """
+
+    default_num_negatives = 8
+    reads_embeddings = True
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """The proposals, with their weights `[B, K]`."""
+        with torch.no_grad():
+            users = pool_rows(user, self.pool).unsqueeze(1)
+            logit = (users * pool_rows(neg, self.pool)).sum(-1)
+            if self.candidates is not None:
+                log_mass = self.candidates.log_mass(chosen.index).clamp(min=0)
+                logit = logit - log_mass.to(logit)
+        return Negatives(chosen.index, neg, weight=logit.softmax(dim=1))

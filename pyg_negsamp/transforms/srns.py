@@ -1,0 +1,194 @@
+"""SRNS: hard negatives whose scores have kept moving."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import NodeType
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.transforms.base import Layers, NegativeSampling, Selection
+from pyg_negsamp.transforms.hardness import candidate_scores
+
+#: Epochs over which scores are compared, as in the paper.
+HISTORY = 5
+
+
+class SRNS(NegativeSampling):
+    r"""Takes, from a memory per user, high-scored items whose scores vary from epoch to epoch.
+
+    Ding et al., NeurIPS 2020 (arXiv:2009.03376): false negatives score high and steadily, true
+    ones do not. Every user has a memory of `S_1` items; the negative is
+
+    .. math:: \arg\max_k \; P(k \mid u, p) + \alpha_t \, \text{std}[P(k \mid u, p)], \quad
+              P(k \mid u, p) = \sigma(s(u, k) - s(u, p))
+
+    with the (population) deviation over the last five epochs, and :math:`\alpha_t` rising to
+    `alpha` over `warmup` epochs. After each use, `S_2` new candidates join and `S_1` of the
+    `S_1 + S_2` stay, drawn without replacement in proportion to :math:`\exp(s(u, k) / \tau)`.
+
+    The past scores are recomputed from the pooled embeddings of the last five epochs, kept by
+    :meth:`refresh`; so they exist for every pair, also for items new to the memory, where the
+    authors record scores of a fixed set. A user that occurs twice in a batch has one memory
+    for the whole batch, renewed once. Candidates that come with a call or a batch are chosen
+    from by the same rule, without memory.
+
+    State: memory `[U, S_1]` (8 bytes each) and five copies of the pooled tables, `5 * N * D` (4
+    bytes each); all in `state_dict`. Gradients flow through the chosen rows only. Cost:
+    `O(B * (6 S_1 + S_2) * D)` besides the draw.
+
+    Args:
+        candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        num_new: Candidates that join the memory after each use, `S_2`. Default 20.
+        alpha: Weight of the deviation after the warm-up, at least 0. Default 1.
+        warmup: Epochs over which the weight rises linearly from 0. Default 50.
+        tau: Temperature of what stays in the memory, above 0. Default 1.
+        common: `num_candidates` (the memory, `S_1`, default 20), `num_negatives`, `pool` and
+            `edge_type` of :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: If an argument is out of range, besides what the base class raises.
+    """
+
+    default_num_candidates = 20
+    memory: Tensor
+    epoch = 0
+
+    def __init__(
+        self,
+        candidates: Candidates | None = None,
+        *,
+        num_new: int = 20,
+        alpha: float = 1.0,
+        warmup: int = 50,
+        tau: float = 1.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(candidates, **common)
+        if num_new < 1:
+            raise invalid(self, "num_new", "at least 1", num_new)
+        if not 0 <= alpha < math.inf:
+            raise invalid(self, "alpha", "a finite number >= 0", alpha)
+        if warmup < 1:
+            raise invalid(self, "warmup", "at least 1", warmup)
+        if not 0 < tau < math.inf:
+            raise invalid(self, "tau", "a finite number > 0", tau)
+        self.num_new, self.alpha, self.warmup, self.tau = num_new, alpha, warmup, tau
+        self.history: deque[tuple[Tensor, Tensor]] = deque(maxlen=HISTORY)
+        if candidates is not None:
+            device = candidates.key.device
+            everyone = torch.arange(candidates.num_users, device=device)
+            first = torch.Generator(device).manual_seed(0)
+            memory = candidates(everyone, self.num_candidates, first)
+            self.register_buffer("memory", memory)
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Moves the warm-up to `epoch`."""
+        self.epoch = epoch
+
+    @torch.no_grad()
+    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+        """Keeps a copy of the pooled embeddings, as the record of this epoch's scores."""
+        users, items = (
+            pool_layers(as_layers(x_dict[self.edge_type[end]]), self.pool).detach().clone()
+            for end in (0, 2)
+        )
+        self.history.append((users, items))
+
+    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """First pass: the users' memories."""
+        if self.candidates is None:
+            return super().draw(user, generator)  # which says what is missing
+        return self.memory[user]
+
+    @torch.no_grad()
+    def choose(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Selects from the memory, then renews it; or selects from what is given."""
+        chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator)
+        if candidates is None:
+            self._renew(user, user_xs, item_xs, generator)
+        return chosen
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """The candidates with the highest score and deviation."""
+        users = pool_layers([x[user] for x in user_xs], self.pool)
+        items = pool_layers(item_xs, self.pool)
+        value = probability(users, items, pos, candidates)
+        weight = self.alpha * min(1.0, self.epoch / self.warmup)
+        if weight and self.history:
+            past = [probability(u[user], i, pos, candidates) for u, i in self._history(items)]
+            value = value + weight * torch.stack(past).std(dim=0, correction=0)
+        best = value.topk(self.num_negatives, dim=1).indices
+        return Selection(candidates.gather(1, best))
+
+    def _history(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The tables of the last epochs, on the device of `like` after a checkpoint was read."""
+        moved = [(u.to(like), i.to(like)) for u, i in self.history]
+        self.history = deque(moved, maxlen=HISTORY)
+        return moved
+
+    def _renew(
+        self,
+        user: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        generator: torch.Generator | None,
+    ) -> None:
+        """Lets new candidates join the memories of `user`, and as many leave."""
+        assert self.candidates is not None
+        pool = torch.cat([self.memory[user], self.candidates(user, self.num_new, generator)], 1)
+        users = pool_layers([x[user] for x in user_xs], self.pool)
+        scores = candidate_scores(users, pool_layers(item_xs, self.pool), pool)
+        # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.
+        noise = torch.rand(pool.shape, dtype=torch.double, device=pool.device, generator=generator)
+        gumbel = -(-noise.clamp(min=1e-300).log()).log()
+        stay = (scores.double() / self.tau + gumbel).topk(self.num_candidates, dim=1).indices
+        kept = pool.gather(1, stay)
+        # Of rows with the same user, the last one writes, on every device.
+        row = torch.arange(len(user), device=user.device)
+        writer = row.new_zeros(len(self.memory)).scatter_reduce_(0, user, row, "amax")
+        self.memory[user] = kept[writer[user]]
+
+    def get_extra_state(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
+        """The history, for `state_dict`."""
+        return {"history": list(self.history)}
+
+    def set_extra_state(self, state: dict[str, list[tuple[Tensor, Tensor]]]) -> None:
+        """Takes over the history of a `state_dict`."""
+        self.history = deque(state["history"], maxlen=HISTORY)
+
+
+def probability(users: Tensor, items: Tensor, pos: Tensor, candidates: Tensor) -> Tensor:
+    """The chance of each candidate to beat the positive, `P(k | u, p)`, `[B, M]`.
+
+    Args:
+        users: `[B, D]` user rows.
+        items: `[I, D]` item table.
+        pos: `[B]` positives.
+        candidates: `[B, M]` item ids.
+    """
+    pos_score = (users * items[pos]).sum(-1, keepdim=True)
+    return torch.sigmoid(candidate_scores(users, items, candidates) - pos_score)

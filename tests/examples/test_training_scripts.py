@@ -1,0 +1,199 @@
+"""The training scripts as their users call them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+import common
+from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.transforms import SAMPLERS
+
+QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu"]
+
+
+def run(out: Path, *flags: str, encoder: type[Encoder] = MF) -> dict:
+    common.main(encoder, [*QUICK, "--out", str(out), *flags])
+    return json.loads((out / "metrics.json").read_text())
+
+
+def error(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        common.main(MF, [*QUICK, *flags])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.count("\n") == 1, said
+    return said
+
+
+@pytest.mark.parametrize("neg", list(SAMPLERS))
+@pytest.mark.parametrize("encoder", [MF, LightGCN])
+def test_every_sampler_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], neg: str, encoder: type[Encoder]
+) -> None:
+    result = run(tmp_path, "--neg", neg, encoder=encoder)
+    said = capsys.readouterr().out
+    assert "train links" in said
+    assert f"{encoder.__name__} + {neg}" in said
+    assert said.index("val/NDCG@20") < said.index("popularity")
+    assert result["protocol"] == "clean"
+    assert set(result["test"]) == set(result["popularity"]) >= {"Recall@20", "NDCG@50"}
+    assert len(result["history"]) == 2
+    assert (tmp_path / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("loss", ["soft-bpr", "k-pair-bpr", "ssm", "contrastive"])
+def test_every_loss_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str) -> None:
+    run(tmp_path, "--loss", loss, "--num-negatives", "3")
+    assert f"MF + dins + {loss}" in capsys.readouterr().out
+
+
+def test_flags_reach_sampler_first_pass_and_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "a", "--neg", "dins", "--beta", "3.5", "--num-candidates", "7")
+    assert "num_candidates=7, num_negatives=1, pool='mean', beta=3.5" in capsys.readouterr().out
+    run(tmp_path / "b", "--neg", "pns", "--power", "0.25")
+    assert "power=0.25" in capsys.readouterr().out
+    run(tmp_path / "c", "--neg", "ans", "--no-gain", "--loss", "ssm", "--loss-temperature", "0.5")
+    config = yaml.safe_load((tmp_path / "c" / "config.yaml").read_text())
+    assert config["gain"] is False
+    assert config["loss_temperature"] == 0.5
+
+
+def test_config_file_gives_defaults_and_flags_win(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("neg: ahns\nalpha: 0.5\nnum-candidates: 4\ntop_k: [5]\ngain:\n")
+    run(tmp_path / "run", "--config", str(config), "--alpha", "0.9")
+    written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert written["neg"] == "ahns"
+    assert written["alpha"] == 0.9
+    assert written["num_candidates"] == 4
+    assert written["top_k"] == [5]
+    again = run(tmp_path / "again", "--config", str(tmp_path / "run" / "config.yaml"))
+    first = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert again["test"] == first["test"]
+
+
+def test_resume_reads_the_config_of_the_run(tmp_path: Path) -> None:
+    run(tmp_path / "parts", "--neg", "mixgcf", "--lr", "0.01")
+    common.main(MF, ["--resume", "--out", str(tmp_path / "parts"), "--epochs", "4"])
+    run(tmp_path / "whole", "--neg", "mixgcf", "--lr", "0.01", "--epochs", "4")
+    parts, whole = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("parts", "whole")
+    )
+    assert parts["test"] == whole["test"]
+    assert len(parts["history"]) == 4
+
+
+def test_paper_protocol_says_so_and_selects_on_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(tmp_path, "--protocol", "paper")
+    assert "SELECTED ON TEST" in capsys.readouterr().out
+    assert result["protocol"] == "paper"
+    best = result["history"][result["best_epoch"]]
+    assert best["val/NDCG@20"] == pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
+
+
+def test_own_files(tmp_path: Path) -> None:
+    rows = ["customer;product"] + [f"c{u};p{(u * 3 + i) % 17}" for u in range(20) for i in range(6)]
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(row.replace(";", ",") for row in rows) + "\n")
+    columns = ["--user-column", "customer", "--item-column", "product"]
+    result = run(tmp_path / "a", "--dataset", str(log), *columns)
+    assert result["report"]["users"] == 20
+    train, test = tmp_path / "train.txt", tmp_path / "test.txt"
+    train.write_text("".join(f"{u} {u} {u + 1} {u + 2} {u + 3}\n" for u in range(12)))
+    test.write_text("".join(f"{u} {u + 4}\n" for u in range(12)))
+    result = run(tmp_path / "b", "--dataset", str(train), "--test-file", str(test))
+    assert result["report"]["test_links"] == 12
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--neg foo", "invalid choice: 'foo'"),
+        ("--epochs x", "invalid int value"),
+        ("--epochs 0", "'epochs' must be at least 1"),
+        ("--beta 1 --neg rns", "--beta is for dins, ahns"),
+        ("--loss-tau 1", "--loss-tau is for contrastive, not for bpr"),
+        ("--beta -1", "DINS: 'beta'"),
+        ("--num-candidates 0", "'num_candidates'"),
+        ("--lr -1", "'lr'"),
+        ("--seed -1", "'seed'"),
+        ("--top-k 0", "'k'"),
+        ("--dataset nothing", "'name' must be one of"),
+        ("--dataset nothing.csv", "nothing.csv"),
+        ("--config nothing.yaml", "nothing.yaml"),
+        ("--resume", "--resume needs --out"),
+        ("--resume --out nowhere", "nowhere"),
+        ("--unknown 1", "unrecognized arguments"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = error(capsys, *flags.split())
+    # Where both DINS and AHNS have a beta, the order is that of the table of samplers.
+    assert message.replace("dins, ahns", "") in said.replace("ahns, dins", "")
+    assert not list(tmp_path.rglob("metrics.json"))
+
+
+def test_bad_config_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "bad.yaml"
+    for text, message in (
+        ("learning_rate: 1", "unknown flag 'learning_rate'"),
+        ("- a\n- b", "must hold 'flag: value' lines"),
+        ("lr: [1", "line 1"),
+        ("lr: fast", "invalid float value"),
+    ):
+        config.write_text(text)
+        assert message in error(capsys, "--config", str(config))
+
+
+def test_a_finished_run_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path)
+    before = (tmp_path / "config.yaml").read_text()
+    capsys.readouterr()
+    assert "already holds a run" in error(capsys, "--out", str(tmp_path), "--seed", "5")
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "torch sees no CUDA device" in error(capsys, "--device", "cuda")
+
+
+@pytest.mark.parametrize("script", ["train_mf.py", "train_lightgcn.py"])
+def test_scripts_run_from_anywhere_and_explain_themselves(tmp_path: Path, script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for group in ("data:", "negative sampling:", "loss:", "model:", "training:"):
+        assert f"\n{group}" in done.stdout
+    assert "Weight of the positive, at least 0." in " ".join(done.stdout.split())
+    assert ("--layers" in done.stdout) == (script == "train_lightgcn.py")
+
+
+def test_benchmarks_by_name(tmp_path: Path, benchmarks: Path) -> None:
+    result = run(tmp_path, "--dataset", "lastfm", "--root", str(benchmarks), "--epochs", "1")
+    assert result["report"]["users"] == 640
