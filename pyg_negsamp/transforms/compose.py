@@ -24,15 +24,18 @@ class Compose(NegativeSampling):
 
     Args:
         select: Where negatives are chosen from and how: any sampler of existing items.
-        synthesize: What is made of them: any sampler that does it by `synthesize`.
+        synthesize: What is made of them: a sampler that mixes, such as :class:`MixGCF`,
+            :class:`SDNS` or :class:`DINS`.
 
     Raises:
-        ValueError: If the two disagree on the pooling.
+        ValueError: If the two disagree on the pooling, or if `synthesize` makes nothing.
     """
 
     def __init__(self, select: NegativeSampling, synthesize: NegativeSampling) -> None:
         if select.pool != synthesize.pool:
             raise invalid(self, "synthesize", f"one with pool {select.pool!r}", synthesize.pool)
+        if type(synthesize).synthesize is NegativeSampling.synthesize:
+            raise invalid(self, "synthesize", "a sampler that mixes", type(synthesize).__name__)
         super().__init__(
             select.candidates,
             num_candidates=select.num_candidates,

@@ -107,8 +107,10 @@ class DENS(NegativeSampling):
             from_pos = self.pos_map(relevant_pos)
             from_neg = self.neg_map(items)
 
-            def score(block: slice, neg: Tensor, of_neg: Tensor, v: Tensor = v) -> Tensor:
-                gate = torch.sigmoid(of_neg + from_pos[block].unsqueeze(1))
+            def score(
+                block: slice, neg: Tensor, of_neg: Tensor, v: Tensor = v, of_pos: Tensor = from_pos
+            ) -> Tensor:
+                gate = torch.sigmoid(of_neg + of_pos[block].unsqueeze(1))
                 return ((self.factor - gate) * neg * v[block].unsqueeze(1)).sum(-1)
 
             scores = rows_in_blocks(candidates, (items, from_neg), score)

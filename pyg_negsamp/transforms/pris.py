@@ -21,7 +21,8 @@ class PRIS(RNS):
     over the `K` of a positive makes up for it. The weights are in `Negatives.weight`, to be used
     by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
     is :class:`RNS`. A normaliser of `Q` per user cancels; candidates that come with a batch
-    count as drawn by `candidates`, or uniformly if there are none.
+    count as drawn by `candidates`, or uniformly if there are none; one that `candidates` would
+    never draw gets nearly all of the weight.
 
     The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
     `O(B * K * H * D)`.

@@ -38,7 +38,8 @@ class SRNS(NegativeSampling):
     :meth:`refresh`; so they exist for every pair, also for items new to the memory, where the
     authors record scores of a fixed set. A user that occurs twice in a batch has one memory
     for the whole batch, renewed once. Candidates that come with a call or a batch are chosen
-    from by the same rule, without memory.
+    from by the same rule, without memory; and without deviation on a sampled subgraph, which
+    numbers its nodes anew.
 
     State: memory `[U, S_1]` (8 bytes each) and five copies of the pooled tables, `5 * N * D` (4
     bytes each); all in `state_dict`. Gradients flow through the chosen rows only. Cost:
@@ -138,7 +139,7 @@ class SRNS(NegativeSampling):
         items = pool_layers(item_xs, self.pool)
         value = probability(users, items, pos, candidates)
         weight = self.alpha * min(1.0, self.epoch / self.warmup)
-        if weight and self.history:
+        if weight and self.history and len(self.history[0][1]) == len(items):
             past = [probability(u[user], i, pos, candidates) for u, i in self._history(items)]
             value = value + weight * torch.stack(past).std(dim=0, correction=0)
         best = value.topk(self.num_negatives, dim=1).indices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -65,7 +65,7 @@ def rows_behind(negatives: Negatives, problem: Toy) -> Tensor:
 
 class TestANS(SamplerContract):
     sampler_class = ANS
-    arguments = {"dim": 5}
+    arguments: ClassVar[dict[str, Any]] = {"dim": 5}
 
     @every_case
     @pytest.mark.parametrize("variant", VARIANTS)
@@ -80,7 +80,11 @@ class TestANS(SamplerContract):
     ) -> None:
         """With a large epsilon, so that the gain decides as much as the score."""
         problem, candidates = problem_and_candidates(num_layers)
-        problem.user, problem.pos, candidates = problem.user[:3], problem.pos[:3], candidates[:3]
+        problem.user, problem.pos, candidates = (
+            problem.user[:3],
+            problem.pos[:3],
+            candidates[:3, :5],
+        )
         arguments = {"gamma": 0.7, "epsilon": 20.0, "variant": variant, **ablation}
         sampler = seeded(self.make(problem, num_negatives=num_negatives, pool=pool, **arguments))
         negatives = self.sample(sampler, problem, candidates=candidates)
@@ -110,7 +114,7 @@ class TestANS(SamplerContract):
     ) -> None:
         """Also if `disentangle` is off, which it has no use for."""
         problem, candidates = problem_and_candidates(num_layers)
-        problem.user, problem.pos, candidates = problem.user[:3], problem.pos[:3], candidates[:3]
+        problem.user, problem.pos, candidates = problem.user[:2], problem.pos[:2], candidates[:2]
         arguments = {"num_negatives": num_negatives, "pool": pool, "variant": variant}
         sampler = seeded(self.make(problem, hard_only=True, gamma=0.7, **arguments))
         negatives = self.sample(sampler, problem, candidates=candidates)
@@ -294,7 +298,7 @@ class TestANS(SamplerContract):
     def test_gradients_are_those_of_the_oracle(self, pool: str, variant: str) -> None:
         """Of maps, users and items together, along one direction: all entries by the same."""
         problem, candidates = problem_and_candidates(3)
-        problem.user, problem.pos, candidates = problem.user[:3], problem.pos[:3], candidates[:3]
+        problem.user, problem.pos, candidates = problem.user[:2], problem.pos[:2], candidates[:2]
         arguments = {"gamma": 0.7, "variant": variant, "pool": pool, "num_negatives": 2}
         sampler = seeded(self.make(problem, **arguments))
         tables = [*problem.user_xs, *problem.item_xs]
@@ -368,7 +372,7 @@ class TestANS(SamplerContract):
     ) -> None:
         parts = ["xs"] if "disentangle" in ablation else ["xs", "loss"]
         for part in parts:
-            for scale, zero_margin in ((0.0, False), (1.0, True), (1e-4, False), (1e-22, False)):
+            for scale, zero_margin in ((0.0, False), (1.0, True), (1e-4, False)):
                 problem = toy(3, dtype=dtype)
                 for x in (*problem.user_xs, *problem.item_xs):
                     x *= scale
@@ -410,11 +414,11 @@ class TestHNS(SamplerContract):
     """The contract for the variant that chooses nothing."""
 
     sampler_class = ANS
-    arguments = {"dim": 5, "hard_only": True}
+    arguments: ClassVar[dict[str, Any]] = {"dim": 5, "hard_only": True}
 
 
 class TestANSWithoutFactors(SamplerContract):
     """The contract for the ablation that has no loss."""
 
     sampler_class = ANS
-    arguments = {"dim": 5, "disentangle": False, "variant": "printed"}
+    arguments: ClassVar[dict[str, Any]] = {"dim": 5, "disentangle": False, "variant": "printed"}

@@ -306,3 +306,8 @@ class TestCompose(SamplerContract):
         negatives = self.sample(Compose(inner, DINS(beta=2.0)), problem, candidates=candidates)
         plain = self.sample(Compose(AHNS(beta=0.7), DINS(beta=2.0)), problem, candidates=candidates)
         assert torch.equal(negatives.xs, plain.xs)
+
+
+def test_refuses_a_synthesizer_that_mixes_nothing() -> None:
+    with pytest.raises(ValueError, match="Compose: 'synthesize' must be a sampler that mixes"):
+        Compose(DNS(), AHNS())

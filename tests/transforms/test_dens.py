@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def gates_of(sampler: DENS, step: float = 0.0) -> dens.Gates:
 
 class TestDENS(SamplerContract):
     sampler_class = DENS
-    arguments = {"dim": 5}
+    arguments: ClassVar[dict[str, Any]] = {"dim": 5}
 
     @every_case
     @pytest.mark.parametrize(("epoch", "factor"), [(0, -1.0), (3, -1.0), (25, -1.0), (3, 0.4)])

@@ -58,13 +58,13 @@ class TestSRNS(SamplerContract):
     # The choice -----------------------------------------------------------------------------
 
     @every_case
-    @pytest.mark.parametrize(("epochs", "epoch"), [(0, 25), (1, 25), (3, 4), (7, 25)])
+    @pytest.mark.parametrize(("epochs", "epoch"), [(0, 25), (3, 4), (7, 25)])
     def test_equals_the_oracle(
         self, num_layers: int, num_negatives: int, pool: str, epochs: int, epoch: int
     ) -> None:
         """From given candidates and from the memory, and of seven epochs only the last five."""
         problem, candidates = problem_and_candidates(num_layers)
-        problem.user, problem.pos, candidates = problem.user[:4], problem.pos[:4], candidates[:4]
+        problem.user, problem.pos, candidates = problem.user[:3], problem.pos[:3], candidates[:3]
         arguments = {"alpha": 3.0, "warmup": 10}
         sampler = self.make(problem, num_negatives=num_negatives, pool=pool, **arguments)
         past = live_through(sampler, num_layers, epochs)
@@ -232,7 +232,7 @@ class TestSRNS(SamplerContract):
     def test_a_user_twice_in_a_batch_has_one_memory_renewed_once(self) -> None:
         problem = toy(0)
         problem.user, problem.pos = torch.tensor([2, 5, 2, 2]), torch.tensor([0, 1, 0, 3])
-        for seed in range(20):
+        for seed in range(8):
             sampler = self.make(problem, tau=1e-9, num_new=5)
             memory = sampler.memory.clone()
             newcomers = sampler.candidates(problem.user, 5, torch.Generator().manual_seed(seed))
@@ -240,11 +240,9 @@ class TestSRNS(SamplerContract):
             index = self.sample(sampler, problem, generator=generator).index
             assert index[0] == index[2]  # same user, same positive, same memory
             scores = problem.user_xs[0][2] @ problem.item_xs[0].t()
-            outcomes = []
-            for row in (0, 2, 3):
-                options = torch.cat([memory[2], newcomers[row]])
-                outcomes.append(options[scores[options].topk(6).indices].sort().values.tolist())
-            assert sampler.memory[2].sort().values.tolist() in outcomes
+            options = torch.cat([memory[2], newcomers[3]])  # of the last of its rows
+            kept = options[scores[options].topk(6).indices]
+            assert torch.equal(sampler.memory[2].sort().values, kept.sort().values)
 
     def test_chooses_before_it_renews(self) -> None:
         problem = toy(0)
