@@ -3,6 +3,7 @@
 Needs pytest, which the extra `test` installs.
 """
 
-from pyg_negsamp.testing.contract import SamplerContract, Toy, toy
+from pyg_negsamp.testing.contract import SamplerContract
+from pyg_negsamp.testing.toy import Toy, toy
 
 __all__ = ["SamplerContract", "Toy", "toy"]

@@ -3,7 +3,7 @@
 from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
 from pyg_negsamp.transforms.ans import ANS
-from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.compose import Compose
 from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
@@ -13,6 +13,7 @@ from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.mixgcf import MixGCF
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.pns import PNS
 from pyg_negsamp.transforms.pris import PRIS
 from pyg_negsamp.transforms.rns import RNS

@@ -12,8 +12,8 @@ from torch.nn.functional import normalize, softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_rows
-from pyg_negsamp.transforms.base import Negatives, Selection
 from pyg_negsamp.transforms.irgan import IRGAN
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
 class AdvIR(IRGAN):

@@ -12,8 +12,9 @@ from torch import Tensor
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_layers
-from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
+from pyg_negsamp.transforms.negatives import Selection
 
 
 class AHNS(NegativeSampling):

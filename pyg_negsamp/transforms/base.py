@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -28,38 +27,7 @@ from pyg_negsamp.candidates import Candidates, UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What `select` chose.
-
-    Attributes:
-        index: `[B, K]` item ids, or `[B, K, H]` where every layer chose its own.
-        state: Whatever else the third step needs to know, such as mixing coefficients.
-    """
-
-    index: Tensor
-    state: Any = None
-
-
-@dataclass
-class Negatives:
-    """Negative samples for `B` positives.
-
-    Attributes:
-        index: `[B, K]` item ids, or `[B, K, H]` when chosen per layer; `None` if no existing
-            item stands behind them. For synthetic negatives: the items they were made from.
-        xs: `[B, K, H, D]` embeddings, differentiable.
-        loss: Auxiliary loss of the method, a scalar, or `None`.
-        weight: `[B, K]` weights for the loss, or `None` for equal ones.
-    """
-
-    index: Tensor | None
-    xs: Tensor
-    loss: Tensor | None = None
-    weight: Tensor | None = None
-
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
 

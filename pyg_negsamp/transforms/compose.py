@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_geometric.typing import NodeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.transforms.base import Layers, Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
 class Compose(NegativeSampling):

@@ -13,7 +13,8 @@ from torch_geometric.typing import NodeType
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import as_layers, pool_layers
-from pyg_negsamp.transforms.base import Layers, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.negatives import Selection
 from pyg_negsamp.transforms.rns import random_choice
 
 MODES = ("dissimilar", "similar", "random")

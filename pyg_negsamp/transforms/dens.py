@@ -13,8 +13,9 @@ from torch.nn.functional import softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import facing_layers, pool_rows
-from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import rows_in_blocks
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
 class DENS(NegativeSampling):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
+from pyg_negsamp.transforms.negatives import Selection
 
 
 class DNS(NegativeSampling):

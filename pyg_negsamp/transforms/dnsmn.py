@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
+from pyg_negsamp.transforms.negatives import Selection
 from pyg_negsamp.transforms.rns import random_choice
 
 

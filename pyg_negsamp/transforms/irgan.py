@@ -13,8 +13,9 @@ from torch.nn.functional import softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_layers
-from pyg_negsamp.transforms.base import Negatives, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
 class IRGAN(NegativeSampling):

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyg_negsamp.transforms.base import NegativeSampling, Selection
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
+from pyg_negsamp.transforms.negatives import Selection
 
 
 class MixGCF(NegativeSampling):

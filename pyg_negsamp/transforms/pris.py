@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.nn.pooling import pool_rows
-from pyg_negsamp.transforms.base import Negatives, Selection
+from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.rns import RNS
 
 

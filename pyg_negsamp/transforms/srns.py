@@ -14,8 +14,9 @@ from torch_geometric.typing import NodeType
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import as_layers, pool_layers
-from pyg_negsamp.transforms.base import Layers, NegativeSampling, Selection
+from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
+from pyg_negsamp.transforms.negatives import Selection
 
 #: Epochs over which scores are compared, as in the paper.
 HISTORY = 5
