@@ -203,7 +203,7 @@ def make_parser(encoder: type[Encoder]) -> Parser:
         help="learning rate of Adam (default: 0.001, as in the papers; 0.005 on synthetic data)",
     )
     group.add_argument("--l2", type=float, default=1e-4, help="weight of the L2 penalty")
-    group.add_argument("--patience", type=int, default=10, help="validations without improvement")
+    group.add_argument("--patience", type=int, default=20, help="validations without improvement")
     group.add_argument("--eval-every", type=int, default=1, help="epochs between validations")
     group.add_argument(
         "--top-k", type=int, nargs="+", default=[20, 50], metavar="K", help="lengths of the lists"

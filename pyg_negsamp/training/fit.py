@@ -49,7 +49,7 @@ def fit(
     out: str | Path,
     epochs: int = 100,
     batch_size: int = 2048,
-    patience: int = 10,
+    patience: int = 20,
     eval_every: int = 1,
     device: str = "auto",
     resume: bool = False,
@@ -69,7 +69,8 @@ def fit(
         out: Folder for checkpoints and logs.
         epochs: Most epochs to train. Default 100.
         batch_size: Positives per step, `B`. Default 2048.
-        patience: Validations without a better result before training stops. Default 10.
+        patience: Validations without a better result before training stops. Default 20: some methods
+            start with a dip.
         eval_every: Epochs between validations. Default 1.
         device: `'auto'`, `'cpu'`, `'cuda'`, or another name of a lightning accelerator.
         resume: Go on from `out/checkpoints/last.ckpt`.
