@@ -69,8 +69,8 @@ def fit(
         out: Folder for checkpoints and logs.
         epochs: Most epochs to train. Default 100.
         batch_size: Positives per step, `B`. Default 2048.
-        patience: Validations without a better result before training stops. Default 20: some methods
-            start with a dip.
+        patience: Validations without a better result before training stops. Default 20:
+            some methods start with a dip.
         eval_every: Epochs between validations. Default 1.
         device: `'auto'`, `'cpu'`, `'cuda'`, or another name of a lightning accelerator.
         resume: Go on from `out/checkpoints/last.ckpt`.
