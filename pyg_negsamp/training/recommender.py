@@ -62,6 +62,9 @@ class Recommender(LightningModule):
         if sampler.edge_type != encoder.edge_type:
             expected = f"one with the encoder's edge_type {encoder.edge_type}"
             raise invalid(self, "sampler", expected, sampler.edge_type)
+        if sampler.width not in (None, encoder.dim):
+            expected = f"one for the encoder's width {encoder.dim} (dim)"
+            raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
             raise invalid(self, "sampler", "one with candidates to draw from", sampler)
         for name, value in (("lr", lr), ("l2", l2)):

@@ -33,7 +33,8 @@ class AdvIR(IRGAN):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        epsilon: Length of the shifts, at least 0. Default 0.5.
+        epsilon: Length of the shifts, at least 0. Default 0.05: to be chosen
+            below the length of the embeddings, or the shifts are all there is to learn.
         gamma: Weight of the shifted loss, at least 0. Default 1.
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
@@ -48,7 +49,7 @@ class AdvIR(IRGAN):
         self,
         candidates: Candidates | None = None,
         *,
-        epsilon: float = 0.5,
+        epsilon: float = 0.05,
         gamma: float = 1.0,
         dim: int = 64,
         temperature: float = 1.0,

@@ -57,7 +57,9 @@ class ANS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the embeddings, `D`. Default 64.
-        gamma: Weight of the auxiliary losses, at least 0. Default 0.1; the paper searches [0, 1].
+        gamma: Weight of the auxiliary losses, at least 0. Default 0.001; the paper
+            searches [0, 1]. Being sums over `M`, they outweigh the ranking at 0.1, and pull all
+            items together.
         epsilon: Weight of the gain, at least 0. Default 0.5; the paper searches [0, 1].
         variant: `'released'` (bounded below, hence trainable) or `'printed'`.
         disentangle: Whether to split items into factors.
@@ -79,7 +81,7 @@ class ANS(NegativeSampling):
         candidates: Candidates | None = None,
         *,
         dim: int = 64,
-        gamma: float = 0.1,
+        gamma: float = 0.001,
         epsilon: float = 0.5,
         variant: str = "released",
         disentangle: bool = True,
@@ -98,6 +100,7 @@ class ANS(NegativeSampling):
         self.gamma, self.epsilon, self.variant = gamma, epsilon, variant
         self.disentangle, self.gain = disentangle, gain
         self.direction, self.magnitude, self.hard_only = direction, magnitude, hard_only
+        self.width = dim
         self.item_map = torch.nn.Linear(dim, dim, bias=False)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.margin_map = torch.nn.Linear(dim, 1, bias=False)

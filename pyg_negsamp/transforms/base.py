@@ -58,6 +58,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     default_num_negatives: ClassVar[int] = 1
     #: `M` unless told otherwise; never less than `K`.
     default_num_candidates: ClassVar[int] = 1
+    #: Width `D` that learned parts expect, if there are any.
+    width: int | None = None
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
 
@@ -305,6 +307,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
         if not same or len({width for _, width in shapes}) > 1:
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
+        if self.width not in (None, shapes[0][1]):
+            raise invalid(self, "user_xs, item_xs", f"of width {self.width} (dim)", shapes)
         ids = [("user", user, user_xs), ("pos", pos, item_xs)]
         if candidates is not None:
             ids.append(("candidates", candidates, item_xs))

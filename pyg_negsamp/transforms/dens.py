@@ -75,6 +75,7 @@ class DENS(NegativeSampling):
             raise invalid(self, "factor", "in [0, 1], or -1 for the schedule", factor)
         self.gamma, self.warmup, self.fixed_factor = gamma, warmup, factor
         # One bias per gate: the two of its maps would only ever occur as their sum.
+        self.width = dim
         self.item_map = torch.nn.Linear(dim, dim)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.neg_map = torch.nn.Linear(dim, dim)

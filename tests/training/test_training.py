@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import math
 import os
 import signal
@@ -37,7 +38,8 @@ def recommender(
     torch.manual_seed(0)
     cls = SAMPLERS[neg]
     arguments = {"lr": 1e-2, **arguments}
-    return Recommender(encoder(data, dim=8), cls(cls.proposal(data)), **arguments)
+    own = {"dim": 8} if "dim" in inspect.signature(cls.__init__).parameters else {}
+    return Recommender(encoder(data, dim=8), cls(cls.proposal(data), **own), **arguments)
 
 
 def train(
@@ -162,6 +164,8 @@ def test_refuses_parts_that_do_not_fit(splits: list[HeteroData]) -> None:
     ):
         with pytest.raises(ValueError, match=f"Recommender: 'sampler' .*{message}"):
             Recommender(encoder, sampler)
+    with pytest.raises(ValueError, match="width 64"):
+        Recommender(encoder, SAMPLERS["dens"](candidates))
     for name, value in (("lr", -1.0), ("lr", math.inf), ("l2", math.nan), ("seed", -1)):
         with pytest.raises(ValueError, match=f"'{name}'"):
             Recommender(encoder, RNS(candidates), **{name: value})
@@ -194,7 +198,17 @@ def test_validates_every_so_often(splits: list[HeteroData], tmp_path: Path) -> N
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
     whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", epochs=5)
-    train(recommender(splits[0], neg), splits, tmp_path / "parts", epochs=2)
+    cut = recommender(splits[0], neg)
+    start_epoch = cut.on_train_epoch_start
+
+    def start_or_stop() -> None:
+        if cut.current_epoch == 2:
+            raise RuntimeError("power cut")
+        start_epoch()
+
+    cut.on_train_epoch_start = start_or_stop
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(cut, splits, tmp_path / "parts", epochs=5)
     parts = train(recommender(splits[0], neg), splits, tmp_path / "parts", epochs=5, resume=True)
     assert torch.equal(last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts"))
     for a, b in zip(whole.history, parts.history, strict=True):
