@@ -116,7 +116,7 @@ class TestAdvIR(SamplerContract):
     def test_vectors_of_length_zero_stay_where_they_are(self) -> None:
         user = torch.zeros(1, 1, 5, requires_grad=True)
         pos = torch.ones(1, 1, 5, requires_grad=True)
-        sampler = self.make(toy())
+        sampler = self.make(toy(), epsilon=0.5)
         for neg in (pos.detach().clone(), pos.detach() * 3):
             loss = sampler.perturbed_loss(user, pos, neg)
             args = ([0.0] * 5, [1.0] * 5, neg.flatten().tolist())

@@ -1,11 +1,16 @@
-"""Samplers on the batches of PyG's own loader; needs the extra `sparse`."""
+"""Samplers on the batches of PyG's own link loader, with the negatives that it draws."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
 from torch_geometric.data import HeteroData
-from torch_geometric.loader import LinkNeighborLoader
+from torch_geometric.loader import LinkLoader
+from torch_geometric.sampler import BaseSampler, HeteroSamplerOutput
+from torch_geometric.sampler import NegativeSampling as LoaderNegatives
+from torch_geometric.sampler.neighbor_sampler import edge_sample
 from torch_geometric.transforms import ToUndirected
 
 from pyg_negsamp.candidates import UniformCandidates
@@ -13,19 +18,40 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.testing import toy
 from pyg_negsamp.transforms import DINS, DNS, RNS, MixGCF
 
-pytest.importorskip("torch_sparse")
+
+class SeedsOnly(BaseSampler):
+    """PyG's triplet batches without neighbours, so without the extension that samples them."""
+
+    edge_permutation = None
+
+    def __init__(self, data: HeteroData) -> None:
+        self.data = data
+
+    def sample_from_nodes(self, *_: Any, **__: Any) -> HeteroSamplerOutput:
+        raise NotImplementedError
+
+    def sample_from_edges(self, inputs: Any, neg_sampling: Any = None) -> HeteroSamplerOutput:
+        def seeds(seed: dict, seed_time: Any = None) -> HeteroSamplerOutput:
+            none = {name: torch.empty(0, dtype=torch.long) for name in self.data.edge_types}
+            return HeteroSamplerOutput(
+                node=dict(seed), row=dict(none), col=dict(none), edge=dict(none), batch=None
+            )
+
+        sizes = {name: self.data[name].num_nodes for name in self.data.node_types}
+        return edge_sample(inputs, seeds, sizes, False, None, neg_sampling)
 
 
-def loader(amount: int) -> LinkNeighborLoader:
+def loader(amount: int) -> LinkLoader:
     data = toy().data
     for name, size in (("user", 7), ("item", 12)):
         data[name].x = torch.randn(size, 5)
     links = data[EDGE_TYPE].edge_index
-    return LinkNeighborLoader(
-        ToUndirected()(data),
-        num_neighbors=[4, 4],
+    data = ToUndirected()(data)
+    return LinkLoader(
+        data,
+        SeedsOnly(data),
         edge_label_index=(EDGE_TYPE, links),
-        neg_sampling={"mode": "triplet", "amount": amount},
+        neg_sampling=LoaderNegatives("triplet", amount),
         batch_size=6,
     )
 
