@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
+from torch_geometric.utils import is_sparse, to_edge_index
 
 from pyg_negsamp.errors import invalid
 
@@ -30,11 +32,28 @@ class Links:
     num_items: int
 
 
+def links_in(store: HeteroData | Data) -> Tensor | None:
+    """The links `[2, E]` of an edge type, in whichever form PyG keeps them; `None` without any.
+
+    These are `edge_index` (a tensor, or PyG's `EdgeIndex`), or a sparse matrix: a CSR, CSC or COO
+    tensor or a `SparseTensor` of torch-sparse, transposed as PyG has it, `[I, U]`, under `adj_t`
+    (where :class:`torch_geometric.transforms.ToSparseTensor` puts it) or `edge_index`.
+    """
+    for name in ("edge_index", "adj_t"):
+        if name in store:
+            adjacency = store[name]
+            if not is_sparse(adjacency):
+                return adjacency.as_subclass(Tensor)
+            to, start = to_edge_index(adjacency)[0]
+            return torch.stack([start, to])
+    return None
+
+
 def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Links:
     """Reads the links of `data`: bipartite `HeteroData`, or a homogeneous `Data` graph.
 
     Args:
-        data: Graph whose `edge_index` holds the known links.
+        data: Graph whose `edge_index` holds the known links, see :func:`links_in`.
         edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
 
     Raises:
@@ -49,11 +68,12 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Lin
     else:
         store = data
         num_users = num_items = data.num_nodes
-    if "edge_index" not in store:
-        raise invalid("known_links", "data", f"a graph with 'edge_index' on {edge_type}", data)
+    index = links_in(store)
+    if index is None:
+        expected = f"a graph with 'edge_index' or 'adj_t' on {edge_type}"
+        raise invalid("known_links", "data", expected, data)
     if num_users is None or num_items is None:
         raise invalid("known_links", "data", "a graph whose node types state 'num_nodes'", data)
-    index = store.edge_index
     for name, row, size in (("users", index[0], num_users), ("items", index[1], num_items)):
         if row.numel() and (int(row.min()) < 0 or int(row.max()) >= size):
             raise invalid(

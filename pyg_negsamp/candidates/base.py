@@ -94,13 +94,21 @@ class Candidates(torch.nn.Module, ABC):
     def _item_at(self, point: Tensor) -> Tensor:
         """The item whose slice holds `point`."""
 
-    def forward(self, user: Tensor, num: int, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None = None,
+        pos: Tensor | None = None,
+    ) -> Tensor:
         """Draws candidates, independently and with replacement.
 
         Args:
             user: `[B]` int64 user ids.
             num: Number of candidates per row, `M`.
             generator: Source of randomness, on the device of `user`. Default: torch's own.
+            pos: `[B]` the positives that negatives are for. Read by sources that depend on
+                them, see :class:`PoolCandidates`; by the others not.
 
         Returns:
             `[B, M]` int64 item ids, none of them seen by the row's user.
@@ -109,12 +117,7 @@ class Candidates(torch.nn.Module, ABC):
             ValueError: If `num < 1`, or (checked on CPU, where it is free) if a user id is
                 out of range.
         """
-        if num < 1:
-            raise invalid(self, "num", "at least 1", num)
-        if user.device.type == "cpu" and user.numel():
-            low, high = int(user.min()), int(user.max())
-            if low < 0 or high >= self.num_users:
-                raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
+        self._check_draw(user, num)
         line = user.unsqueeze(1) * self.total
         first = torch.searchsorted(self.key, line)
         last = torch.searchsorted(self.key, line + self.total)
@@ -123,6 +126,14 @@ class Candidates(torch.nn.Module, ABC):
         point = integers_below(left, num, generator)
         below = torch.searchsorted(self.key, line + point, right=True)
         return self._item_at(point + self._cut_before(below) - cut_first)
+
+    def _check_draw(self, user: Tensor, num: int) -> None:
+        if num < 1:
+            raise invalid(self, "num", "at least 1", num)
+        if user.device.type == "cpu" and user.numel():
+            low, high = int(user.min()), int(user.max())
+            if low < 0 or high >= self.num_users:
+                raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
 
     def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """The known links of some users, read back from the cut lines.
@@ -141,6 +152,21 @@ class Candidates(torch.nn.Module, ABC):
         link += (first - (count.cumsum(0) - count))[row]
         cut = self._cut_before(link) - self._cut_before(first)[row]
         return row, self._item_at(self.key[link] - line[row] + cut)
+
+    def is_seen(self, user: Tensor, item: Tensor) -> Tensor:
+        """Which items the users have seen.
+
+        Args:
+            user: `[B]` user ids.
+            item: `[B, M]` item ids.
+
+        Returns:
+            `[B, M]` bool.
+        """
+        row, seen = self.seen(user)
+        known = row * self.num_items + seen  # sorted, because `seen` is
+        wanted = torch.arange(len(user), device=user.device).unsqueeze(1) * self.num_items + item
+        return is_in(wanted, known)
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.
@@ -180,3 +206,11 @@ def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = 
     size = (limit.size(0), num)
     unit = torch.rand(size, dtype=torch.float64, device=limit.device, generator=generator)
     return unit.mul_(limit).long()
+
+
+def is_in(x: Tensor, known: Tensor) -> Tensor:
+    """Which entries of `x`, of any shape, are among the sorted `known [n]`."""
+    if not known.numel():
+        return torch.zeros_like(x, dtype=torch.bool)
+    at = torch.searchsorted(known, x).clamp(max=known.numel() - 1)
+    return known[at] == x

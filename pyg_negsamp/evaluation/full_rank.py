@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,11 +13,16 @@ from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE, Links, known_links
 from pyg_negsamp.nn.pooling import Pool, as_layers, pool_layers
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
+
+
+#: What ranks: embeddings of users and items, `[N, D]` or `H` of them per node type, whose pooled
+#: dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`.
+Scorer: TypeAlias = Mapping[NodeType, Tensor | Sequence[Tensor]] | Callable[[Tensor], Tensor]
 
 
 class Ranked(NamedTuple):
@@ -35,7 +40,7 @@ class Ranked(NamedTuple):
 
 
 def rank(
-    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    x_dict: Scorer,
     data: HeteroData,
     k: int,
     pool: Pool = "mean",
@@ -47,7 +52,8 @@ def rank(
     Memory: one `[block_size, I]` block of scores, never `U x I`.
 
     Args:
-        x_dict: Embeddings of users and items, per layer or not.
+        x_dict: Embeddings of users and items, per layer or not; or a function that scores all
+            items for users `[b]`.
         data: `edge_index` holds the links known at that time, which are left out of the lists;
             `edge_label_index` the held-out links.
         k: Length of the lists.
@@ -62,6 +68,38 @@ def rank(
     held_out = data[edge_type].get("edge_label_index")
     if held_out is None or held_out.size(1) == 0:
         raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
+    score = x_dict if callable(x_dict) else _dot_products(x_dict, links, pool, edge_type)
+
+    user = held_out[0].unique()
+    # Links by the user's position in `user`, sorted, so that a block's links are a slice.
+    position = user.new_full((links.num_users,), -1)
+    position[user] = torch.arange(user.numel(), device=user.device)
+    masked, wanted = (
+        _by_position(index, position, links.num_items) for index in (links.index, held_out)
+    )
+    if block_size is None:
+        budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
+        block_size = max(1, budget // (links.num_items * 4))
+
+    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
+    mask_at, want_at = (torch.searchsorted(pairs[0], start).tolist() for pairs in (masked, wanted))
+    for block, ids in enumerate(user.split(block_size)):
+        scores = score(ids)
+        row, item = masked[:, mask_at[block] : mask_at[block + 1]]
+        scores[row - block * block_size, item] = -torch.inf
+        best = scores.topk(min(k, links.num_items), dim=1)
+        top = best.indices.masked_fill_(best.values == -torch.inf, links.num_items)
+        row, item = wanted[:, want_at[block] : want_at[block + 1]]
+        yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
+
+
+def _dot_products(
+    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    links: Links,
+    pool: Pool,
+    edge_type: EdgeType,
+) -> Callable[[Tensor], Tensor]:
+    """Scores by embeddings, once these are known to be sound."""
     users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
@@ -73,27 +111,10 @@ def rank(
         if not table.isfinite().all():
             raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")
 
-    user = held_out[0].unique()
-    # Links by the user's position in `user`, sorted, so that a block's links are a slice.
-    position = user.new_full((links.num_users,), -1)
-    position[user] = torch.arange(user.numel(), device=user.device)
-    masked, wanted = (
-        _by_position(index, position, links.num_items) for index in (links.index, held_out)
-    )
-    if block_size is None:
-        budget = BLOCK_BYTES.get(users.device.type, BLOCK_BYTES["cpu"])
-        block_size = max(1, budget // (links.num_items * users.element_size()))
+    def score(user: Tensor) -> Tensor:
+        return users[user] @ items.t()
 
-    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
-    mask_at, want_at = (torch.searchsorted(pairs[0], start).tolist() for pairs in (masked, wanted))
-    for block, ids in enumerate(user.split(block_size)):
-        scores = users[ids] @ items.t()
-        row, item = masked[:, mask_at[block] : mask_at[block + 1]]
-        scores[row - block * block_size, item] = -torch.inf
-        best = scores.topk(min(k, links.num_items), dim=1)
-        top = best.indices.masked_fill_(best.values == -torch.inf, links.num_items)
-        row, item = wanted[:, want_at[block] : want_at[block + 1]]
-        yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
+    return score
 
 
 def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
@@ -105,7 +126,7 @@ def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    x_dict: Scorer,
     data: HeteroData,
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
@@ -116,7 +137,8 @@ def evaluate(
     """Evaluates embeddings by full ranking on held-out links.
 
     Args:
-        x_dict: Embeddings of users and items, `[N, D]` or `H` of them per node type.
+        x_dict: Embeddings of users and items, `[N, D]` or `H` of them per node type; or a
+            function from user ids `[b]` to scores `[b, I]`, such as :class:`pyg_negsamp.nn.EASE`.
         data: A validation or test split: `edge_index` holds the links known at that time, which
             are left out of the lists; `edge_label_index` the held-out links.
         k: Lengths of the recommendation lists. Default 20.

@@ -24,7 +24,11 @@ class Encoder(torch.nn.Module, ABC):
     A subclass writes :meth:`forward`. Training calls :meth:`tables` once per step, lets the
     sampler choose from them, and then :meth:`rows` once, for the few rows that the loss needs.
     By default both go through :meth:`forward` and autograd; an encoder that knows a cheaper
-    way to the same gradient overrides the two.
+    way to the same gradient overrides the two. A self-supervised encoder adds its own loss in
+    :meth:`auxiliary_loss`; what it draws for a whole epoch, in :meth:`start_epoch`.
+
+    Dropout, noise and the like come from `generator` and only while training, as with
+    :class:`torch.nn.Dropout`.
 
     Args:
         data: Training graph.
@@ -35,7 +39,11 @@ class Encoder(torch.nn.Module, ABC):
 
     Attributes:
         embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
+        width: Width of the vectors that :meth:`forward` returns, usually `D`.
+        generator: Source of randomness of the current epoch. Default: torch's own.
     """
+
+    generator: torch.Generator | None = None
 
     def __init__(
         self,
@@ -50,7 +58,7 @@ class Encoder(torch.nn.Module, ABC):
             raise invalid(self, "dim", "at least 1", dim)
         if num_layers < 0:
             raise invalid(self, "num_layers", "at least 0", num_layers)
-        self.dim, self.num_layers = dim, num_layers
+        self.dim, self.width, self.num_layers = dim, dim, num_layers
         self.pool: Pool = check_pool(self, pool)
         self.edge_type = edge_type
         self.user_type, _, self.item_type = edge_type
@@ -93,6 +101,20 @@ class Encoder(torch.nn.Module, ABC):
             gather_rows(tables[self.user_type], user),
             gather_rows(tables[self.item_type], item),
         )
+
+    def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor | None:
+        """What the encoder itself wants minimised on a batch, weighted. Here, nothing.
+
+        Args:
+            tables: What :meth:`tables` returned in this step.
+            user: `[B]` users of the batch, with repetitions.
+            item: `[B]` its positive items, with repetitions.
+        """
+        return None
+
+    def start_epoch(self, generator: torch.Generator) -> None:
+        """Gives the epoch its random stream, so that a resumed run draws what it would have."""
+        self.generator = generator
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Views of the users' and the items' part of an `[N, D]` table."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn.adjacency import Adjacency, Thinning
+from pyg_negsamp.nn.dropout import check_rate, dropout, kept
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.pooling import Pool
-from pyg_negsamp.nn.propagation import Adjacency, propagate, read_rows
+from pyg_negsamp.nn.propagation import propagate, read_rows
 
 
 class LightGCN(Encoder):
@@ -24,7 +29,8 @@ class LightGCN(Encoder):
     default weighting.
 
     Cost of a training step: `2 L` products of the sparse matrix with an `[N, D]` table, of
-    `4 * E * D` operations each.
+    `4 * E * D` operations each. Message dropout gives up the shortcut of the backward and is
+    about twice as slow.
 
     Args:
         data: Training graph.
@@ -32,6 +38,19 @@ class LightGCN(Encoder):
         num_layers: Number of propagations, `L`.
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
+        edge_dropout: Share of links left out of each training step, in both directions alike,
+            the others rescaled. Default 0. (Released codes drop each direction by itself, which
+            makes the matrix asymmetric.)
+        message_dropout: Share of entries dropped from each propagated layer. Default 0.
+        include_ego: Whether layer 0 is among the layers returned, so `H = L + 1`. Default: yes.
+            Without it, `H = L`, as in the released code of DINS, and the L2 penalty of training
+            falls on layer 1.
+        alpha: Weights of the layers returned, as PyG's `alpha`: a number for all, or `H` of
+            them. With `pool='mean'` only: layer `l` comes back times `H * alpha[l]`, so that the
+            mean is the weighted sum. Default: `1 / H` each.
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
@@ -41,22 +60,81 @@ class LightGCN(Encoder):
         num_layers: int = 3,
         pool: Pool = "mean",
         edge_type: EdgeType = EDGE_TYPE,
+        *,
+        edge_dropout: float = 0.0,
+        message_dropout: float = 0.0,
+        include_ego: bool = True,
+        alpha: float | Sequence[float] | Tensor | None = None,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
+        self.drawn: Tensor | None = None  # the entries that the tables of this step came from
+        if num_layers < 1 and not include_ego:
+            raise invalid(self, "num_layers", "at least 1 without the ego layer", num_layers)
+        self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
+        self.message_dropout = check_rate(self, "message_dropout", message_dropout)
+        self.include_ego = include_ego
+        self.scale = None if alpha is None else self._scale(alpha)
         self.adjacency = Adjacency(known_links(data, edge_type))
+        if edge_dropout:
+            self.thinning = Thinning(self.adjacency, self.num_users)
+
+    def _scale(self, alpha: float | Sequence[float] | Tensor) -> list[float]:
+        H = self.num_layers + self.include_ego
+        weights = alpha.tolist() if isinstance(alpha, Tensor) else alpha
+        weights = [weights] * H if isinstance(weights, float | int) else list(weights)
+        if len(weights) != H:
+            raise invalid(self, "alpha", f"a number, or one for each of {H} layers", weights)
+        if self.pool != "mean":
+            raise invalid(self, "alpha", "left out unless pool='mean'", f"pool={self.pool!r}")
+        return [H * weight for weight in weights]
 
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `H` tensors `[U, D]` and `[I, D]`."""
-        return self._propagate(self.embedding.weight)
+        return self._layers(self.embedding.weight, self._matrices(self._draw()))
 
     def tables(self) -> XDict:
-        """Per-layer embeddings without gradient: :meth:`rows` supplies it."""
-        return self._propagate(self.embedding.weight.detach())
-
-    def _propagate(self, x: Tensor) -> XDict:
-        return self._as_x_dict(propagate(x, self.adjacency(), self.num_layers))
+        """Per-layer embeddings, without gradient where :meth:`rows` can supply it."""
+        self.drawn = self._draw()
+        x = self.embedding.weight
+        if not (self.training and self.message_dropout):
+            x = x.detach()
+        return self._layers(x, self._matrices(self.drawn))
 
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""
-        both = (tables[self.user_type], tables[self.item_type])
-        return read_rows(self.embedding.weight, self.adjacency(), both, user, item)
+        if tables[self.user_type][-1].requires_grad:
+            return super().rows(tables, user, item)
+        both, matrices = self._both(tables), self._matrices(self.drawn)
+        return read_rows(self.embedding.weight, matrices, both, user, item, self.scale)
+
+    def _both(self, tables: XDict) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        return tables[self.user_type], tables[self.item_type]
+
+    def _draw(self) -> Tensor | None:
+        """In training with edge dropout, the matrix's entries with links left out."""
+        if not (self.training and self.edge_dropout):
+            return None
+        links = self.thinning.user
+        keep = kept(len(links), self.edge_dropout, links, self.generator)
+        return self.thinning.rescaled(keep, self.edge_dropout)
+
+    def _matrices(self, value: Tensor | None = None) -> list[Tensor]:
+        """The matrix of every layer, with entries `value` if given."""
+        return [self.adjacency(value)] * self.num_layers
+
+    def _layers(
+        self,
+        x: Tensor,
+        matrices: Sequence[Tensor],
+        then: Callable[[Tensor], Tensor] | None = None,
+    ) -> XDict:
+        """Propagates `x` and splits the layers to return; `then` works on every propagated one."""
+        if then is None and self.training and self.message_dropout:
+            then = self._drop_messages
+        xs = propagate(x, matrices, then)[0 if self.include_ego else 1 :]
+        if self.scale is not None:
+            xs = [x * scale for x, scale in zip(xs, self.scale, strict=True)]
+        return self._as_x_dict(xs)
+
+    def _drop_messages(self, x: Tensor) -> Tensor:
+        return dropout(x, self.message_dropout, self.generator)

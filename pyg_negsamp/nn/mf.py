@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
@@ -13,15 +14,23 @@ from pyg_negsamp.nn.propagation import read_rows
 
 
 class MF(Encoder):
-    """Matrix factorisation (Rendle et al., UAI 2009, arXiv:1205.2618, section 5.1), no biases.
+    r"""Matrix factorisation (Rendle et al., UAI 2009, arXiv:1205.2618, section 5.1).
 
-    A single layer, `H = 1`; every pooling gives the same score.
+    A single layer, `H = 1`; every pooling gives the same score. With `bias`, the score is
+
+    .. math:: \langle u, i \rangle + b_u + b_i + b
+
+    as in the BPR baseline of "Dynamic Negative Sampling for Contrastive Recommendation", section
+    4.1. It is still a dot product, so that every sampler works: of `[u, b_u + b, 1]` with
+    `[i, 1, b_i]`, of width `D + 2`. Losses on differences of scores, BPR among them, leave
+    `b_u` and `b` where they started, at zero.
 
     Args:
         data: Training graph; only its numbers of users and items are read.
         dim: Width of the embeddings, `D`.
         pool: Accepted for the sake of one signature.
         edge_type: The interactions in `data`.
+        bias: Whether to learn a bias per user, per item, and for all. Default: no.
     """
 
     def __init__(
@@ -30,18 +39,47 @@ class MF(Encoder):
         dim: int = 64,
         pool: Pool = "mean",
         edge_type: EdgeType = EDGE_TYPE,
+        *,
+        bias: bool = False,
     ) -> None:
         super().__init__(data, dim, num_layers=0, pool=pool, edge_type=edge_type)
+        self.bias: torch.nn.Parameter | None = None
+        if bias:
+            self.bias = torch.nn.Parameter(torch.zeros(self.num_users + self.num_items))
+            self.global_bias = torch.nn.Parameter(torch.zeros(()))
+            self.width = dim + 2
 
     def forward(self) -> XDict:
-        """The embeddings, one tensor `[U, D]` and one `[I, D]`, with gradient."""
-        return self._as_x_dict([self.embedding.weight])
+        """The embeddings, one tensor `[U, width]` and one `[I, width]`, with gradient."""
+        return self._widen(*self._split(self.embedding.weight))
 
     def tables(self) -> XDict:
         """The embeddings without gradient: :meth:`rows` supplies it."""
-        return self._as_x_dict([self.embedding.weight.detach()])
+        with torch.no_grad():
+            return self._widen(*self._split(self.embedding.weight.detach()))
 
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""
-        both = (tables[self.user_type], tables[self.item_type])
-        return read_rows(self.embedding.weight, None, both, user, item)
+        users, items = self._split(self.embedding.weight.detach())
+        item = item.flatten()  # one layer, so that `[R, 1]` is `[R]`
+        user_rows, item_rows = read_rows(
+            self.embedding.weight, (), ((users,), (items,)), user, item
+        )
+        if self.bias is not None:
+            x_dict = self._widen(user_rows, item_rows, user, item)
+            return x_dict[self.user_type][0], x_dict[self.item_type][0]
+        return user_rows, item_rows
+
+    def _widen(
+        self, users: Tensor, items: Tensor, user: Tensor | None = None, item: Tensor | None = None
+    ) -> XDict:
+        """Appends the biases of `user` and `item`, ids or all, to their vectors `[..., D]`."""
+        if self.bias is not None:
+            of_user, of_item = self._split(self.bias)
+            of_user = of_user if user is None else of_user[user]
+            of_item = of_item if item is None else of_item[item]
+            of_user = (of_user + self.global_bias).view(*users.shape[:-1], 1)
+            of_item = of_item.view(*items.shape[:-1], 1)
+            users = torch.cat([users, of_user, torch.ones_like(of_user)], dim=-1)
+            items = torch.cat([items, torch.ones_like(of_item), of_item], dim=-1)
+        return {self.user_type: [users], self.item_type: [items]}

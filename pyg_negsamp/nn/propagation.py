@@ -1,66 +1,38 @@
 """Propagation over the training graph, with a backward that costs no more than the forward.
 
 The normalised adjacency of a bipartite graph is symmetric, so the gradient of `A @ x` is
-`A @ grad`: the same matrix, never transposed. Training reads few rows, from all `L + 1`
-layers. With `X_l = A X_{l-1}` and the sparse gradients `G_l` of the rows read at layer `l`,
+`A @ grad`: the same matrix, never transposed. Training reads few rows, from several layers.
+With `X_l = A_l X_{l-1}` and the sparse gradients `G_l` of the rows read at layer `l`,
 
-    dX_0 = G_0 + A (G_1 + A (G_2 + ... + A G_L))                      (Horner)
+    dX_0 = G_0 + A_1 (G_1 + A_2 (G_2 + ... + A_L G_L))                (Horner)
 
 takes `L` products and one `[N, D]` buffer, where autograd through stacked layer tables needs
-a buffer per layer and a dense gradient for each.
+a buffer per layer and a dense gradient for each. The matrices of the layers are usually one
+and the same; in a random walk (SGL) they differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pyg_negsamp.graph import Links
-from pyg_negsamp.nn.csr import csr
 from pyg_negsamp.nn.pooling import gather_rows
 
 
-class Adjacency(torch.nn.Module):
-    r"""The symmetric matrix :math:`D^{-1/2} A D^{-1/2}` of LightGCN, users before items.
-
-    The entry of a link is :math:`1 / \sqrt{\deg(u) \deg(i)}`, as PyG's `LGConv` computes it;
-    repeated links count repeatedly; isolated nodes have empty rows. Not part of any
-    `state_dict`: it is rebuilt from the training graph.
+def multiply(adjacency: Tensor, x: Tensor) -> Tensor:
+    """`adjacency @ x`, in single precision where torch has no sparse product for the type of `x`.
 
     Args:
-        links: The training links; the matrix is `[N, N]` with `N = U + I`.
+        adjacency: Sparse CSR `[N, N]`.
+        x: `[N, D]`.
     """
-
-    pointer: Tensor
-    column: Tensor
-    value: Tensor
-
-    def __init__(self, links: Links) -> None:
-        super().__init__()
-        self.num_nodes = num_nodes = links.num_users + links.num_items
-        user, item = links.index[0], links.index[1] + links.num_users
-        row, column = torch.cat([user, item]), torch.cat([item, user])
-        weight = torch.bincount(row, minlength=num_nodes).clamp(min=1).double().rsqrt()
-
-        key, count = torch.unique(row * num_nodes + column, return_counts=True)
-        row, column = key // num_nodes, key % num_nodes
-        value = (weight[row] * weight[column] * count).to(torch.get_default_dtype())
-        pointer = torch.bincount(row, minlength=num_nodes).cumsum(0)
-        pointer = torch.nn.functional.pad(pointer, (1, 0))
-        if max(num_nodes, key.numel()) < 2**31:  # half the index traffic
-            pointer, column = pointer.int(), column.int()
-        # Dense parts rather than one sparse buffer, which `copy.deepcopy` cannot copy.
-        self.register_buffer("pointer", pointer, persistent=False)
-        self.register_buffer("column", column, persistent=False)
-        self.register_buffer("value", value, persistent=False)
-
-    def forward(self) -> Tensor:
-        """The matrix, sparse CSR `[N, N]`, over the module's buffers."""
-        return csr(self.pointer, self.column, self.value, (self.num_nodes, self.num_nodes))
+    if x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16):
+        return (adjacency.float() @ x.float()).to(x.dtype)
+    return adjacency @ x
 
 
 class _Propagate(torch.autograd.Function):
@@ -69,24 +41,34 @@ class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, adjacency: Tensor) -> Tensor:
         ctx.adjacency = adjacency
-        return adjacency @ x
+        return multiply(adjacency, x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Propagate.apply(grad, ctx.adjacency), None
 
 
-def propagate(x: Tensor, adjacency: Tensor, num_layers: int) -> list[Tensor]:
-    """All layers `X_0 = x, X_l = A X_{l-1}`: `num_layers + 1` tensors `[N, D]`, differentiable.
+def propagate_once(x: Tensor, adjacency: Tensor) -> Tensor:
+    """`A @ x` for a symmetric sparse CSR matrix `[N, N]`, differentiable towards `x [N, D]`."""
+    return _Propagate.apply(x, adjacency)
+
+
+def propagate(
+    x: Tensor,
+    adjacencies: Sequence[Tensor],
+    then: Callable[[Tensor], Tensor] | None = None,
+) -> list[Tensor]:
+    """All layers `X_0 = x, X_l = A_l X_{l-1}`: `L + 1` tensors `[N, D]`, differentiable.
 
     Args:
         x: `[N, D]` ego embeddings.
-        adjacency: Symmetric sparse CSR `[N, N]`.
-        num_layers: `L`.
+        adjacencies: `L` symmetric sparse CSR matrices `[N, N]`, first layer first.
+        then: Applied to every layer above the first, before the next reads it: dropout, noise.
     """
     xs = [x]
-    for _ in range(num_layers):
-        xs.append(_Propagate.apply(xs[-1], adjacency))
+    for adjacency in adjacencies:
+        x = propagate_once(x, adjacency)
+        xs.append(x := then(x) if then else x)
     return xs
 
 
@@ -98,9 +80,16 @@ class _ReadRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, adjacency: Tensor | None, tables: Tables, user: Tensor, item: Tensor
+        ctx: Any,
+        x: Tensor,
+        adjacencies: Sequence[Tensor],
+        tables: Tables,
+        user: Tensor,
+        item: Tensor,
+        scale: Sequence[float] | None,
     ) -> tuple[Tensor, Tensor]:
-        ctx.adjacency, ctx.size, ctx.num_users = adjacency, x.size(), tables[0][0].size(0)
+        ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
+        ctx.scale = scale
         ctx.save_for_backward(user, item)
         return gather_rows(tables[0], user), gather_rows(tables[1], item)
 
@@ -108,15 +97,21 @@ class _ReadRows(torch.autograd.Function):
     @once_differentiable
     def backward(
         ctx: Any, user_grad: Tensor, item_grad: Tensor
-    ) -> tuple[Tensor, None, None, None, None]:
+    ) -> tuple[Tensor, None, None, None, None, None]:
         user, item = ctx.saved_tensors
+        if ctx.scale is not None:
+            scale = user_grad.new_tensor(ctx.scale).view(-1, 1)
+            user_grad, item_grad = user_grad * scale, item_grad * scale
+        num_layers = len(ctx.adjacencies)
+        first = num_layers + 1 - user_grad.size(1)  # the lowest layer that the tables hold
         out = user_grad.new_zeros(ctx.size)
-        for layer in range(user_grad.size(1) - 1, -1, -1):
-            _add_rows(out[: ctx.num_users], user, user_grad, layer)
-            _add_rows(out[ctx.num_users :], item, item_grad, layer)
+        for layer in range(num_layers, -1, -1):
+            if layer >= first:
+                _add_rows(out[: ctx.num_users], user, user_grad, layer - first)
+                _add_rows(out[ctx.num_users :], item, item_grad, layer - first)
             if layer:
-                out = ctx.adjacency @ out
-        return out, None, None, None, None
+                out = multiply(ctx.adjacencies[layer - 1], out)
+        return out, None, None, None, None, None
 
 
 def _add_rows(out: Tensor, index: Tensor, grad: Tensor, layer: int) -> None:
@@ -127,22 +122,29 @@ def _add_rows(out: Tensor, index: Tensor, grad: Tensor, layer: int) -> None:
 
 
 def read_rows(
-    x: Tensor, adjacency: Tensor | None, tables: Tables, user: Tensor, item: Tensor
+    x: Tensor,
+    adjacencies: Sequence[Tensor],
+    tables: Tables,
+    user: Tensor,
+    item: Tensor,
+    scale: Sequence[float] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Reads users' and items' rows of all layers in one operation, differentiable towards `x`.
 
     Same values and gradients as :func:`propagate` followed by a gather, at the cost of `L`
-    products in the backward, and one buffer.
+    products in the backward, and one buffer. Noise that was added to the layers passes no
+    gradient and needs no mention here.
 
     Args:
         x: `[N, D]` ego embeddings, users before items, which receive the gradient.
-        adjacency: Symmetric sparse CSR `[N, N]`; `None` if there is only layer 0.
-        tables: The layers `0..L` computed from `x`, for users (`H` tensors `[U, D]`) and for
-            items. No gradient flows through them.
+        adjacencies: `L` symmetric sparse CSR matrices `[N, N]`; none if there is only layer 0.
+        tables: The `H` highest of the layers `0..L` computed from `x`, for users (`H` tensors
+            `[U, D]`) and for items. No gradient flows through them.
         user: `[B]` user ids.
         item: `[R]` item ids, or `[R, H]` with an id per layer.
+        scale: What the layers in `tables` were multiplied with, `H` numbers. Default: nothing.
 
     Returns:
         `[B, H, D]` and `[R, H, D]`.
     """
-    return _ReadRows.apply(x, adjacency, tables, user, item)
+    return _ReadRows.apply(x, adjacencies, tables, user, item, scale)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import Recommender
@@ -76,7 +77,8 @@ def fit(
         resume: Go on from `out/checkpoints/last.ckpt`.
 
     Raises:
-        ValueError: If nothing is held out to validate on, or a number is out of range.
+        ValueError: If nothing is held out to validate on, if what is held out can be read off a
+            graph (see :func:`check_leakage`), or if a number is out of range.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         NonFiniteLossError: If the loss becomes NaN or infinite.
@@ -88,6 +90,7 @@ def fit(
     held_out = val_data[recommender.encoder.edge_type].get("edge_label_index")
     if held_out is None or held_out.size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+    check_leakage(train_data, val_data, edge_type=recommender.encoder.edge_type)
     loader = LinkLoader(
         train_data, batch_size, seed=recommender.seed, edge_type=recommender.encoder.edge_type
     )

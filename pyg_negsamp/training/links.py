@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.training.randomness import ORDER, epoch_generator
+from pyg_negsamp.training.randomness import NEGATIVES, ORDER, epoch_generator
 
 
 class LinkLoader(DataLoader):
@@ -27,8 +28,13 @@ class LinkLoader(DataLoader):
         data: Training graph.
         batch_size: Positives per batch, `B`. The last batch may be smaller. Default 2048.
         shuffle: Whether to shuffle. Default: yes.
-        seed: Seed of the order.
+        seed: Seed of the order, and of what `transform` draws.
         edge_type: The interactions in `data`.
+        transform: Called on every batch, with `generator=` one of its own, in the worker if there are any: :class:`RNS` and other samplers that
+            need no embeddings. What it draws depends on the seed, the epoch and the number of the
+            batch alone, so it is the same with any number of workers. Default: none.
+        num_workers: Processes that load ahead. Default 0: only a costly `transform` is worth
+            them.
 
     Raises:
         ValueError: If there are no links or `batch_size < 1`.
@@ -41,6 +47,8 @@ class LinkLoader(DataLoader):
         shuffle: bool = True,
         seed: int = 0,
         edge_type: EdgeType = EDGE_TYPE,
+        transform: Callable[..., HeteroData] | None = None,
+        num_workers: int = 0,
     ) -> None:
         links = known_links(data, edge_type)
         if links.index.size(1) == 0:
@@ -49,10 +57,29 @@ class LinkLoader(DataLoader):
             raise invalid(self, "batch_size", "at least 1", batch_size)
         order = EpochOrder(links.index.size(1), batch_size, shuffle, seed)
         # The sampler yields whole batches of positions: no Python per link, nothing to collate.
-        super().__init__(_Positives(data, links.index, edge_type), batch_size=None, sampler=order)
+        super().__init__(
+            _Positives(data, links.index, edge_type, transform, seed),
+            batch_size=None,
+            sampler=order,
+            num_workers=num_workers,
+        )
 
 
-class EpochOrder(Sampler[Tensor]):
+class BatchOf(NamedTuple):
+    """What to load.
+
+    Attributes:
+        epoch: Epoch, from 0.
+        number: Number of the batch in it, from 0.
+        position: `[B]` positions of its links.
+    """
+
+    epoch: int
+    number: int
+    position: Tensor
+
+
+class EpochOrder(Sampler[BatchOf]):
     """Positions `0..num_links-1` in batches; shuffled by seed and epoch.
 
     Lightning tells it the epoch, through `set_epoch`.
@@ -67,26 +94,40 @@ class EpochOrder(Sampler[Tensor]):
         """Chooses the order of this epoch."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[BatchOf]:
         if self.shuffle:
             generator = epoch_generator(self.seed, self.epoch, ORDER)
             order = torch.randperm(self.num_links, generator=generator)
         else:
             order = torch.arange(self.num_links)
-        yield from order.split(self.batch_size)
+        for number, position in enumerate(order.split(self.batch_size)):
+            yield BatchOf(self.epoch, number, position)
 
     def __len__(self) -> int:
         return -(-self.num_links // self.batch_size)
 
 
 class _Positives(Dataset[HeteroData]):
-    def __init__(self, data: HeteroData, links: Tensor, edge_type: EdgeType) -> None:
+    def __init__(
+        self,
+        data: HeteroData,
+        links: Tensor,
+        edge_type: EdgeType,
+        transform: Callable[..., HeteroData] | None,
+        seed: int,
+    ) -> None:
         self.links, self.edge_type = links, edge_type
         self.num_nodes = {end: data[edge_type[end]].num_nodes for end in (0, 2)}
+        self.transform, self.seed = transform, seed
 
-    def __getitem__(self, position: Tensor) -> HeteroData:
+    def __getitem__(self, wanted: BatchOf) -> HeteroData:
         batch = HeteroData()
         users, items = batch[self.edge_type[0]], batch[self.edge_type[2]]
         users.num_nodes, items.num_nodes = self.num_nodes[0], self.num_nodes[2]
-        users.src_index, items.dst_pos_index = self.links[:, position]
+        users.src_index, items.dst_pos_index = self.links[:, wanted.position]
+        if self.transform is not None:
+            generator = epoch_generator(
+                self.seed, wanted.epoch, NEGATIVES, self.links.device, wanted.number
+            )
+            batch = self.transform(batch, generator=generator)
         return batch

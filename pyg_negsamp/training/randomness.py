@@ -9,19 +9,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-ORDER, NEGATIVES = 0, 1
+ORDER, NEGATIVES, ENCODER = 0, 1, 2
 
 
 def epoch_generator(
-    seed: int, epoch: int, stream: int, device: torch.device | str = "cpu"
+    seed: int, epoch: int, stream: int, device: torch.device | str = "cpu", batch: int | None = None
 ) -> torch.Generator:
     """A generator for one purpose in one epoch.
 
     Args:
         seed: The run's seed, not negative.
         epoch: Epoch, from 0.
-        stream: `ORDER` of the positives or the drawing of `NEGATIVES`, independent of each other.
+        stream: `ORDER` of the positives, drawing of `NEGATIVES`, or dropout and noise of the
+            `ENCODER`, independent of each other.
         device: Where the draws are made.
+        batch: Number of a batch, for a stream of its own. Default: one for the whole epoch.
     """
-    state = np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]
+    entropy = [seed, epoch, stream] if batch is None else [seed, epoch, stream, batch]
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) >> 1)

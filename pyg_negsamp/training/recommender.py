@@ -16,9 +16,9 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import evaluate, metric_collection
 from pyg_negsamp.losses import BPRLoss, l2_penalty
-from pyg_negsamp.nn.encoder import Encoder
+from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.pooling import pool_layers
-from pyg_negsamp.training.randomness import NEGATIVES, epoch_generator
+from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.transforms import NegativeSampling
 
 
@@ -62,8 +62,8 @@ class Recommender(LightningModule):
         if sampler.edge_type != encoder.edge_type:
             expected = f"one with the encoder's edge_type {encoder.edge_type}"
             raise invalid(self, "sampler", expected, sampler.edge_type)
-        if sampler.width not in (None, encoder.dim):
-            expected = f"one for the encoder's width {encoder.dim} (dim)"
+        if sampler.width not in (None, encoder.width):
+            expected = f"one for the encoder's width {encoder.width} (dim)"
             raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
             raise invalid(self, "sampler", "one with candidates to draw from", sampler)
@@ -84,12 +84,19 @@ class Recommender(LightningModule):
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
         user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
+        drawn = batch[self.item_type].get("dst_neg_index")  # by the loader, if it did
+        candidates = None if drawn is None else drawn.view(len(user), -1)
 
         # The encoder's layers, for every user and item.
         tables = self.encoder.tables()
         # First and second pass: which unobserved items, or which mixtures of them.
         chosen = self.sampler.choose(
-            user, pos, tables[self.user_type], tables[self.item_type], generator=self.generator
+            user,
+            pos,
+            tables[self.user_type],
+            tables[self.item_type],
+            candidates,
+            generator=self.generator,
         )
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
@@ -103,8 +110,10 @@ class Recommender(LightningModule):
         if self.l2:
             ego = user_rows[:, 0], pos_rows[:, 0], negatives.xs[:, :, 0]
             loss = loss + self.l2 * l2_penalty(*ego)
-        if negatives.loss is not None:
-            loss = loss + negatives.loss
+        # What sampler and encoder want minimised besides.
+        for auxiliary in (negatives.loss, self.encoder.auxiliary_loss(tables, user, pos)):
+            if auxiliary is not None:
+                loss = loss + auxiliary
 
         self.loss_sum += loss.detach() * len(user)
         self.num_positives += len(user)
@@ -119,7 +128,15 @@ class Recommender(LightningModule):
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items whose dot products rank; no layers any more."""
-        return {name: self._scoring(xs).detach() for name, xs in self.encoder.tables().items()}
+        return {name: self._scoring(xs).detach() for name, xs in self._tables().items()}
+
+    @torch.no_grad()
+    def _tables(self) -> XDict:
+        """The encoder's layers without dropout and noise."""
+        training = self.encoder.training
+        tables = self.encoder.eval().tables()
+        self.encoder.train(training)
+        return tables
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over everything that learns, in one pass over each table."""
@@ -133,7 +150,8 @@ class Recommender(LightningModule):
         self.started = time.perf_counter()
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
         self.sampler.set_epoch(epoch, self.trainer.max_epochs or 0)
-        self.sampler.refresh(self.encoder.tables())
+        self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
+        self.sampler.refresh(self._tables())
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
         self.validated: dict[str, float] = {}

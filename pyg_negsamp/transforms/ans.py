@@ -75,6 +75,7 @@ class ANS(NegativeSampling):
     """
 
     default_num_candidates = 16
+    finds_items = False
 
     def __init__(
         self,

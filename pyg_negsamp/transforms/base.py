@@ -27,6 +27,7 @@ from pyg_negsamp.candidates import Candidates, UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
+from pyg_negsamp.transforms.batch import read_positives, write_negatives
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
@@ -62,6 +63,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     width: int | None = None
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
+    #: Whether its negatives, unless synthesised, are existing items.
+    finds_items: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -157,7 +160,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     ) -> Selection:
         """Steps 0 and 1, without gradient: draws candidates, unless given, and selects."""
         if candidates is None:
-            candidates = self.draw(user, generator)
+            candidates = self.draw(user, pos, generator)
         elif candidates.dim() != 2 or len(candidates) != len(user):
             got = tuple(candidates.shape)
             raise invalid(self, "candidates", f"[B, M] with B = {len(user)}", got)
@@ -166,12 +169,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
         return self.select(user, pos, user_xs, item_xs, candidates, generator)
 
-    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """First pass: `[B, M]` candidates for users `[B]`."""
+    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`."""
         if self.candidates is None:
             expected = "a source to draw from, unless the call brings candidates of its own"
             raise invalid(self, "candidates", expected, None)
-        return self.candidates(user, self.num_candidates, generator)
+        return self.candidates(user, self.num_candidates, generator, pos)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Step 3 and its packing; arguments as in :meth:`synthesize`."""
@@ -218,12 +221,16 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         x_dict: Mapping[NodeType, Layers] | Layers | None = None,
         generator: torch.Generator | None = None,
     ) -> HeteroData | Data:
-        """Samples negatives on a mini-batch in the form of PyG's `neg_sampling='triplet'`.
+        """Samples negatives on a mini-batch or a graph, in either of PyG's forms.
 
         Args:
             batch: `HeteroData` with `src_index [B]` on users and `dst_pos_index [B]` on items
-                (both on the graph itself for homogeneous `Data`). If the loader has drawn
-                `dst_neg_index`, `[B]` or `[B, M]`, these are the candidates.
+                (both on the graph itself for homogeneous `Data`), as PyG's
+                `neg_sampling='triplet'`. If the loader has drawn `dst_neg_index`, `[B]` or
+                `[B, M]`, these are the candidates; in a sampled subgraph (with `n_id`), known
+                positives among them are replaced by others of the row, if this sampler has
+                `candidates` to know them by. Or, with neither: positives in
+                `edge_label_index [2, B]`, the binary form.
             x_dict: Embeddings of the batch's nodes, `[N, D]` or `H` of them per node type (not
                 a dictionary for `Data`). Samplers that choose without looking at embeddings
                 work without it, and can be the `transform=` of a loader.
@@ -233,6 +240,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             A copy of `batch` with `dst_neg_index` (`[B, K]`, or `[B, K, H]`; left out if no
             items stand behind the negatives), with `dst_neg_xs` `[B, K, H, D]` if embeddings
             were given, and with `dst_neg_weight` and `dst_neg_loss` where the method has them.
+            Rows whose candidates are all known positives get weight 0. In the binary form,
+            `K` links per positive are appended to `edge_label_index`, with `edge_label` 0.
             The argument is not changed.
 
         Raises:
@@ -240,56 +249,31 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 raises.
         """
         batch = copy.copy(batch)
-        users, items = self._stores(batch)
-        user, pos = users.src_index, items.dst_pos_index
-        candidates = items.dst_neg_index if "dst_neg_index" in items else None
-        if candidates is None and "n_id" in items:
-            expected = (
-                "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
-                "batch numbers its nodes anew"
-            )
-            raise invalid(self, "dst_neg_index", expected, "a sampled subgraph without it")
-        if candidates is not None:
-            candidates = candidates.view(len(user), -1)
-
+        found = read_positives(self, batch, self.edge_type, self.candidates)
+        mixes = type(self).synthesize is not NegativeSampling.synthesize
+        if found.binary and (mixes or not self.finds_items):
+            expected = "in the triplet form, because the negatives of this sampler are no items"
+            raise invalid(self, "batch", expected, "edge_label_index, the binary form")
         if x_dict is None:
             if self.reads_embeddings:
                 raise invalid(self, "x_dict", "the embeddings that this sampler scores with", None)
-            items.dst_neg_index = self.choose(user, pos, (), (), candidates, generator).index
+            chosen = self.choose(found.user, found.pos, (), (), found.candidates, generator)
+            write_negatives(batch, self.edge_type, found, chosen.index)
             return batch
         if isinstance(x_dict, Mapping):
             user_xs, item_xs = x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
         else:
             user_xs = item_xs = x_dict
-        negatives = self.sample(user, pos, user_xs, item_xs, candidates, generator)
-        if negatives.index is not None:
-            items.dst_neg_index = negatives.index
-        items.dst_neg_xs = negatives.xs
-        if negatives.weight is not None:
-            items.dst_neg_weight = negatives.weight
-        if negatives.loss is not None:
-            items.dst_neg_loss = negatives.loss
+        negatives = self.sample(
+            found.user, found.pos, user_xs, item_xs, found.candidates, generator
+        )
+        write_negatives(batch, self.edge_type, found, negatives.index, negatives)
         return batch
 
     # PyG's transforms take the data alone and print their name alone; a module's methods pass
     # every argument on, and print them.
     __call__ = torch.nn.Module.__call__
     __repr__ = torch.nn.Module.__repr__
-
-    def _stores(self, batch: HeteroData | Data) -> tuple[HeteroData, HeteroData]:
-        """Where a batch keeps its users and its items."""
-        if isinstance(batch, HeteroData):
-            users, items = batch[self.edge_type[0]], batch[self.edge_type[2]]
-        else:
-            users = items = batch
-        for store, field in ((users, "src_index"), (items, "dst_pos_index")):
-            if field not in store:
-                expected = (
-                    f"a mini-batch with '{field}', as LinkNeighborLoader(neg_sampling='triplet') "
-                    "and pyg_negsamp.training.LinkLoader make them"
-                )
-                raise invalid(self, "batch", expected, batch)
-        return users, items
 
     def _check(
         self,

@@ -110,9 +110,9 @@ class ContrastiveDNS(NegativeSampling):
             none_left = best.values == -torch.inf
             self.retrieved[ids] = torch.where(none_left, best.indices[:, :1], best.indices)
 
-    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """First pass: random items, and out of what was retrieved for the user."""
-        drawn = super().draw(user, generator)
+        drawn = super().draw(user, pos, generator)
         size = (len(user), self.num_negatives - 1)
         slot = torch.randint(self.retrieved.size(1), size, device=user.device, generator=generator)
         found = self.retrieved[user.unsqueeze(1), slot]

@@ -104,10 +104,10 @@ class SRNS(NegativeSampling):
         )
         self.history.append((users, items))
 
-    def draw(self, user: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """First pass: the users' memories."""
         if self.candidates is None:
-            return super().draw(user, generator)  # which says what is missing
+            return super().draw(user, pos, generator)  # which says what is missing
         return self.memory[user]
 
     @torch.no_grad()

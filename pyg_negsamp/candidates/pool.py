@@ -1,0 +1,168 @@
+"""Uniform draws out of what somebody allows: exposure logs, items in stock, the same category."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.typing import EdgeType
+from torch_geometric.utils import coalesce, is_sparse, to_edge_index
+
+from pyg_negsamp.candidates.base import integers_below, is_in
+from pyg_negsamp.candidates.uniform import UniformCandidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, links_in
+
+
+class PoolCandidates(UniformCandidates):
+    """Draws every unobserved item of a pool with the same probability, and no other item.
+
+    What a user has seen is left out of the pool without rejection, as in
+    :class:`UniformCandidates`.
+
+        PoolCandidates(data, ("user", "was_shown", "item"))        a pool per user
+        PoolCandidates(data, in_stock, row=torch.zeros(U))         one `[1, I]` for everybody
+        PoolCandidates(data, members, row=category, by="item")     `[C, I]`: like the positive
+
+    Memory: 8 bytes per link and per entry of the pool. Cost: `O(S + B * M * log)` with `S` the
+    number of links of the users in the batch.
+
+    Args:
+        data: Training graph, see :class:`Candidates`.
+        pool: The allowed items: an edge type of `data` that ends in the items and starts in the
+            users (or, with `by='item'`, in the items), or a sparse matrix `[R, I]`.
+        row: `[U]` (or, with `by='item'`, `[I]`) the row of `pool` for each id. Default: the id
+            itself.
+        by: Whose pool: the `'user'`'s, or the positive `'item'`'s. Default `'user'`.
+        edge_type: The interactions in `data`.
+
+    Raises:
+        ValueError: If `pool` is missing or does not fit, or if a user with training links has
+            nothing to draw; with `by='item'`, where that depends on the pair, when it is drawn.
+    """
+
+    allowed: Tensor
+    pointer: Tensor
+    row: Tensor
+
+    def __init__(
+        self,
+        data: HeteroData | Data,
+        pool: EdgeType | Tensor,
+        row: Tensor | None = None,
+        by: str = "user",
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
+        super().__init__(data, edge_type)
+        if by not in ("user", "item"):
+            raise invalid(self, "by", "'user' or 'item'", repr(by))
+        self.by = by
+        num_ids = self.num_users if by == "user" else self.num_items
+        index, num_rows = self._read(data, pool, num_ids)
+        if row is None:
+            row = torch.arange(num_ids)
+        row = row.to(index.device).long()
+        if row.shape != (num_ids,) or (num_ids and not 0 <= row.min() <= row.max() < num_rows):
+            expected = f"[{num_ids}], a row of the pool in [0, {num_rows}) for each {by}"
+            raise invalid(self, "row", expected, f"{[*row.shape]} for {num_rows} rows")
+        of, item = coalesce(index, num_nodes=max(num_rows, self.num_items))
+        self.register_buffer("row", row, persistent=False)
+        #: The pool's entries as `row * I + item`, sorted.
+        self.register_buffer("allowed", of * self.num_items + item, persistent=False)
+        pointer = pad(torch.bincount(of, minlength=num_rows).cumsum(0), (1, 0))
+        self.register_buffer("pointer", pointer, persistent=False)
+        if by == "user":
+            users = links_in(data[edge_type] if isinstance(data, HeteroData) else data)
+            assert users is not None
+            self._check_not_empty(users[0].unique(), self._cuts(users[0].unique())[1])
+
+    def _read(
+        self, data: HeteroData | Data, pool: EdgeType | Tensor, num_ids: int
+    ) -> tuple[Tensor, int]:
+        """The entries `[2, P]` of the pool and its number of rows."""
+        if isinstance(pool, tuple):
+            found = data[pool] if isinstance(data, HeteroData) and pool in data.edge_types else None
+            index = None if found is None else links_in(found)
+            if index is None:
+                known = data.edge_types if isinstance(data, HeteroData) else "none in `Data`"
+                raise invalid(self, "pool", f"an edge type with links, out of {known}", pool)
+            size = (num_ids, self.num_items)
+        else:
+            if not is_sparse(pool):
+                expected = "an edge type or a sparse matrix [rows, items]"
+                raise invalid(self, "pool", expected, type(pool).__name__)
+            index, size = to_edge_index(pool)[0], (pool.size(0), pool.size(1))
+        if size[1] != self.num_items:
+            raise invalid(self, "pool", f"[rows, {self.num_items}]", [*size])
+        fits = not index.numel() or (
+            index.min() >= 0 and index[0].max() < size[0] and index[1].max() < size[1]
+        )
+        if not fits:
+            raise invalid(self, "pool", f"links from {size[0]} ids to {size[1]} items", pool)
+        return index, size[0]
+
+    def forward(
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None = None,
+        pos: Tensor | None = None,
+    ) -> Tensor:
+        """Draws candidates out of the pools, independently and with replacement.
+
+        Args:
+            user: `[B]` int64 user ids.
+            num: Number of candidates per row, `M`.
+            generator: Source of randomness, on the device of `user`. Default: torch's own.
+            pos: `[B]` positives, whose pools are meant with `by='item'`.
+
+        Returns:
+            `[B, M]` int64 item ids.
+
+        Raises:
+            ValueError: If a row has nothing to draw, besides what the base class raises.
+        """
+        self._check_draw(user, num)
+        cut, left = self._cuts(user, pos)
+        self._check_not_empty(user, left)
+        # The base class's line, made for this batch: row b owns the points from `line[b]` on.
+        row = self._row(user, pos)
+        line = torch.arange(len(user), device=user.device).unsqueeze(1) * self.num_items
+        point = integers_below(left.unsqueeze(1), num, generator)
+        below = torch.searchsorted(cut, line + point, right=True) - torch.searchsorted(cut, line)
+        entry = self.pointer[row].unsqueeze(1) + point + below
+        return self.allowed[entry] - row.unsqueeze(1) * self.num_items
+
+    def _row(self, user: Tensor, pos: Tensor | None) -> Tensor:
+        """`[B]` rows of the pool."""
+        if self.by == "user":
+            return self.row[user]
+        if pos is None:
+            expected = "given: these pools are by item, and a draw needs to know the positives"
+            raise invalid(self, "pos", expected, None)
+        return self.row[pos]
+
+    def _cuts(self, user: Tensor, pos: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Where seen items were cut out of the batch's pools, sorted; and what is left, `[B]`."""
+        row = self._row(user, pos)
+        owner, item = self.seen(user)
+        key = row[owner] * self.num_items + item
+        inside = is_in(key, self.allowed)
+        owner, key = owner[inside], key[inside]
+        count = torch.bincount(owner, minlength=len(user))
+        # The j-th seen item of a pool, at place p, leaves the cut line with p - j places below.
+        place = torch.searchsorted(self.allowed, key) - self.pointer[row[owner]]
+        nth = torch.arange(len(owner), device=user.device) - (count.cumsum(0) - count)[owner]
+        size = self.pointer[row + 1] - self.pointer[row]
+        return owner * self.num_items + place - nth, size - count
+
+    def _check_not_empty(self, user: Tensor, left: Tensor) -> None:
+        if left.numel() and int(left.min()) <= 0:
+            named = user[left <= 0].unique().tolist()
+            raise invalid(
+                self,
+                "pool",
+                "one that holds an unobserved item for every user who draws",
+                f"{len(named)} users without, such as {', '.join(map(str, named[:5]))}",
+            )

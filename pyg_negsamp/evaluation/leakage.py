@@ -1,0 +1,98 @@
+"""Do the graphs that a model reads already contain the links that it is to predict?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links, links_in
+
+
+def check_leakage(
+    train: HeteroData | Data,
+    val: HeteroData | Data | None = None,
+    test: HeteroData | Data | None = None,
+    edge_type: EdgeType = EDGE_TYPE,
+) -> None:
+    """Refuses splits whose held-out links can be read off a graph that a model propagates over.
+
+    A held-out link (in `edge_label_index`, with a label other than 0) must be neither in the
+    training graph nor in the graph of its own split. A link can also be read off a reverse edge
+    type: one from items to users that holds the reverse of every training link, whatever it is
+    called, such as what `ToUndirected` makes of the data when it comes before the split. In a
+    homogeneous graph, links read in both directions if all those of the splits, held out or not,
+    have their reverse among them.
+
+    Args:
+        train: Training graph.
+        val: Validation split. Default: not looked at.
+        test: Test split. Default: not looked at.
+        edge_type: The interactions; ignored for `Data`.
+
+    Raises:
+        ValueError: Naming the split, the graph, its edge type, and some of the links.
+    """
+    size = max(known_links(train, edge_type).num_users, known_links(train, edge_type).num_items)
+    splits = {
+        name: (split, _held_out(split, edge_type))
+        for name, split in (("val", val), ("test", test))
+        if split is not None
+    }
+    links = known_links(train, edge_type).index
+    if isinstance(train, Data):
+        links = torch.cat([links, *(held_out for _, held_out in splits.values())], dim=1)
+    for name, (split, held_out) in splits.items():
+        for owner, graph in (("train", train), (name, split)):
+            for kind, readable in _readable(graph, links, edge_type, size):
+                leaked = held_out[:, torch.isin(_keys(held_out, size), _keys(readable, size))]
+                if leaked.numel():
+                    pairs = ", ".join(str(tuple(pair)) for pair in leaked[:, :3].t().tolist())
+                    raise invalid(
+                        "check_leakage",
+                        name,
+                        f"held out: links to predict must not be in the {owner} graph's {kind} "
+                        "(split first and make reverse edges afterwards, or tell RandomLinkSplit "
+                        "about them: rev_edge_types, is_undirected)",
+                        f"{leaked.size(1)} of {held_out.size(1)} links there: {pairs}",
+                    )
+
+
+def _held_out(split: HeteroData | Data, edge_type: EdgeType) -> Tensor:
+    """The links `[2, E]` that a split asks for."""
+    store = split[edge_type] if isinstance(split, HeteroData) else split
+    held_out, label = store.get("edge_label_index"), store.get("edge_label")
+    if held_out is None:
+        return torch.empty(2, 0, dtype=torch.long)
+    return held_out if label is None else held_out[:, label != 0]
+
+
+def _readable(
+    graph: HeteroData | Data, links: Tensor, edge_type: EdgeType, size: int
+) -> Iterator[tuple[EdgeType | str, Tensor]]:
+    """The links `[2, E]` that each edge type of a graph tells, users first."""
+    if isinstance(graph, Data):
+        own = known_links(graph).index
+        yield "edge_index", own
+        if torch.isin(_keys(links.flip(0), size), _keys(links, size)).all():
+            yield "edge_index (reversed)", own.flip(0)
+        return
+    for kind in graph.edge_types:
+        found = links_in(graph[kind])
+        if found is None:
+            continue
+        if kind == edge_type:
+            yield kind, found
+        elif kind[0] == edge_type[2] and kind[2] == edge_type[0]:
+            reverse = found.flip(0)
+            if torch.isin(_keys(links, size), _keys(reverse, size)).all():
+                yield kind, reverse
+
+
+def _keys(links: Tensor, size: int) -> Tensor:
+    """A number for each link."""
+    return links[0] * size + links[1]

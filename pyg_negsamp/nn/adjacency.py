@@ -1,0 +1,132 @@
+"""The normalised adjacency of the training graph, and what is left of it without some links."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.graph import Links
+from pyg_negsamp.nn.csr import csr
+
+
+def inverse_root(degree: Tensor) -> Tensor:
+    """`1 / sqrt(degree)` in double precision, `[N]`; 1 where a node has no link."""
+    return degree.double().clamp(min=1).rsqrt()
+
+
+class Adjacency(torch.nn.Module):
+    r"""The symmetric matrix :math:`D^{-1/2} A D^{-1/2}` of LightGCN, users before items.
+
+    The entry of a link is :math:`1 / \sqrt{\deg(u) \deg(i)}`, as PyG's `LGConv` computes it;
+    repeated links count repeatedly; isolated nodes have empty rows. Not part of any
+    `state_dict`: it is rebuilt from the training graph.
+
+    Args:
+        links: The training links; the matrix is `[N, N]` with `N = U + I`.
+
+    Attributes:
+        pointer: `[N + 1]` where each row starts.
+        column: `[nnz]` node ids.
+        value: `[nnz]` entries.
+        weight: `[N]` inverse roots of the degrees.
+    """
+
+    pointer: Tensor
+    column: Tensor
+    value: Tensor
+    weight: Tensor
+
+    def __init__(self, links: Links) -> None:
+        super().__init__()
+        self.num_nodes = num_nodes = links.num_users + links.num_items
+        user, item = links.index[0], links.index[1] + links.num_users
+        row, column = torch.cat([user, item]), torch.cat([item, user])
+        weight = inverse_root(torch.bincount(row, minlength=num_nodes))
+
+        key, count = torch.unique(row * num_nodes + column, return_counts=True)
+        row, column = key // num_nodes, key % num_nodes
+        value = (weight[row] * weight[column] * count).to(torch.get_default_dtype())
+        pointer = torch.bincount(row, minlength=num_nodes).cumsum(0)
+        pointer = torch.nn.functional.pad(pointer, (1, 0))
+        if max(num_nodes, key.numel()) < 2**31:  # half the index traffic
+            pointer, column = pointer.int(), column.int()
+        # Dense parts rather than one sparse buffer, which `copy.deepcopy` cannot copy.
+        self.register_buffer("pointer", pointer, persistent=False)
+        self.register_buffer("column", column, persistent=False)
+        self.register_buffer("value", value, persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, value: Tensor | None = None) -> Tensor:
+        """The matrix, sparse CSR `[N, N]`, over the module's buffers.
+
+        Args:
+            value: `[nnz]` entries in place of the module's own, see :class:`Thinning`.
+        """
+        size = (self.num_nodes, self.num_nodes)
+        return csr(self.pointer, self.column, self.value if value is None else value, size)
+
+
+class Thinning(torch.nn.Module):
+    """Entries of an adjacency from which some links are left out, in both directions alike.
+
+    The pattern stays and the entries become zero, so that nothing is sorted or rebuilt: cheap
+    enough for every step. What it takes to know which two entries belong to one link is worked
+    out once; 16 bytes per link, and twice that for :meth:`renormalised`.
+
+    Args:
+        adjacency: The whole matrix.
+        num_users: Number of users, `U`.
+
+    Attributes:
+        user: `[E]` users of the distinct links, sorted.
+        item: `[E]` their items.
+    """
+
+    user: Tensor
+    item: Tensor
+    mirror: Tensor
+    value: Tensor
+    weight: Tensor
+
+    def __init__(self, adjacency: Adjacency, num_users: int) -> None:
+        super().__init__()
+        self.num_users, self.num_nodes = num_users, adjacency.num_nodes
+        num_links = adjacency.column.numel() // 2  # users' rows come first: half of the entries
+        degree = adjacency.pointer[: num_users + 1].long().diff()
+        item = adjacency.column[:num_links].long() - num_users
+        node = torch.arange(num_users, device=item.device)
+        # Items' rows list the same links, by item and then by user.
+        for name, buffer in (
+            ("user", node.repeat_interleave(degree)),
+            ("item", item),
+            ("mirror", item.argsort(stable=True)),
+            ("value", adjacency.value),
+            ("weight", adjacency.weight),
+        ):
+            self.register_buffer(name, buffer, persistent=False)
+
+    def rescaled(self, keep: Tensor, rate: float) -> Tensor:
+        """Entries `[2 E]` as they were, divided by `1 - rate`: the same in expectation.
+
+        Args:
+            keep: `[E]` whether to keep a link.
+            rate: The share that is dropped.
+        """
+        return self.value * self._both_ways(keep) / (1 - rate)
+
+    def renormalised(self, keep: Tensor) -> Tensor:
+        """Entries `[2 E]` for the degrees that are left, as if only those links had been there.
+
+        Args:
+            keep: `[E]` whether to keep a link.
+        """
+        row = torch.cat([self.user, self.item[self.mirror] + self.num_users])
+        column = torch.cat([self.item + self.num_users, self.user[self.mirror]])
+        # How often each link comes in the data.
+        count = (self.value / (self.weight[row] * self.weight[column])).round()
+        count *= self._both_ways(keep)
+        weight = inverse_root(torch.bincount(row, count, minlength=self.num_nodes))
+        return (weight[row] * weight[column] * count).to(self.value.dtype)
+
+    def _both_ways(self, keep: Tensor) -> Tensor:
+        return torch.cat([keep, keep[self.mirror]])

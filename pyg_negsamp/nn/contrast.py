@@ -1,0 +1,37 @@
+"""InfoNCE between two views of the same nodes: the auxiliary loss of self-supervised encoders."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from pyg_negsamp.errors import invalid
+
+
+def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    r"""InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) with cosines, averaged over nodes.
+
+    .. math:: -\frac{1}{n} \sum_a \log
+        \frac{\exp(\cos(x_a, y_a) / \tau)}{\sum_b \exp(\cos(x_a, y_b) / \tau)}
+
+    Args:
+        first: `[n, D]` one view.
+        second: `[n, D]` the other view of the same nodes, in the same order.
+        temperature: :math:`\tau`.
+
+    Returns:
+        A scalar; 0 for no nodes.
+    """
+    if not len(first):
+        return first.sum()
+    similarity = normalize(first, dim=-1) @ normalize(second, dim=-1).t() / temperature
+    return cross_entropy(similarity, torch.arange(len(first), device=first.device))
+
+
+def check_contrast(owner: object, weight: float, temperature: float) -> None:
+    """Raises `ValueError` unless `weight >= 0` and `temperature > 0`."""
+    if weight < 0:
+        raise invalid(owner, "weight", "at least 0", weight)
+    if temperature <= 0:
+        raise invalid(owner, "temperature", "above 0", temperature)

@@ -1,0 +1,26 @@
+"""Dropout that takes a generator, so that a resumed run drops what it would have dropped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.errors import invalid
+
+
+def check_rate(owner: object, name: str, rate: float) -> float:
+    """Returns `rate` if it is a share that can be dropped, and raises `ValueError` if not."""
+    if not 0 <= rate < 1:
+        raise invalid(owner, name, "in [0, 1)", rate)
+    return rate
+
+
+def kept(num: int, rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws which of `num` things to keep: `[num]` bool on the device of `like`."""
+    return torch.rand(num, device=like.device, generator=generator) >= rate
+
+
+def dropout(x: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
+    """Zeroes entries of `x` with probability `rate`, and divides the others by `1 - rate`."""
+    keep = torch.rand(x.shape, device=x.device, generator=generator) >= rate
+    return x * (keep / (1 - rate)).to(x.dtype)

@@ -1,0 +1,62 @@
+"""EASE: the best linear model of items from items, in closed form. A point of reference."""
+
+from __future__ import annotations
+
+import psutil
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn.item_knn import binary_matrix, dense_rows
+
+
+class EASE:
+    r"""Embarrassingly shallow autoencoders (Steck, WWW 2019, arXiv:1905.03375, eq. 8).
+
+    .. math:: s(u, \cdot) = x_u B, \quad B_{ij} = -P_{ij} / P_{jj}, \quad B_{jj} = 0, \quad
+        P = (X^T X + \lambda I)^{-1}
+
+    To be handed to :func:`pyg_negsamp.evaluation.evaluate`.
+
+    Memory: three dense `[I, I]` matrices in single precision while it is computed, one after.
+    Cost: `O(I^3)`.
+
+    Args:
+        data: Training graph; repeated links count once.
+        l2: :math:`\lambda`. Default 500, in the paper's range; to be tuned.
+        edge_type: The interactions in `data`.
+
+    Raises:
+        ValueError: If `l2 <= 0`, or if the matrices do not fit into the memory that is free.
+    """
+
+    def __init__(
+        self, data: HeteroData, l2: float = 500.0, edge_type: EdgeType = EDGE_TYPE
+    ) -> None:
+        if l2 <= 0:
+            raise invalid(self, "l2", "above 0", l2)
+        num_items = known_links(data, edge_type).num_items
+        needed, free = 3 * 4 * num_items**2, psutil.virtual_memory().available
+        if needed > free:
+            expected = f"a graph whose items fit: {num_items} need {needed / 2**30:.1f} GiB"
+            raise invalid(self, "data", expected, f"{free / 2**30:.1f} GiB of free memory")
+        self.seen = seen = binary_matrix(data, edge_type)
+        by_item = seen.to_sparse_csc().t()
+        gram = torch.empty(num_items, num_items)
+        for item in torch.arange(num_items).split(1024):
+            gram[:, item] = by_item @ dense_rows(by_item, item).t()
+        gram.diagonal().add_(l2)
+        factor = torch.linalg.cholesky(gram)
+        del gram
+        inverse = torch.cholesky_inverse(factor)
+        del factor
+        #: `[I, I]` how much each item (row) speaks for each other one (column).
+        self.weight = inverse.div_(-inverse.diagonal().clone())
+        self.weight.fill_diagonal_(0)
+
+    def __call__(self, user: Tensor) -> Tensor:
+        """Scores of all items for users `[b]`: `[b, I]`."""
+        return dense_rows(self.seen, user) @ self.weight

@@ -1,0 +1,95 @@
+"""ItemKNN: items like those the user has seen. A point of reference without training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+from torch_geometric.utils import coalesce
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn.csr import csr
+
+#: Bytes of similarities held at a time while neighbours are looked for.
+BLOCK_BYTES = 2**28
+
+
+class ItemKNN:
+    r"""Item-based neighbourhoods with cosines (Sarwar et al., WWW 2001, doi:10.1145/371920.372071).
+
+    .. math:: s(u, i) = \sum_{j \in N_k(i), \, j \text{ seen by } u} \text{sim}(i, j), \quad
+        \text{sim}(i, j) = \frac{|U_i \cap U_j|}{\sqrt{|U_i|} \sqrt{|U_j|} + \text{shrink}}
+
+    :math:`N_k(i)` are the `k` items most similar to `i`, without `i`; ties are broken anyhow.
+    Nothing is learned. To be handed to :func:`pyg_negsamp.evaluation.evaluate`.
+
+    Memory: `I * k` neighbours. Cost: `O(E * I)` to find them.
+
+    Args:
+        data: Training graph; repeated links count once.
+        k: Neighbours per item. Default 100.
+        shrink: Added to the denominator, against similarities of rare items. Default 0.
+        edge_type: The interactions in `data`.
+
+    Raises:
+        ValueError: If `k < 1` or `shrink < 0`.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        k: int = 100,
+        shrink: float = 0.0,
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
+        if k < 1:
+            raise invalid(self, "k", "at least 1", k)
+        if shrink < 0:
+            raise invalid(self, "shrink", "at least 0", shrink)
+        seen = binary_matrix(data, edge_type)
+        num_items = seen.size(1)
+        by_item = seen.to_sparse_csc().t()  # [I, U], sparse CSR
+        norm = by_item.crow_indices().diff().to(seen.dtype).sqrt()
+        k = min(k, num_items - 1)
+        weight, neighbour = [seen.new_zeros(0, k)], [torch.zeros(0, k, dtype=torch.long)]
+        for item in torch.arange(num_items).split(max(1, BLOCK_BYTES // (4 * num_items))):
+            # Columns of X^T X: how many users each item shares with those of the block.
+            columns = dense_rows(by_item, item).t()
+            similarity = (by_item @ columns).t() / (norm[item, None] * norm + shrink).clamp(min=1)
+            similarity[torch.arange(len(item)), item] = -1
+            best = similarity.topk(k, dim=1)
+            weight.append(best.values.clamp(min=0))
+            neighbour.append(best.indices)
+        pointer = torch.arange(num_items + 1) * k
+        size = (num_items, num_items)
+        self.seen = seen
+        #: `[I, I]` sparse: row `i` holds the similarities of its neighbours.
+        self.similarity = csr(
+            pointer, torch.cat(neighbour).flatten(), torch.cat(weight).flatten(), size
+        )
+
+    def __call__(self, user: Tensor) -> Tensor:
+        """Scores of all items for users `[b]`: `[b, I]`."""
+        return (self.similarity @ dense_rows(self.seen, user).t()).t()
+
+
+def binary_matrix(data: HeteroData, edge_type: EdgeType) -> Tensor:
+    """Who has seen what, sparse CSR `[U, I]` of ones, on CPU."""
+    links = known_links(data, edge_type)
+    size = (links.num_users, links.num_items)
+    user, item = coalesce(links.index.cpu(), num_nodes=max(size))
+    pointer = torch.bincount(user, minlength=size[0]).cumsum(0)
+    return csr(torch.nn.functional.pad(pointer, (1, 0)), item, torch.ones(len(item)), size)
+
+
+def dense_rows(matrix: Tensor, row: Tensor) -> Tensor:
+    """Rows `[b]` of a sparse CSR matrix `[N, I]`, dense `[b, I]`."""
+    pointer = matrix.crow_indices()
+    count = pointer[row + 1] - pointer[row]
+    into = torch.arange(len(row)).repeat_interleave(count)
+    entry = torch.arange(len(into)) + (pointer[row] - (count.cumsum(0) - count))[into]
+    dense = matrix.values().new_zeros(len(row), matrix.size(1))
+    dense[into, matrix.col_indices()[entry]] = matrix.values()[entry]
+    return dense

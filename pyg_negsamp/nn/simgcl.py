@@ -1,0 +1,153 @@
+"""SimGCL and XSimGCL: contrast without graph augmentation, by noise on the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn.contrast import check_contrast, info_nce
+from pyg_negsamp.nn.encoder import XDict
+from pyg_negsamp.nn.lightgcn import LightGCN
+from pyg_negsamp.nn.pooling import Pool, pool_rows
+
+
+class SimGCL(LightGCN):
+    r"""SimGCL (Yu et al., SIGIR 2022, arXiv:2112.08679).
+
+    LightGCN without the ego layer (section 3.1 leaves it out of all encoders), and two more
+    passes over the graph in which every propagated vector is shifted within its orthant by
+    noise of length :math:`\epsilon` (eq. 5-7):
+
+    .. math:: x \leftarrow A x + \epsilon \, \text{sign}(A x) \odot r / \|r\|, \quad
+        r \sim U(0, 1)^D
+
+    The pooled embeddings of the two passes are contrasted on the distinct users, and on the
+    distinct positive items, of the batch, as in :class:`SGL`. Noise passes no gradient, so that
+    the shortcut of LightGCN's backward holds.
+
+    Cost: LightGCN's step three times, and `O(B^2 D)`.
+
+    Args:
+        data: Training graph.
+        dim: Width of the embeddings, `D`.
+        num_layers: Number of propagations, `L`; `H = L`.
+        pool: How layers become the scoring embedding.
+        edge_type: The interactions in `data`.
+        epsilon: Length of the noise. Default 0.1, as in the paper.
+        weight: :math:`\lambda` of the contrast. Default 0.5, the paper's for Yelp2018.
+        temperature: :math:`\tau`. Default 0.2, as in the paper.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        dim: int = 64,
+        num_layers: int = 3,
+        pool: Pool = "mean",
+        edge_type: EdgeType = EDGE_TYPE,
+        *,
+        epsilon: float = 0.1,
+        weight: float = 0.5,
+        temperature: float = 0.2,
+    ) -> None:
+        super().__init__(data, dim, num_layers, pool, edge_type, include_ego=False)
+        if epsilon < 0:
+            raise invalid(self, "epsilon", "at least 0", epsilon)
+        check_contrast(self, weight, temperature)
+        self.epsilon, self.weight, self.temperature = epsilon, weight, temperature
+
+    def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor:
+        """The contrast of two noisy passes on the batch, times `weight`."""
+        users, items = user.unique(), item.unique()
+        views = [self.rows(self._noisy_tables(), users, items) for _ in range(2)]
+        return self._contrast(*([pool_rows(rows, self.pool) for rows in view] for view in views))
+
+    def _noisy_tables(self) -> XDict:
+        """Layers without gradient, which :meth:`rows` supplies."""
+        return self._layers(self.embedding.weight.detach(), self._matrices(), self._perturb)
+
+    def _perturb(self, x: Tensor) -> Tensor:
+        """Eq. 5-6: shifts every row by noise of length `epsilon`, within its orthant."""
+        noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=self.generator)
+        return x + self.epsilon * x.sign() * normalize(noise, dim=-1)
+
+    def _contrast(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+        """InfoNCE over users plus InfoNCE over items, weighted."""
+        losses = [info_nce(a, b, self.temperature) for a, b in zip(first, second, strict=True)]
+        return self.weight * (losses[0] + losses[1])
+
+
+class XSimGCL(SimGCL):
+    r"""XSimGCL (Yu et al., TKDE 2023, arXiv:2209.02544): SimGCL in a single pass.
+
+    In training the noisy pass is also the one that scores; its pooled embedding is contrasted
+    with its own layer :math:`l^*` (eq. 8-9). Ranking uses the pass without noise.
+
+    Cost: LightGCN's step twice in the backward, once in the forward, and `O(B^2 D)`.
+
+    Args:
+        data: Training graph.
+        dim: Width of the embeddings, `D`.
+        num_layers: Number of propagations, `L`; `H = L`.
+        pool: How layers become the scoring embedding; not `'concat'`, of another width than a
+            layer.
+        edge_type: The interactions in `data`.
+        epsilon: Length of the noise. Default 0.2, as in the paper.
+        weight: :math:`\lambda` of the contrast. Default 0.2, as in the paper.
+        temperature: :math:`\tau`. Default 0.2.
+        contrast_layer: :math:`l^*`, from 1 to `L`. Default 1.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        dim: int = 64,
+        num_layers: int = 3,
+        pool: Pool = "mean",
+        edge_type: EdgeType = EDGE_TYPE,
+        *,
+        epsilon: float = 0.2,
+        weight: float = 0.2,
+        temperature: float = 0.2,
+        contrast_layer: int = 1,
+    ) -> None:
+        super().__init__(
+            data,
+            dim,
+            num_layers,
+            pool,
+            edge_type,
+            epsilon=epsilon,
+            weight=weight,
+            temperature=temperature,
+        )
+        if pool == "concat":
+            raise invalid(self, "pool", "not 'concat', whose width is not that of a layer", pool)
+        if not 1 <= contrast_layer <= num_layers:
+            raise invalid(self, "contrast_layer", f"in [1, {num_layers}]", contrast_layer)
+        self.contrast_layer = contrast_layer
+
+    def tables(self) -> XDict:
+        """Layers without gradient, which :meth:`rows` supplies; noisy in training."""
+        return self._noisy_tables() if self.training else super().tables()
+
+    def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor:
+        """The contrast of the pooled embedding with layer `contrast_layer`, times `weight`."""
+        rows = self.rows(tables, user.unique(), item.unique())
+        return self._contrast(
+            [pool_rows(x, self.pool) for x in rows],
+            [x[:, self.contrast_layer - 1] for x in rows],
+        )

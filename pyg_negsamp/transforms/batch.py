@@ -1,0 +1,162 @@
+"""Reading positives off PyG's mini-batches and writing negatives onto them.
+
+PyG's link loaders and link splits know two forms:
+
+    triplet    `src_index [B]`, `dst_pos_index [B]`, and `dst_neg_index` if the loader drew
+    binary     `edge_label_index [2, B]` and `edge_label [B]`; negatives are links labelled 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.transforms.negatives import Negatives
+
+
+@dataclass
+class Positives:
+    """What a batch asks negatives for.
+
+    Attributes:
+        user: `[B]` ids, in the numbering of the batch.
+        pos: `[B]` ids.
+        candidates: `[B, M]` ids that the loader drew, or `None`.
+        hopeless: `[B]` rows of which all candidates are known positives, or `None` if that
+            cannot be or is not known.
+        binary: Whether the batch is in the binary form.
+    """
+
+    user: Tensor
+    pos: Tensor
+    candidates: Tensor | None = None
+    hopeless: Tensor | None = None
+    binary: bool = False
+
+
+def read_positives(
+    owner: object, batch: HeteroData | Data, edge_type: EdgeType, known: Candidates | None
+) -> Positives:
+    """Reads either form.
+
+    Args:
+        owner: Who asks, for the errors.
+        batch: The mini-batch.
+        edge_type: The interactions in it.
+        known: Tells known positives among the candidates of a sampled subgraph apart, through
+            its global ids (`n_id`). Without it, they stay among the candidates.
+
+    Raises:
+        ValueError: If a field is missing.
+    """
+    users, items, links = stores(batch, edge_type)
+    if "src_index" not in users and "edge_label_index" in links:
+        label = links.get("edge_label")
+        if label is not None and bool((label == 0).any()):
+            expected = (
+                "of positives alone: leave negatives to this transform (neg_sampling=None, or "
+                "RandomLinkSplit(add_negative_train_samples=False))"
+            )
+            raise invalid(owner, "edge_label", expected, "links labelled 0")
+        user, pos = links.edge_label_index
+        found = Positives(user, pos, binary=True)
+    else:
+        for store, field in ((users, "src_index"), (items, "dst_pos_index")):
+            if field not in store:
+                expected = (
+                    f"a mini-batch with '{field}', as LinkNeighborLoader(neg_sampling='triplet') "
+                    "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
+                    "as RandomLinkSplit makes it"
+                )
+                raise invalid(owner, "batch", expected, batch)
+        found = Positives(users.src_index, items.dst_pos_index)
+        if "dst_neg_index" in items:
+            found.candidates = items.dst_neg_index.view(len(found.user), -1)
+    if "n_id" in items:
+        if found.candidates is None:
+            expected = (
+                "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
+                "batch numbers its nodes anew"
+            )
+            raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
+        if known is not None:
+            seen = known.is_seen(users.n_id[found.user], items.n_id[found.candidates])
+            found.candidates, found.hopeless = without(found.candidates, seen)
+    return found
+
+
+def without(candidates: Tensor, refused: Tensor) -> tuple[Tensor, Tensor]:
+    """Puts other candidates of the same row in the place of refused ones.
+
+    Args:
+        candidates: `[B, M]` item ids.
+        refused: `[B, M]` which of them are not to be used.
+
+    Returns:
+        `[B, M]`, the accepted ones of each row first and then repeated; and `[B]` rows in which
+        all are refused, which come back as they were.
+    """
+    order = refused.int().argsort(dim=1, stable=True)
+    accepted = (~refused).sum(dim=1, keepdim=True)
+    turn = torch.arange(candidates.size(1), device=candidates.device) % accepted.clamp(min=1)
+    hopeless = accepted.squeeze(1) == 0
+    turn = torch.where(hopeless.unsqueeze(1), torch.arange(candidates.size(1)).to(turn), turn)
+    return candidates.gather(1, order.gather(1, turn)), hopeless
+
+
+def write_negatives(
+    batch: HeteroData | Data,
+    edge_type: EdgeType,
+    positives: Positives,
+    index: Tensor | None,
+    negatives: Negatives | None = None,
+) -> None:
+    """Writes onto `batch`, in place, in the form that `positives` came in.
+
+    Args:
+        batch: The mini-batch.
+        edge_type: The interactions in it.
+        positives: What :func:`read_positives` read from it.
+        index: `[B, K]` or `[B, K, H]` ids of the negatives, or `None`.
+        negatives: The rest of them, where embeddings were given.
+    """
+    _, items, links = stores(batch, edge_type)
+    if positives.binary:
+        assert index is not None
+        drawn = torch.stack([positives.user.repeat_interleave(index.size(1)), index.flatten()])
+        label = links.get("edge_label")
+        if label is None:
+            label = torch.ones(len(positives.user), device=drawn.device)
+        links.edge_label = torch.cat([label, label.new_zeros(drawn.size(1))])
+        links.edge_label_index = torch.cat([links.edge_label_index, drawn], dim=1)
+        return
+    if index is not None:
+        items.dst_neg_index = index
+    weight = None
+    if negatives is not None:
+        items.dst_neg_xs, weight = negatives.xs, negatives.weight
+        if negatives.loss is not None:
+            items.dst_neg_loss = negatives.loss
+    if positives.hopeless is not None:
+        useful = (~positives.hopeless).unsqueeze(1)
+        if weight is None:
+            K = (index if index is not None else items.dst_neg_xs).size(1)
+            weight = torch.full((len(useful), K), 1 / K, device=useful.device)
+        weight = weight * useful
+    if weight is not None:
+        items.dst_neg_weight = weight
+
+
+def stores(
+    batch: HeteroData | Data, edge_type: EdgeType
+) -> tuple[HeteroData, HeteroData, HeteroData]:
+    """Where a batch keeps its users, its items, and its links."""
+    if isinstance(batch, HeteroData):
+        return batch[edge_type[0]], batch[edge_type[2]], batch[edge_type]
+    return batch, batch, batch
