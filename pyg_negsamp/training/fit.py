@@ -20,6 +20,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.training.links import LinkLoader
+from pyg_negsamp.training.memory import keep_freed_memory
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import Recommender
 
@@ -60,6 +61,7 @@ def fit(
     After every epoch `out/checkpoints/last.ckpt` holds the whole state, written to a temporary
     name and renamed; after a better validation, `best.ckpt` does. With `resume`, a run goes on
     from the last checkpoint and gives, bit by bit, what it would have given uninterrupted.
+    Large blocks of freed memory stay with the process, see :func:`keep_freed_memory`.
     Metrics per epoch are logged as CSV, and for TensorBoard if that is installed, under
     `out/logs`.
 
@@ -96,6 +98,7 @@ def fit(
     )
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
+    keep_freed_memory()
     last = last_checkpoint(out, resume)
     folder = last.parent
 

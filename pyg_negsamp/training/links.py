@@ -30,9 +30,10 @@ class LinkLoader(DataLoader):
         shuffle: Whether to shuffle. Default: yes.
         seed: Seed of the order, and of what `transform` draws.
         edge_type: The interactions in `data`.
-        transform: Called on every batch, with `generator=` one of its own, in the worker if there are any: :class:`RNS` and other samplers that
-            need no embeddings. What it draws depends on the seed, the epoch and the number of the
-            batch alone, so it is the same with any number of workers. Default: none.
+        transform: Called on every batch, with a generator of its own as `generator=`; in the
+            worker, if there are any. :class:`RNS` and other samplers that need no embeddings
+            fit. What it draws depends on the seed, the epoch and the number of the batch alone,
+            so it is the same with any number of workers. Default: none.
         num_workers: Processes that load ahead. Default 0: only a costly `transform` is worth
             them.
 
@@ -57,12 +58,20 @@ class LinkLoader(DataLoader):
             raise invalid(self, "batch_size", "at least 1", batch_size)
         order = EpochOrder(links.index.size(1), batch_size, shuffle, seed)
         # The sampler yields whole batches of positions: no Python per link, nothing to collate.
+        self.order = order
         super().__init__(
             _Positives(data, links.index, edge_type, transform, seed),
             batch_size=None,
             sampler=order,
             num_workers=num_workers,
         )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order, and the stream of `transform`, of this epoch.
+
+        Lightning does it by itself; loops written by hand have to.
+        """
+        self.order.set_epoch(epoch)
 
 
 class BatchOf(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from custom_sampler import TestMedianHardness, main
 
 __all__ = ["TestMedianHardness"]  # collected here, with all that it inherits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from conftest import ROOT
 
 import common
-from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.nn import ENCODERS, MF, NGCF, SGL, Encoder, LightGCN
 from pyg_negsamp.transforms import SAMPLERS
 
 QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu"]
@@ -47,6 +48,28 @@ def test_every_sampler_runs(
     assert set(result["test"]) == set(result["popularity"]) >= {"Recall@20", "NDCG@50"}
     assert len(result["history"]) == 2
     assert (tmp_path / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_every_encoder_has_its_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", *QUICK, "--out", str(tmp_path)])
+    runpy.run_path(str(ROOT / "examples" / f"train_{name}.py"), run_name="__main__")
+    assert f"{ENCODERS[name].__name__} + dins" in capsys.readouterr().out
+
+
+def test_flags_reach_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--encoder-view", "walk", "--encoder-weight", "0", "--layers", "2"]
+    silent = run(tmp_path / "silent", *flags, encoder=SGL)
+    plain = run(tmp_path / "plain", "--layers", "2", encoder=LightGCN)
+    # Without weight, SGL is LightGCN; what it draws besides does not touch the negatives.
+    assert silent["test"] == plain["test"]
+    run(tmp_path / "concat", encoder=NGCF)
+    config = yaml.safe_load((tmp_path / "concat" / "config.yaml").read_text())
+    assert config["pool"] == "concat"
+    run(tmp_path / "bias", "--encoder-bias", "--neg", "dens", encoder=MF)
+    assert "unrecognized arguments: --encoder-view" in error(capsys, "--encoder-view", "walk")
 
 
 @pytest.mark.parametrize("loss", ["soft-bpr", "k-pair-bpr", "ssm", "contrastive"])

@@ -1,0 +1,231 @@
+"""Flags of the training scripts; those of samplers, losses and encoders come from their classes."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from pyg_negsamp.datasets import BENCHMARKS, PRESETS
+from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.nn import POOLS, Encoder
+from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
+
+SYNTHETIC = tuple(PRESETS)
+#: Flags that say how to start a run, not what it is.
+IN_COMMAND_ONLY = ("config", "resume", "out")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and leaves with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints `message` alone, without the usage."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+class Helper(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
+@dataclass(frozen=True)
+class HyperParameter:
+    """An argument that a sampler, its first pass, a loss or an encoder has of its own."""
+
+    owner: str
+    cls: type
+    name: str
+    default: Any
+    meaning: str
+
+
+def hyper_parameters(name: str, cls: type) -> list[HyperParameter]:
+    """The own arguments of one class, read off its constructor and its docstring."""
+    shared = {
+        *inspect.signature(NegativeSampling.__init__).parameters,
+        *inspect.signature(Encoder.__init__).parameters,
+        "common",
+    }
+    found = []
+    for parameter in inspect.signature(cls.__init__).parameters.values():  # type: ignore[misc]
+        typed = parameter.default is not parameter.empty and parameter.default is not None
+        if parameter.name not in shared and typed:
+            said = re.search(
+                rf"^ {{8}}{parameter.name}: (.+?)(?=\n {{8}}\w|\n\n|\n    \S|\Z)",
+                cls.__doc__ or "",
+                re.MULTILINE | re.DOTALL,
+            )
+            meaning = " ".join(said[1].split()) if said else ""
+            found.append(HyperParameter(name, cls, parameter.name, parameter.default, meaning))
+    return found
+
+
+SAMPLER_PARAMETERS = [
+    parameter
+    for name, sampler in SAMPLERS.items()
+    for cls in (sampler, sampler.proposal)
+    for parameter in hyper_parameters(name, cls)
+]
+LOSS_PARAMETERS = [
+    parameter for name, loss in LOSSES.items() for parameter in hyper_parameters(name, loss)
+]
+
+
+def add_flags(group: argparse._ArgumentGroup, prefix: str, own: list[HyperParameter]) -> None:
+    """A flag for every name among the parameters; it has no default of its own."""
+    for name in dict.fromkeys(parameter.name for parameter in own):
+        of = [parameter for parameter in own if parameter.name == name]
+        kind = type(of[0].default)
+        group.add_argument(
+            f"--{prefix}{name.replace('_', '-')}",
+            **({"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}),
+            default=argparse.SUPPRESS,
+            help="; ".join(f"{parameter.owner}: {parameter.meaning}" for parameter in of),
+        )
+
+
+def given(
+    args: argparse.Namespace, prefix: str, own: list[HyperParameter], chosen: str, cls: type
+) -> dict[str, Any]:
+    """The flags that were given for `cls`; refuses those that `chosen` does not have."""
+    values = {}
+    for parameter in own:
+        flag = prefix.replace("-", "_") + parameter.name
+        if hasattr(args, flag):
+            owners = [other.owner for other in own if other.name == parameter.name]
+            if chosen not in owners:
+                said = "--" + flag.replace("_", "-")
+                raise ValueError(f"{said} is for {', '.join(owners)}, not for {chosen}")
+            if parameter.owner == chosen and parameter.cls is cls:
+                values[parameter.name] = getattr(args, flag)
+    return values
+
+
+def add_data_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what to rank on."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--dataset",
+        default="small",
+        help=f"synthetic ({', '.join(SYNTHETIC)}), a benchmark ({', '.join(BENCHMARKS)}), or a "
+        "file of interactions (.txt adjacency lists, .csv, .tsv, .parquet)",
+    )
+    group.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
+    group.add_argument("--test-file", metavar="FILE", help="held-out links for a --dataset file")
+    for role in ("user", "item"):
+        group.add_argument(
+            f"--{role}-column", help=f"column of {role}s in a --dataset file (default: '{role}')"
+        )
+    group.add_argument(
+        "--protocol",
+        choices=["clean", "paper"],
+        default="clean",
+        help="clean: select on validation links carved from train, read test once; "
+        "paper: train on all of train and select on test, as some released codes do",
+    )
+
+
+def make_parser(encoder: type[Encoder]) -> Parser:
+    """All flags, in groups, each with its default."""
+    parser = Parser(
+        description=f"Trains {encoder.__name__} on implicit feedback and ranks in full.",
+        formatter_class=Helper,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML with any of these flags; flags win")
+
+    add_data_flags(parser)
+
+    group = parser.add_argument_group("negative sampling")
+    group.add_argument("--neg", choices=list(SAMPLERS), default="dins", help="the sampler")
+    group.add_argument(
+        "--num-candidates",
+        type=int,
+        metavar="M",
+        help="candidates per positive (default: the method's own)",
+    )
+    group.add_argument(
+        "--num-negatives", type=int, metavar="K", help="negatives per positive (default: by method)"
+    )
+    add_flags(group, "", SAMPLER_PARAMETERS)
+
+    group = parser.add_argument_group("loss")
+    group.add_argument("--loss", choices=list(LOSSES), default="bpr", help="the ranking loss")
+    add_flags(group, "loss-", LOSS_PARAMETERS)
+
+    group = parser.add_argument_group("model")
+    group.add_argument("--dim", type=int, default=64, metavar="D", help="width of the embeddings")
+    if "num_layers" in inspect.signature(encoder.__init__).parameters:
+        group.add_argument("--layers", type=int, default=3, metavar="L", help="propagations")
+    group.add_argument(
+        "--pool",
+        choices=POOLS,
+        default=inspect.signature(encoder.__init__).parameters["pool"].default,
+        help="how layers become a score",
+    )
+    add_flags(group, "encoder-", hyper_parameters(encoder.__name__, encoder))
+
+    group = parser.add_argument_group("training")
+    group.add_argument("--epochs", type=int, default=100, help="most epochs to train")
+    group.add_argument("--batch-size", type=int, default=2048, metavar="B", help="links per step")
+    group.add_argument(
+        "--lr",
+        type=float,
+        help="learning rate of Adam (default: 0.001, as in the papers; 0.005 on synthetic data)",
+    )
+    group.add_argument("--l2", type=float, default=1e-4, help="weight of the L2 penalty")
+    group.add_argument("--patience", type=int, default=20, help="validations without improvement")
+    group.add_argument("--eval-every", type=int, default=1, help="epochs between validations")
+    group.add_argument(
+        "--top-k", type=int, nargs="+", default=[20, 50], metavar="K", help="lengths of the lists"
+    )
+    group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
+    group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
+    group.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    return parser
+
+
+def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads flags; a config file, or that of a run to resume, supplies the defaults."""
+    args = parser.parse_args(argv)
+    if args.resume:
+        if not args.out:
+            raise ValueError("--resume needs --out, the folder of the run to go on with")
+        args.config = args.config or str(Path(args.out) / "config.yaml")
+    if args.config:
+        config = yaml.safe_load(Path(args.config).read_text())
+        if not isinstance(config, dict):
+            raise ValueError(f"{args.config} must hold 'flag: value' lines")
+        config = {name.replace("-", "_"): value for name, value in config.items()}
+        known = {action.dest for action in parser._actions} - {"help", *IN_COMMAND_ONLY}
+        for name in config.keys() - known:
+            raise ValueError(f"{args.config} has an unknown flag '{name}'")
+        # Through argparse, so that values are checked as flags are; flags come after, and win.
+        lines = [
+            word
+            for name, value in config.items()
+            if value is not None
+            for word in as_typed(name.replace("_", "-"), value)
+        ]
+        args = parser.parse_args([*lines, *(sys.argv[1:] if argv is None else argv)])
+    return args
+
+
+def as_typed(flag: str, value: Any) -> list[str]:
+    """A flag and its value as they would be typed."""
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
