@@ -271,13 +271,13 @@ def parts(bench: Bench, data: HeteroData) -> None:
     )
     chosen = sampler.choose(user, pos, *xs, drawn, model.generator)
     ids = roles(pos, chosen.index)
-    read = 4.0 * 3 * B * D * H
+    read = 4.0 * 3 * len(pos) * D * H
     bench.add("parts", "gather", lambda: encoder.rows(tables, user, ids), bytes=2 * read)
 
     def loss_of(user_rows: Tensor, item_rows: Tensor) -> Tensor:
-        neg_rows = item_rows[B:].unflatten(0, chosen.index.shape[:2])
-        negatives = sampler.make(chosen, user_rows, item_rows[:B], neg_rows)
-        u, p, n = user_rows.mean(1), item_rows[:B].mean(1), negatives.xs.mean(2)
+        neg_rows = item_rows[len(pos) :].unflatten(0, chosen.index.shape[:2])
+        negatives = sampler.make(chosen, user_rows, item_rows[: len(pos)], neg_rows)
+        u, p, n = user_rows.mean(1), item_rows[: len(pos)].mean(1), negatives.xs.mean(2)
         return model.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1))
 
     rows = [x.detach().requires_grad_() for x in encoder.rows(tables, user, ids)]

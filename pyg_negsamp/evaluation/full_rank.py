@@ -13,6 +13,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
+from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import EDGE_TYPE, Links, known_links
 from pyg_negsamp.nn.pooling import Pool, as_layers, pool_layers
 
@@ -87,8 +88,8 @@ def rank(
         scores = score(ids)
         row, item = masked[:, mask_at[block] : mask_at[block + 1]]
         scores[row - block * block_size, item] = -torch.inf
-        best = scores.topk(min(k, links.num_items), dim=1)
-        top = best.indices.masked_fill_(best.values == -torch.inf, links.num_items)
+        value, top = top_k(scores, min(k, links.num_items))
+        top.masked_fill_(value == -torch.inf, links.num_items)
         row, item = wanted[:, want_at[block] : want_at[block + 1]]
         yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
 

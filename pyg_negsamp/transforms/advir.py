@@ -28,14 +28,17 @@ class AdvIR(IRGAN):
 
     counts with weight `gamma`. The shifts are constants: no gradient flows through them.
 
-    Simpler than the original where IRGAN here is, and in that the shift is of the pooled vectors
-    rather than of the parameters. Cost: that of IRGAN, and `O(B * K * D)`.
+    The first `warmup` epochs that :meth:`set_epoch` tells of go without: the original starts from
+    pre-trained embeddings, and where fresh ones are no longer than `epsilon`, the shifted loss is
+    least when all of them are zero, and stays there. Simpler than the original where IRGAN here
+    is, and in that the shift is of the pooled vectors rather than of the parameters. Cost: that of IRGAN, and `O(B * K * D)`.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         epsilon: Length of the shifts, at least 0. Default 0.05: to be chosen
             below the length of the embeddings, or the shifts are all there is to learn.
         gamma: Weight of the shifted loss, at least 0. Default 1.
+        warmup: Epochs without the shifted loss. Default 10.
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
@@ -51,6 +54,7 @@ class AdvIR(IRGAN):
         *,
         epsilon: float = 0.05,
         gamma: float = 1.0,
+        warmup: int = 10,
         dim: int = 64,
         temperature: float = 1.0,
         **common: Any,
@@ -59,11 +63,20 @@ class AdvIR(IRGAN):
         for name, value in (("epsilon", epsilon), ("gamma", gamma)):
             if not 0 <= value < math.inf:
                 raise invalid(self, name, "a finite number >= 0", value)
-        self.epsilon, self.gamma = epsilon, gamma
+        if warmup < 0:
+            raise invalid(self, "warmup", "at least 0", warmup)
+        self.epsilon, self.gamma, self.warmup = epsilon, gamma, warmup
+        self.shifting = True
+
+    def set_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Ends the warm-up when it is time."""
+        self.shifting = epoch >= self.warmup
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The drawn candidates, and the losses of the generator and of the shifted ranking."""
         negatives = super().make(chosen, user, pos, neg)
+        if not self.shifting:
+            return negatives
         pooled = (pool_rows(x, self.pool) for x in (user.unsqueeze(1), pos.unsqueeze(1), neg))
         shifted = self.perturbed_loss(*pooled).mean()
         assert negatives.loss is not None

@@ -101,6 +101,16 @@ class TestAdvIR(SamplerContract):
         bpr = BPRLoss()((u * p).sum(-1).squeeze(1), (u * n).sum(-1))
         torch.testing.assert_close(sampler.perturbed_loss(u, p, n).mean(), bpr)
 
+    def test_shifts_only_after_the_warm_up(self) -> None:
+        problem = toy()
+        sampler = self.make(problem, warmup=2)
+        unscheduled = self.sample(sampler, problem).loss
+        losses = []
+        for epoch in range(3):
+            sampler.set_epoch(epoch, 5)
+            losses.append(self.sample(sampler, problem).loss)
+        assert losses[0] == losses[1] < losses[2] == unscheduled
+
     def test_the_further_the_worse(self) -> None:
         problem = toy(0)
         losses = [
@@ -132,6 +142,7 @@ class TestAdvIR(SamplerContract):
             ("epsilon", float("inf")),
             ("gamma", -0.1),
             ("gamma", float("nan")),
+            ("warmup", -1),
             ("dim", 0),
             ("temperature", 0.0),
         ],
