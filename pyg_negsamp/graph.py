@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch_geometric import EdgeIndex
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import is_sparse, to_edge_index
@@ -42,8 +43,10 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
     for name in ("edge_index", "adj_t"):
         if name in store:
             adjacency = store[name]
+            if isinstance(adjacency, EdgeIndex):
+                return adjacency.as_tensor()
             if not is_sparse(adjacency):
-                return adjacency.as_subclass(Tensor)
+                return adjacency
             to, start = to_edge_index(adjacency)[0]
             return torch.stack([start, to])
     return None

@@ -45,6 +45,7 @@ class Candidates(torch.nn.Module, ABC):
     """
 
     key: Tensor
+    first: Tensor
 
     def __init__(self, data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> None:
         super().__init__()
@@ -59,13 +60,19 @@ class Candidates(torch.nn.Module, ABC):
         user, item = coalesce(seen, num_nodes=max(self.num_users, self.num_items))
 
         self.total = self._lay_out(links)
+        on_line = self._length(item) > 0  # others are never drawn, and there is nothing to cut
+        user, item = user[on_line], item[on_line]
         if self.num_users * self.total > MAX_INT64:
             got = f"{self.num_users} x {self.total}"
             raise invalid(self, "data", "a graph whose users x line length fits in int64", got)
         # Where each seen item's slice would start on its user's cut line: where it starts, less
         # the user's slices below it. `cut[e]` is what links 0..e-1 cut, over all users.
         cut = torch.nn.functional.pad(self._length(item).cumsum(0), (1, 0))
-        first = torch.searchsorted(user, user)
+        # Where each user's links start in the list of all of them.
+        self.register_buffer(
+            "first", torch.searchsorted(user, torch.arange(self.num_users + 1).to(user)), False
+        )
+        first = self.first[user]
         self._check_all_can_draw(user, first, cut)
         self.register_buffer("key", user * self.total, persistent=False)
         self.key += self._start(item) - (cut[:-1] - cut[first])
@@ -119,10 +126,9 @@ class Candidates(torch.nn.Module, ABC):
         """
         self._check_draw(user, num)
         line = user.unsqueeze(1) * self.total
-        first = torch.searchsorted(self.key, line)
-        last = torch.searchsorted(self.key, line + self.total)
-        cut_first = self._cut_before(first)
-        left = self.total - (self._cut_before(last) - cut_first)
+        cut_first = self._cut_before(self.first[user]).unsqueeze(1)
+        cut_last = self._cut_before(self.first[user + 1]).unsqueeze(1)
+        left = self.total - (cut_last - cut_first)
         point = integers_below(left, num, generator)
         below = torch.searchsorted(self.key, line + point, right=True)
         return self._item_at(point + self._cut_before(below) - cut_first)
@@ -144,9 +150,8 @@ class Candidates(torch.nn.Module, ABC):
         Returns:
             Positions in `user` and item ids, two int64 `[E]`, in that order.
         """
-        line = user * self.total
-        first = torch.searchsorted(self.key, line)
-        count = torch.searchsorted(self.key, line + self.total) - first
+        line, first = user * self.total, self.first[user]
+        count = self.first[user + 1] - first
         row = torch.arange(len(user), device=user.device).repeat_interleave(count)
         link = torch.arange(len(row), device=user.device)
         link += (first - (count.cumsum(0) - count))[row]
@@ -167,6 +172,16 @@ class Candidates(torch.nn.Module, ABC):
         known = row * self.num_items + seen  # sorted, because `seen` is
         wanted = torch.arange(len(user), device=user.device).unsqueeze(1) * self.num_items + item
         return is_in(wanted, known)
+
+    def mask_(self, scores: Tensor, user: Tensor) -> None:
+        """Sets the scores of items that are not to be drawn for the users to `-inf`, in place.
+
+        Args:
+            scores: `[B, I]` scores of all items.
+            user: `[B]` user ids.
+        """
+        row, item = self.seen(user)
+        scores[row, item] = -torch.inf
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.

@@ -31,7 +31,8 @@ class PoolCandidates(UniformCandidates):
     Args:
         data: Training graph, see :class:`Candidates`.
         pool: The allowed items: an edge type of `data` that ends in the items and starts in the
-            users (or, with `by='item'`, in the items), or a sparse matrix `[R, I]`.
+            users (or, with `by='item'`, in the items), or a sparse matrix `[R, I]`, of which
+            the entries count and not their values.
         row: `[U]` (or, with `by='item'`, `[I]`) the row of `pool` for each id. Default: the id
             itself.
         by: Whose pool: the `'user'`'s, or the positive `'item'`'s. Default `'user'`.
@@ -133,6 +134,26 @@ class PoolCandidates(UniformCandidates):
         below = torch.searchsorted(cut, line + point, right=True) - torch.searchsorted(cut, line)
         entry = self.pointer[row].unsqueeze(1) + point + below
         return self.allowed[entry] - row.unsqueeze(1) * self.num_items
+
+    def mask_(self, scores: Tensor, user: Tensor) -> None:
+        """Sets the scores of items outside the pools, and of seen ones, to `-inf`, in place.
+
+        Args:
+            scores: `[B, I]` scores of all items.
+            user: `[B]` user ids.
+
+        Raises:
+            ValueError: With `by='item'`: there is no pool without a positive.
+        """
+        row = self._row(user, None)
+        count = self.pointer[row + 1] - self.pointer[row]
+        owner = torch.arange(len(user), device=user.device).repeat_interleave(count)
+        entry = torch.arange(len(owner), device=user.device)
+        entry += (self.pointer[row] - (count.cumsum(0) - count))[owner]
+        inside = torch.zeros_like(scores, dtype=torch.bool)
+        inside[owner, self.allowed[entry] - row[owner] * self.num_items] = True
+        scores.masked_fill_(~inside, -torch.inf)
+        super().mask_(scores, user)
 
     def _row(self, user: Tensor, pos: Tensor | None) -> Tensor:
         """`[B]` rows of the pool."""

@@ -50,6 +50,7 @@ class PopularityCandidates(Candidates):
         if not 0 <= power < float("inf"):
             raise invalid(self, "power", "a finite number >= 0", power)
         self.power = power
+        self.homogeneous = isinstance(data, Data)
         super().__init__(data, edge_type)
 
     def _lay_out(self, links: Links) -> int:
@@ -78,6 +79,23 @@ class PopularityCandidates(Candidates):
 
     def _item_at(self, point: Tensor) -> Tensor:
         return torch.searchsorted(self.start[1:], point, right=True)
+
+    def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """As in the base class, with own ids that are not on the line because nobody links there.
+
+        Args:
+            user: `[B]` user ids.
+
+        Returns:
+            Positions in `user` and item ids, two int64 `[E]`, in that order.
+        """
+        row, item = super().seen(user)
+        if self.homogeneous:
+            alone = (self._length(user) == 0).nonzero().flatten()
+            key = torch.cat([row, alone]) * self.num_items + torch.cat([item, user[alone]])
+            key = key.sort().values
+            row, item = key // self.num_items, key % self.num_items
+        return row, item
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""

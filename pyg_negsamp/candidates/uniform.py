@@ -15,7 +15,7 @@ class UniformCandidates(Candidates):
     Every slice of the line has length one. With a user's seen items `p_0 < p_1 < ...`, the
     draw `r` in `[0, I - deg(u))` thus becomes item `r + #{j : p_j - j <= r}`.
 
-    Memory: 8 bytes per link, nothing per user or item. Cost: `O(B * M * log E)`.
+    Memory: 8 bytes per link and per user. Cost: `O(B * M * log E)`.
     10^8 users x 10^8 items fit in int64.
 
     Args:

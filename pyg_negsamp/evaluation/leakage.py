@@ -21,12 +21,13 @@ def check_leakage(
 ) -> None:
     """Refuses splits whose held-out links can be read off a graph that a model propagates over.
 
-    A held-out link (in `edge_label_index`, with a label other than 0) must be neither in the
-    training graph nor in the graph of its own split. A link can also be read off a reverse edge
-    type: one from items to users that holds the reverse of every training link, whatever it is
-    called, such as what `ToUndirected` makes of the data when it comes before the split. In a
-    homogeneous graph, links read in both directions if all those of the splits, held out or not,
-    have their reverse among them.
+    A held-out link (in `edge_label_index`, with a label other than 0, or in
+    `pos_edge_label_index`) must be neither in the training graph nor in the graph of its own
+    split. A link can also be read off a reverse edge type: one from items to users that holds
+    the reverse of every training link, whatever it is called, such as what `ToUndirected` makes
+    of the data when it comes before the split. In a homogeneous graph, links read in both
+    directions if all those of the splits, held out or not, have their reverse among them: so all
+    parts are needed to see that.
 
     Args:
         train: Training graph.
@@ -45,7 +46,8 @@ def check_leakage(
     }
     links = known_links(train, edge_type).index
     if isinstance(train, Data):
-        links = torch.cat([links, *(held_out for _, held_out in splits.values())], dim=1)
+        others = [known_links(split).index for split, _ in splits.values()]
+        links = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)
     for name, (split, held_out) in splits.items():
         for owner, graph in (("train", train), (name, split)):
             for kind, readable in _readable(graph, links, edge_type, size):
@@ -65,6 +67,8 @@ def check_leakage(
 def _held_out(split: HeteroData | Data, edge_type: EdgeType) -> Tensor:
     """The links `[2, E]` that a split asks for."""
     store = split[edge_type] if isinstance(split, HeteroData) else split
+    if "pos_edge_label_index" in store:  # RandomLinkSplit(split_labels=True)
+        return store.pos_edge_label_index
     held_out, label = store.get("edge_label_index"), store.get("edge_label")
     if held_out is None:
         return torch.empty(2, 0, dtype=torch.long)

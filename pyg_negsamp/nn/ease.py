@@ -59,4 +59,4 @@ class EASE:
 
     def __call__(self, user: Tensor) -> Tensor:
         """Scores of all items for users `[b]`: `[b, I]`."""
-        return dense_rows(self.seen, user) @ self.weight
+        return (dense_rows(self.seen, user.cpu()) @ self.weight).to(user.device)

@@ -72,7 +72,8 @@ class ItemKNN:
 
     def __call__(self, user: Tensor) -> Tensor:
         """Scores of all items for users `[b]`: `[b, I]`."""
-        return (self.similarity @ dense_rows(self.seen, user).t()).t()
+        scores = self.similarity @ dense_rows(self.seen, user.cpu()).t()
+        return scores.t().to(user.device)
 
 
 def binary_matrix(data: HeteroData, edge_type: EdgeType) -> Tensor:

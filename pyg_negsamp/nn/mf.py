@@ -49,6 +49,13 @@ class MF(Encoder):
             self.global_bias = torch.nn.Parameter(torch.zeros(()))
             self.width = dim + 2
 
+    def reset_parameters(self) -> None:
+        """Draws the ego embeddings anew; biases start at zero."""
+        super().reset_parameters()
+        for name in ("bias", "global_bias"):
+            if getattr(self, name, None) is not None:
+                torch.nn.init.zeros_(getattr(self, name))
+
     def forward(self) -> XDict:
         """The embeddings, one tensor `[U, width]` and one `[I, width]`, with gradient."""
         return self._widen(*self._split(self.embedding.weight))

@@ -117,6 +117,12 @@ class NGCF(Encoder):
         self.adjacency = Adjacency(known_links(data, edge_type))
         self.convs = torch.nn.ModuleList(NGCFConv(dim, dim) for _ in range(num_layers))
 
+    def reset_parameters(self) -> None:
+        """Draws the ego embeddings and the matrices of all layers anew."""
+        super().reset_parameters()
+        for conv in getattr(self, "convs", ()):  # made after the embeddings, and drawn then
+            conv.reset_parameters()
+
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `L + 1` tensors `[U, D]` and `[I, D]`."""
         adjacency = self.adjacency()

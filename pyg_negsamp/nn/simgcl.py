@@ -140,6 +140,11 @@ class XSimGCL(SimGCL):
             raise invalid(self, "contrast_layer", f"in [1, {num_layers}]", contrast_layer)
         self.contrast_layer = contrast_layer
 
+    def forward(self) -> XDict:
+        """Layers with gradient, `L` tensors `[U, D]` and `[I, D]`; noisy in training."""
+        noise = self._perturb if self.training else None
+        return self._layers(self.embedding.weight, self._matrices(), noise)
+
     def tables(self) -> XDict:
         """Layers without gradient, which :meth:`rows` supplies; noisy in training."""
         return self._noisy_tables() if self.training else super().tables()

@@ -25,6 +25,7 @@ def epoch_generator(
         device: Where the draws are made.
         batch: Number of a batch, for a stream of its own. Default: one for the whole epoch.
     """
-    entropy = [seed, epoch, stream] if batch is None else [seed, epoch, stream, batch]
+    # From 1: a trailing 0 would not change the state.
+    entropy = [seed, epoch, stream] if batch is None else [seed, epoch, stream, batch + 1]
     state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) >> 1)

@@ -31,7 +31,9 @@ class AdvIR(IRGAN):
     The first `warmup` epochs that :meth:`set_epoch` tells of go without: the original starts from
     pre-trained embeddings, and where fresh ones are no longer than `epsilon`, the shifted loss is
     least when all of them are zero, and stays there. Simpler than the original where IRGAN here
-    is, and in that the shift is of the pooled vectors rather than of the parameters. Cost: that of IRGAN, and `O(B * K * D)`.
+    is, and in that the shift is of the pooled vectors rather than of the parameters.
+
+    Cost: that of IRGAN, and `O(B * K * D)`.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.

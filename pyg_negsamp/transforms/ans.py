@@ -57,9 +57,9 @@ class ANS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the embeddings, `D`. Default 64.
-        gamma: Weight of the auxiliary losses, at least 0. Default 0.001; the paper
-            searches [0, 1]. Being sums over `M`, they outweigh the ranking at 0.1, and pull all
-            items together.
+        gamma: Weight of the auxiliary losses, at least 0. Default 0.0001; the paper
+            searches [0, 1]. Being sums over `M`, whose gradient does not shrink with the
+            embeddings, they pull fresh ones to zero where `gamma * M` is above some 0.01.
         epsilon: Weight of the gain, at least 0. Default 0.5; the paper searches [0, 1].
         variant: `'released'` (bounded below, hence trainable) or `'printed'`.
         disentangle: Whether to split items into factors.
@@ -82,7 +82,7 @@ class ANS(NegativeSampling):
         candidates: Candidates | None = None,
         *,
         dim: int = 64,
-        gamma: float = 0.001,
+        gamma: float = 0.0001,
         epsilon: float = 0.5,
         variant: str = "released",
         disentangle: bool = True,

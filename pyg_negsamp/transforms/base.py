@@ -267,7 +267,11 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         negatives = self.sample(
             found.user, found.pos, user_xs, item_xs, found.candidates, generator
         )
-        write_negatives(batch, self.edge_type, found, negatives.index, negatives)
+        index = negatives.index
+        if found.binary and index is not None and index.dim() == 3 and index.size(2) > 1:
+            expected = "in the triplet form, because this sampler chooses an item per layer"
+            raise invalid(self, "batch", expected, "edge_label_index, the binary form")
+        write_negatives(batch, self.edge_type, found, index, negatives)
         return batch
 
     # PyG's transforms take the data alone and print their name alone; a module's methods pass

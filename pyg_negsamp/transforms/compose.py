@@ -32,6 +32,8 @@ class Compose(NegativeSampling):
         ValueError: If the two disagree on the pooling, or if `synthesize` makes nothing.
     """
 
+    finds_items = False
+
     def __init__(self, select: NegativeSampling, synthesize: NegativeSampling) -> None:
         if select.pool != synthesize.pool:
             raise invalid(self, "synthesize", f"one with pool {select.pool!r}", synthesize.pool)

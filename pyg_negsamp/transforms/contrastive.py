@@ -45,7 +45,8 @@ class ContrastiveDNS(NegativeSampling):
 
     Args:
         candidates: First pass, for the random negative and to know what was observed, usually
-            :class:`~pyg_negsamp.candidates.UniformCandidates`.
+            :class:`~pyg_negsamp.candidates.UniformCandidates`. What is retrieved keeps to the
+            users' pools of :class:`~pyg_negsamp.candidates.PoolCandidates` as well.
         k: Items to retrieve per user. Default 100; the paper finds 50 to 150 to work best.
         n: Epochs between retrievals. Default 10; the paper uses 5, 10 and 20.
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
@@ -104,8 +105,7 @@ class ContrastiveDNS(NegativeSampling):
                 self.retrieved[ids] = self.candidates(ids, size, generator)
                 continue
             similarity = sign * users[ids] @ items.t()
-            row, item = self.candidates.seen(ids)
-            similarity[row, item] = -torch.inf
+            self.candidates.mask_(similarity, ids)
             best = similarity.topk(self.retrieved.size(1), dim=1)
             none_left = best.values == -torch.inf
             self.retrieved[ids] = torch.where(none_left, best.indices[:, :1], best.indices)

@@ -13,7 +13,8 @@ class PNS(RNS):
 
     The "popularity" baseline of the papers (Chen et al., KDD 2017, doi:10.1145/3097983.3098202;
     the power is word2vec's, arXiv:1310.4546). All that differs from RNS is the first pass:
-    `PNS(candidates=PopularityCandidates(train_data, power=0.75))`.
+    `PNS(candidates=PopularityCandidates(train_data, power=0.75))`. No gradient, no embeddings, and
+    as RNS it can be the `transform=` of a loader. Cost: that of the draw, `O(B * M * log E)`.
 
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.

@@ -51,7 +51,8 @@ class SRNS(NegativeSampling):
         num_new: Candidates that join the memory after each use, `S_2`. Default 20.
         alpha: Weight of the deviation after the warm-up, at least 0. Default 1.
         warmup: Epochs over which the weight rises linearly from 0. Default 50.
-        tau: Temperature of what stays in the memory, above 0. Default 1.
+        tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
+            highest-scored items stays, and these are too often liked (see docs/results.md).
         common: `num_candidates` (the memory, `S_1`, default 20), `num_negatives`, `pool` and
             `edge_type` of :class:`NegativeSampling`.
 
@@ -70,7 +71,7 @@ class SRNS(NegativeSampling):
         num_new: int = 20,
         alpha: float = 1.0,
         warmup: int = 50,
-        tau: float = 1.0,
+        tau: float = 10.0,
         **common: Any,
     ) -> None:
         super().__init__(candidates, **common)

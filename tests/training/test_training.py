@@ -114,7 +114,9 @@ def test_every_sampler_learns(
     before = evaluate(model.encoder.tables(), splits[1])["NDCG@20"]
     fitted = train(model, splits, tmp_path, epochs=15)
     assert fitted.best > before + 0.05
-    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+    # After ten epochs AdvIR adds a loss of its own: compared within the epochs before.
+    last = 9 if neg == "advir" else -1
+    assert fitted.history[last]["loss"] < fitted.history[0]["loss"]
 
 
 def test_step_equals_sample_on_differentiable_embeddings(splits: list[HeteroData]) -> None:
