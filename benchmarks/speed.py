@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch_geometric
@@ -38,13 +39,29 @@ from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import LinkLoader, Recommender
 from pyg_negsamp.training.recommender import roles
-from pyg_negsamp.transforms import DINS, DNS, RNS, NegativeSampling
+from pyg_negsamp.transforms import SAMPLERS
 
 B, D, L = 2048, 64, 3
 STAGES = ("draw", "propagate", "step", "parts", "evaluate", "load", "memory", "growth")
 #: Most CSR products that a step may take, and the other ratios that `--check` holds.
 LIMITS = {"LightGCN-3 + RNS": 10.0, "LightGCN-3 + DNS-32": 13.0, "LightGCN-3 + DINS-64": 17.0}
 LEAST_DRAW_SPEEDUP, MOST_EVALUATION_RATIO = 8.0, 2.5
+
+
+class Cost(NamedTuple):
+    """What something cannot do without.
+
+    Attributes:
+        bytes: Bytes to move.
+        operations: Floating-point operations.
+    """
+
+    bytes: float = 0.0
+    operations: float = 0.0
+
+    def times(self, factor: float) -> Cost:
+        """As often as that."""
+        return Cost(self.bytes * factor, self.operations * factor)
 
 
 @dataclass
@@ -55,16 +72,14 @@ class Row:
         stage: Which of `STAGES`.
         name: What was run.
         ms: Median, in milliseconds (or MB, for memory).
-        bytes: Bytes that it has to move.
-        operations: Floating-point operations that it has to do.
+        cost: What it cannot do without.
         peer: Whether it is somebody else's code.
     """
 
     stage: str
     name: str
     ms: float
-    bytes: float = 0.0
-    operations: float = 0.0
+    cost: Cost = Cost()  # noqa: RUF009
     peer: bool = False
 
 
@@ -102,27 +117,26 @@ class Bench:
         stage: str,
         name: str,
         run: Callable[[], object],
-        bytes: float = 0.0,
-        operations: float = 0.0,
+        cost: Cost = Cost(),  # noqa: B008
         peer: bool = False,
         repeats: int = 0,
     ) -> Row:
         """Times `run` and prints its row."""
-        row = Row(stage, name, self.time(run, repeats) * 1e3, bytes, operations, peer)
+        row = Row(stage, name, self.time(run, repeats) * 1e3, cost, peer)
         self.rows.append(row)
         self.show(row)
         return row
 
     def limit(self, row: Row) -> float:
         """The least milliseconds that this machine needs for a row; 0 if not counted."""
-        return 1e3 * max(row.bytes / self.bandwidth, row.operations / self.rate)
+        return 1e3 * max(row.cost.bytes / self.bandwidth, row.cost.operations / self.rate)
 
     def show(self, row: Row) -> None:
         """Prints a row, its traffic and its share of the limit."""
         line = f"{row.stage:<10} {row.name:<44} {row.ms:>10.2f} ms"
         if limit := self.limit(row):
             line += (
-                f" {row.bytes / 1e6:>8.0f} MB {row.operations / 1e6:>9.0f} MFLOP"
+                f" {row.cost.bytes / 1e6:>8.0f} MB {row.cost.operations / 1e6:>9.0f} MFLOP"
                 f" {limit / row.ms:>6.0%} of the limit"
             )
         print(line, flush=True)
@@ -132,9 +146,9 @@ class Bench:
         return next((row.ms for row in self.rows if row.name == name), None)
 
 
-def product_cost(nnz: int, nodes: int, dim: int = D) -> tuple[float, float]:
-    """Bytes and operations of a sparse product: indices, values, gathered rows, the result."""
-    return nnz * (8.0 + 4 * dim) + nodes * 4.0 * dim, 2.0 * nnz * dim
+def product_cost(nnz: int, nodes: int, dim: int = D) -> Cost:
+    """Of a sparse product: indices, values, gathered rows and the result."""
+    return Cost(nnz * (8.0 + 4 * dim) + nodes * 4.0 * dim, 2.0 * nnz * dim)
 
 
 def draw(bench: Bench, data: HeteroData) -> None:
@@ -142,7 +156,7 @@ def draw(bench: Bench, data: HeteroData) -> None:
     links = known_links(data).index
     user, pos = links[:, torch.randperm(links.size(1))[:B].to(links.device)]
     candidates = UniformCandidates(data).to(bench.device)
-    bench.add("draw", "candidates 2048 x 64", lambda: candidates(user, 64), 16.0 * B * 64)
+    bench.add("draw", "candidates 2048 x 64", lambda: candidates(user, 64), Cost(16.0 * B * 64))
     repeated = torch.stack([user, pos]).repeat_interleave(64, dim=1)
     size = max(candidates.num_users, candidates.num_items)
     bench.add(
@@ -158,7 +172,7 @@ def propagate(bench: Bench, data: HeteroData) -> None:
     encoder = LightGCN(data, dim=D, num_layers=L).to(bench.device)
     matrix, x = encoder.adjacency(), encoder.embedding.weight.detach()
     cost = product_cost(matrix.values().numel(), len(x))
-    bench.add("propagate", "CSR product", lambda: matrix @ x, *cost)
+    bench.add("propagate", "CSR product", lambda: matrix @ x, cost)
     grad = torch.randn_like(x)
 
     def ours() -> None:
@@ -167,7 +181,7 @@ def propagate(bench: Bench, data: HeteroData) -> None:
         ends = [torch.stack(list(xs)).mean(0) for xs in x_dict.values()]
         torch.cat(ends).backward(grad)
 
-    bench.add("propagate", "3 layers, autograd", ours, *(2 * L * part for part in cost))
+    bench.add("propagate", "3 layers, autograd", ours, cost.times(2 * L))
     links = known_links(data)
     user = torch.randint(links.num_users, (B,), device=bench.device)
     item = torch.randint(links.num_items, (2 * B,), device=bench.device)
@@ -177,7 +191,7 @@ def propagate(bench: Bench, data: HeteroData) -> None:
         users, items = encoder.rows(encoder.tables(), user, item)
         (users.sum() + items.sum()).backward()
 
-    bench.add("propagate", "3 layers, fused read", fused, *(2 * L * part for part in cost))
+    bench.add("propagate", "3 layers, fused read", fused, cost.times(2 * L))
 
     peer = PyGLightGCN(len(x), D, L).to(bench.device)
     index = links.index + links.index.new_tensor([[0], [links.num_users]])
@@ -201,7 +215,7 @@ def propagate(bench: Bench, data: HeteroData) -> None:
 def make_model(data: HeteroData, encoder: type[Encoder], sampler: str, dim: int = D) -> Recommender:
     """A model by the names of the table: `'RNS'`, `'DNS-32'`, `'DINS-64'`."""
     name, _, number = sampler.partition("-")
-    cls: type[NegativeSampling] = {"RNS": RNS, "DNS": DNS, "DINS": DINS}[name]
+    cls = SAMPLERS[name.lower()]
     torch.manual_seed(0)
     candidates = UniformCandidates(data)
     model = Recommender(
@@ -258,21 +272,22 @@ def parts(bench: Bench, data: HeteroData) -> None:
     batch = next(iter(LinkLoader(data, B)))
     user, pos = batch["user"].src_index, batch["item"].dst_pos_index
     cost = product_cost(encoder.adjacency.column.numel(), encoder.adjacency.num_nodes)
-    bench.add("parts", "draw", lambda: sampler.draw(user, pos, model.generator), bytes=16.0 * B * M)
-    bench.add("parts", "propagate", encoder.tables, *(L * part for part in cost))
+    bench.add(
+        "parts", "draw", lambda: sampler.draw(user, pos, model.generator), cost=Cost(16.0 * B * M)
+    )
+    bench.add("parts", "propagate", encoder.tables, cost.times(L))
     tables, drawn = encoder.tables(), sampler.draw(user, pos, model.generator)
     xs = tables["user"], tables["item"]
     bench.add(
         "parts",
         "score and select",
         lambda: sampler.choose(user, pos, *xs, drawn, model.generator),
-        bytes=4.0 * B * M * D * H,
-        operations=2.0 * B * M * D * H,
+        cost=Cost(4.0 * B * M * D * H, 2.0 * B * M * D * H),
     )
     chosen = sampler.choose(user, pos, *xs, drawn, model.generator)
     ids = roles(pos, chosen.index)
     read = 4.0 * 3 * len(pos) * D * H
-    bench.add("parts", "gather", lambda: encoder.rows(tables, user, ids), bytes=2 * read)
+    bench.add("parts", "gather", lambda: encoder.rows(tables, user, ids), cost=Cost(2 * read))
 
     def loss_of(user_rows: Tensor, item_rows: Tensor) -> Tensor:
         neg_rows = item_rows[len(pos) :].unflatten(0, chosen.index.shape[:2])
@@ -281,7 +296,7 @@ def parts(bench: Bench, data: HeteroData) -> None:
         return model.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1))
 
     rows = [x.detach().requires_grad_() for x in encoder.rows(tables, user, ids)]
-    bench.add("parts", "loss", lambda: loss_of(*rows), bytes=2 * read)
+    bench.add("parts", "loss", lambda: loss_of(*rows), cost=Cost(2 * read))
 
     def forward_backward() -> None:
         encoder.zero_grad()
@@ -289,11 +304,13 @@ def parts(bench: Bench, data: HeteroData) -> None:
 
     forward = bench.time(lambda: loss_of(*encoder.rows(tables, user, ids)))
     row = Row("parts", "backward", (bench.time(forward_backward) - forward) * 1e3)
-    row.bytes, row.operations = L * cost[0] + 2 * read, L * cost[1]
+    row.cost = Cost(L * cost.bytes + 2 * read, L * cost.operations)
     bench.rows.append(row)
     bench.show(row)
     optimizer = model.configure_optimizers()
-    bench.add("parts", "optimiser", optimizer.step, bytes=7.0 * 4 * encoder.adjacency.num_nodes * D)
+    bench.add(
+        "parts", "optimiser", optimizer.step, cost=Cost(7.0 * 4 * encoder.adjacency.num_nodes * D)
+    )
 
 
 def evaluation(bench: Bench, data: HeteroData, test: HeteroData) -> None:
@@ -311,15 +328,13 @@ def evaluation(bench: Bench, data: HeteroData, test: HeteroData) -> None:
         for ids in users.split(block):
             x_dict["user"][ids] @ x_dict["item"].t()
 
-    cost = {"bytes": 4 * size, "operations": 2 * size * D, "repeats": 3}
-    bench.add("evaluate", "bare product of the same size", bare, **cost)  # type: ignore[arg-type]
-    bench.add("evaluate", "rank, k = 50", lambda: list(rank(x_dict, test, 50)), **cost)  # type: ignore[arg-type]
-    bench.add(
-        "evaluate",
-        "rank and all metrics, k = 20 and 50",
-        lambda: evaluate(x_dict, test, (20, 50)),
-        **cost,  # type: ignore[arg-type]
-    )
+    cost = Cost(4 * size, 2 * size * D)
+    for name, run in (
+        ("bare product of the same size", bare),
+        ("rank, k = 50", lambda: list(rank(x_dict, test, 50))),
+        ("rank and all metrics, k = 20 and 50", lambda: evaluate(x_dict, test, (20, 50))),
+    ):
+        bench.add("evaluate", name, run, cost, repeats=3)
 
 
 def load_times(bench: Bench, args: argparse.Namespace) -> None:
@@ -442,7 +457,7 @@ def load(args: argparse.Namespace) -> InteractionDataset:
     return InteractionDataset(args.root, args.dataset)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Measures, prints, and checks."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").split("\n")[0],
@@ -457,7 +472,7 @@ def main() -> None:
     parser.add_argument("--plot", metavar="DIR", help="draw the growth stage there")
     parser.add_argument("--quick", action="store_true", help="the most telling rows")
     parser.add_argument("--check", action="store_true", help="exit 1 where a ratio is missed")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         train, _, test = (split.to(args.device) for split in load(args))
     except (ValueError, OSError) as error:

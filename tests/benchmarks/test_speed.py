@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+import speed
 
-def run(*flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks" / "speed.py"), "--device", "cpu", *flags]
-    return subprocess.run(command, capture_output=True, text=True)
+CPU = ["--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
     file = tmp_path_factory.mktemp("speed") / "speed.json"
-    done = run("--dataset", "tiny", "--quick", "--json", str(file))
-    assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(file.read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        said: list[str] = []
+        patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
+        speed.main([*CPU, "--dataset", "tiny", "--quick", "--json", str(file)])
+    return "\n".join(said), json.loads(file.read_text())
 
 
 def test_writes_what_it_prints(quick: tuple[str, dict]) -> None:
@@ -45,28 +43,38 @@ def test_ratios_are_those_of_the_rows(quick: tuple[str, dict]) -> None:
     assert ratios["evaluation, in bare products"] == pytest.approx(whole / bare)
 
 
-def test_check_fails_where_a_ratio_is_missed() -> None:
+def test_check_fails_where_a_ratio_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
     # On a graph this small a step is all overhead, which no number of tiny products covers.
-    done = run("--dataset", "tiny", "--quick", "--stages", "propagate", "step", "--check")
-    assert "MISSED" in done.stdout
-    assert done.returncode == 1
+    with pytest.raises(SystemExit) as stopped:
+        speed.main(
+            [*CPU, "--dataset", "tiny", "--quick", "--stages", "propagate", "step", "--check"]
+        )
+    assert stopped.value.code == 1
+    assert "MISSED" in capsys.readouterr().out
 
 
-def test_parts_and_memory_of_a_step() -> None:
-    done = run("--dataset", "tiny", "--stages", "parts", "memory", "--repeats", "2")
-    assert done.returncode == 0, done.stderr
+def test_parts_and_memory_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
+    speed.main([*CPU, "--dataset", "tiny", "--stages", "parts", "memory", "--repeats", "2"])
+    said = capsys.readouterr().out
     for part in ("draw", "propagate", "score and select", "gather", "backward", "optimiser"):
-        assert f"parts      {part}" in done.stdout
-    assert "MB" in done.stdout
+        assert f"parts      {part}" in said
+    assert "MB" in said
 
 
-def test_refuses_in_one_line() -> None:
-    done = run("--dataset", "nothing")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+def test_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        speed.main([*CPU, "--dataset", "nothing"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_help_explains(tmp_path: Path) -> None:
-    done = run("--help")
-    for flag in ("--dataset", "--root", "--stages", "--json", "--plot", "--quick", "--check"):
-        assert flag in done.stdout
+def test_plots_growth(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    bench = speed.Bench("cpu", 1)
+    for links, candidates, ms in ((9, 32, 1.0), (9, 8, 0.5), (9, 64, 2.0), (20, 32, 3.0)):
+        name = f"links={links} M={candidates} D=64 L=3"
+        bench.rows.append(speed.Row("growth", name, ms))
+    speed.plot(bench, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        f"growth-{what}.png" for what in ("links", "M", "D", "L")
+    }
