@@ -12,7 +12,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import ToSparseTensor
 
 from pyg_negsamp.candidates import PoolCandidates, PopularityCandidates, UniformCandidates
-from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.datasets import RandomSplit, SyntheticInteractions
 from pyg_negsamp.evaluation import check_leakage, evaluate
 from pyg_negsamp.graph import EDGE_TYPE, known_links, links_in
 from pyg_negsamp.nn import LightGCN
@@ -276,3 +276,19 @@ def test_names_ids_out_of_range(node_type: str, size: int, form: str) -> None:
         match=rf"'edge_index' must be {node_type}s in \[0, {size - 1}\) \(got 0..{size - 1}\)",
     ):
         known_links(data)
+
+
+def test_splits_read_sparse_links_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    index = (torch.rand(20, 15, generator=generator) < 0.3).nonzero().t()
+    listed, sparse = HeteroData(), HeteroData()
+    for data in (listed, sparse):
+        data["user"].num_nodes, data["item"].num_nodes = 20, 15
+    listed[EDGE_TYPE].edge_index = index
+    ones = torch.ones(index.size(1))
+    sparse[EDGE_TYPE].adj_t = torch.sparse_coo_tensor(index.flip(0), ones, (15, 20)).to_sparse_csr()
+    for split in (RandomSplit(0.1, 0.2), RandomSplit(0.0, 0.5)):
+        for a, b in zip(split(listed), split(sparse), strict=True):
+            assert torch.equal(a[EDGE_TYPE].edge_index, b[EDGE_TYPE].edge_index)
+            assert torch.equal(a[EDGE_TYPE].edge_label_index, b[EDGE_TYPE].edge_label_index)
+    assert "adj_t" in sparse[EDGE_TYPE]  # the input is left alone

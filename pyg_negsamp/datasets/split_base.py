@@ -162,8 +162,11 @@ def hold_out_last(
 def _sort_links(data: HeteroData, edge_type: EdgeType) -> HeteroData:
     """A copy of `data` with links, and what is known of them, by user, then item."""
     data = copy.copy(data)
+    links = known_links(data, edge_type).index
     store = data[edge_type]
-    order = sorted_order(pair_key(*store.edge_index))
+    store.pop("adj_t", None)  # sparse matrices become lists of links here
+    store.edge_index = links
+    order = sorted_order(pair_key(*links))
     for name in ("edge_index", "time", "split"):
         if name in store:
             store[name] = store[name][..., order]
