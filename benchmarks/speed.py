@@ -227,10 +227,10 @@ def make_model(data: HeteroData, encoder: type[Encoder], sampler: str, dim: int 
     return model
 
 
-def make_step(bench: Bench, data: HeteroData, model: Recommender) -> Callable[[], None]:
+def make_step(device: str, data: HeteroData, model: Recommender) -> Callable[[], None]:
     """A whole training step: sample, loss, backward, optimiser."""
-    model.to(bench.device)
-    model.loss_sum = model.loss_sum.to(bench.device)
+    model.to(device)
+    model.loss_sum = model.loss_sum.to(device)
     optimizer = model.configure_optimizers()
     batches = iter(LinkLoader(data, B))
 
@@ -259,7 +259,7 @@ def steps(bench: Bench, data: HeteroData, quick: bool) -> None:
         for sampler in samplers:
             if quick and sampler == "DINS-32":
                 continue
-            step = make_step(bench, data, make_model(data, encoder, sampler))
+            step = make_step(bench.device, data, make_model(data, encoder, sampler))
             bench.add("step", f"{name} + {sampler}", step)
 
 
@@ -353,9 +353,8 @@ def load_times(bench: Bench, args: argparse.Namespace) -> None:
 
 def _train_and_report(args: argparse.Namespace, pipe: Connection) -> None:
     data, _, _ = load(args)
-    bench = Bench(args.device, 1)
     data = data.to(args.device)
-    step = make_step(bench, data, make_model(data, LightGCN, "DINS-64"))
+    step = make_step(args.device, data, make_model(data, LightGCN, "DINS-64"))
     for _ in range(10):
         step()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
@@ -384,7 +383,7 @@ def growth(bench: Bench, data: HeteroData, quick: bool) -> None:
         model.encoder = LightGCN(graph, dim=dim, num_layers=layers)
         links = graph[EDGE_TYPE].edge_index.size(1)
         name = f"links={links} M={candidates} D={dim} L={layers}"
-        bench.add("growth", name, make_step(bench, graph, model), repeats=5)
+        bench.add("growth", name, make_step(bench.device, graph, model), repeats=5)
 
     for candidates in (8, 32, 128, 256):
         step_ms(data, L, D, candidates)
