@@ -86,6 +86,8 @@ def rank(
     mask_at, want_at = (torch.searchsorted(pairs[0], start).tolist() for pairs in (masked, wanted))
     for block, ids in enumerate(user.split(block_size)):
         scores = score(ids)
+        if callable(x_dict):  # may be a view of the caller's own table, and is written to below
+            scores = scores.clone()
         row, item = masked[:, mask_at[block] : mask_at[block + 1]]
         scores[row - block * block_size, item] = -torch.inf
         value, top = top_k(scores, min(k, links.num_items))

@@ -137,3 +137,14 @@ def test_refuses_what_it_cannot_rank() -> None:
     del data[EDGE_TYPE].edge_label_index
     with pytest.raises(ValueError, match="held-out"):
         evaluate(x_dict, data)
+
+
+def test_a_function_that_scores_keeps_its_table() -> None:
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 2, 3
+    data[EDGE_TYPE].edge_index = torch.tensor([[0, 1], [0, 1]])
+    data[EDGE_TYPE].edge_label_index = torch.tensor([[0, 1], [1, 2]])
+    table = torch.arange(6.0).view(2, 3)
+    before = table.clone()
+    assert evaluate(lambda user: table[: len(user)], data, (1,), ("Recall",))["Recall@1"] == 0.5
+    assert torch.equal(table, before)
