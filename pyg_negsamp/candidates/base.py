@@ -24,6 +24,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, Links, known_links
+from pyg_negsamp.ragged import entries_of
 
 MAX_INT64 = 2**63 - 1
 
@@ -151,10 +152,7 @@ class Candidates(torch.nn.Module, ABC):
             Positions in `user` and item ids, two int64 `[E]`, in that order.
         """
         line, first = user * self.total, self.first[user]
-        count = self.first[user + 1] - first
-        row = torch.arange(len(user), device=user.device).repeat_interleave(count)
-        link = torch.arange(len(row), device=user.device)
-        link += (first - (count.cumsum(0) - count))[row]
+        row, link = entries_of(first, self.first[user + 1] - first)
         cut = self._cut_before(link) - self._cut_before(first)[row]
         return row, self._item_at(self.key[link] - line[row] + cut)
 

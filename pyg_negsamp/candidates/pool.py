@@ -13,6 +13,7 @@ from pyg_negsamp.candidates.base import integers_below, is_in
 from pyg_negsamp.candidates.uniform import UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, links_in
+from pyg_negsamp.ragged import entries_of
 
 
 class PoolCandidates(UniformCandidates):
@@ -146,10 +147,7 @@ class PoolCandidates(UniformCandidates):
             ValueError: With `by='item'`: there is no pool without a positive.
         """
         row = self._row(user, None)
-        count = self.pointer[row + 1] - self.pointer[row]
-        owner = torch.arange(len(user), device=user.device).repeat_interleave(count)
-        entry = torch.arange(len(owner), device=user.device)
-        entry += (self.pointer[row] - (count.cumsum(0) - count))[owner]
+        owner, entry = entries_of(self.pointer[row], self.pointer[row + 1] - self.pointer[row])
         inside = torch.zeros_like(scores, dtype=torch.bool)
         inside[owner, self.allowed[entry] - row[owner] * self.num_items] = True
         scores.masked_fill_(~inside, -torch.inf)

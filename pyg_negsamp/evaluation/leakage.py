@@ -38,13 +38,14 @@ def check_leakage(
     Raises:
         ValueError: Naming the split, the graph, its edge type, and some of the links.
     """
-    size = max(known_links(train, edge_type).num_users, known_links(train, edge_type).num_items)
+    known = known_links(train, edge_type)
+    size = max(known.num_users, known.num_items)
     splits = {
         name: (split, _held_out(split, edge_type))
         for name, split in (("val", val), ("test", test))
         if split is not None
     }
-    links = known_links(train, edge_type).index
+    links = known.index
     if isinstance(train, Data):
         others = [known_links(split).index for split, _ in splits.values()]
         links = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
@@ -27,6 +29,12 @@ def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
         return first.sum()
     similarity = normalize(first, dim=-1) @ normalize(second, dim=-1).t() / temperature
     return cross_entropy(similarity, torch.arange(len(first), device=first.device))
+
+
+def contrast(first: Sequence[Tensor], second: Sequence[Tensor], temperature: float) -> Tensor:
+    """InfoNCE over users plus that over items; a view is their rows, `[n, D]` and `[m, D]`."""
+    losses = [info_nce(a, b, temperature) for a, b in zip(first, second, strict=True)]
+    return losses[0] + losses[1]
 
 
 def check_contrast(owner: object, weight: float, temperature: float) -> None:

@@ -10,7 +10,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.nn.item_knn import binary_matrix, dense_rows
+from pyg_negsamp.nn.csr import binary_matrix, dense_rows
 
 
 class EASE:

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
-from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.nn.csr import csr
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn.csr import binary_matrix, csr, dense_rows
 
 #: Bytes of similarities held at a time while neighbours are looked for.
 BLOCK_BYTES = 2**28
@@ -60,7 +59,7 @@ class ItemKNN:
             similarity = (by_item @ columns).t() / (norm[item, None] * norm + shrink).clamp(min=1)
             similarity[torch.arange(len(item)), item] = -1
             best = similarity.topk(k, dim=1)
-            weight.append(best.values.clamp(min=0))
+            weight.append(best.values)
             neighbour.append(best.indices)
         pointer = torch.arange(num_items + 1) * k
         size = (num_items, num_items)
@@ -74,23 +73,3 @@ class ItemKNN:
         """Scores of all items for users `[b]`: `[b, I]`."""
         scores = self.similarity @ dense_rows(self.seen, user.cpu()).t()
         return scores.t().to(user.device)
-
-
-def binary_matrix(data: HeteroData, edge_type: EdgeType) -> Tensor:
-    """Who has seen what, sparse CSR `[U, I]` of ones, on CPU."""
-    links = known_links(data, edge_type)
-    size = (links.num_users, links.num_items)
-    user, item = coalesce(links.index.cpu(), num_nodes=max(size))
-    pointer = torch.bincount(user, minlength=size[0]).cumsum(0)
-    return csr(torch.nn.functional.pad(pointer, (1, 0)), item, torch.ones(len(item)), size)
-
-
-def dense_rows(matrix: Tensor, row: Tensor) -> Tensor:
-    """Rows `[b]` of a sparse CSR matrix `[N, I]`, dense `[b, I]`."""
-    pointer = matrix.crow_indices()
-    count = pointer[row + 1] - pointer[row]
-    into = torch.arange(len(row)).repeat_interleave(count)
-    entry = torch.arange(len(into)) + (pointer[row] - (count.cumsum(0) - count))[into]
-    dense = matrix.values().new_zeros(len(row), matrix.size(1))
-    dense[into, matrix.col_indices()[entry]] = matrix.values()[entry]
-    return dense

@@ -68,7 +68,6 @@ class MF(Encoder):
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""
         users, items = self._split(self.embedding.weight.detach())
-        item = item.flatten()  # one layer, so that `[R, 1]` is `[R]`
         user_rows, item_rows = read_rows(
             self.embedding.weight, (), ((users,), (items,)), user, item
         )

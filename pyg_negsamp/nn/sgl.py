@@ -10,7 +10,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn.adjacency import Thinning
-from pyg_negsamp.nn.contrast import check_contrast, info_nce
+from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.dropout import check_rate, kept
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
@@ -97,8 +97,7 @@ class SGL(LightGCN):
             self.views = [self._draw_view(), self._draw_view()]
         users, items = user.unique(), item.unique()
         first, second = (self._read_view(view, users, items) for view in self.views)
-        losses = [info_nce(a, b, self.temperature) for a, b in zip(first, second, strict=True)]
-        return self.weight * (losses[0] + losses[1])
+        return self.weight * contrast(first, second, self.temperature)
 
     def _read_view(self, view: list[Tensor], user: Tensor, item: Tensor) -> list[Tensor]:
         """Pooled rows of users and items in a view."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -12,7 +10,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn.contrast import check_contrast, info_nce
+from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.nn.pooling import Pool, pool_rows
@@ -70,7 +68,8 @@ class SimGCL(LightGCN):
         """The contrast of two noisy passes on the batch, times `weight`."""
         users, items = user.unique(), item.unique()
         views = [self.rows(self._noisy_tables(), users, items) for _ in range(2)]
-        return self._contrast(*([pool_rows(rows, self.pool) for rows in view] for view in views))
+        first, second = ([pool_rows(rows, self.pool) for rows in view] for view in views)
+        return self.weight * contrast(first, second, self.temperature)
 
     def _noisy_tables(self) -> XDict:
         """Layers without gradient, which :meth:`rows` supplies."""
@@ -80,11 +79,6 @@ class SimGCL(LightGCN):
         """Eq. 5-6: shifts every row by noise of length `epsilon`, within its orthant."""
         noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=self.generator)
         return x + self.epsilon * x.sign() * normalize(noise, dim=-1)
-
-    def _contrast(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-        """InfoNCE over users plus InfoNCE over items, weighted."""
-        losses = [info_nce(a, b, self.temperature) for a, b in zip(first, second, strict=True)]
-        return self.weight * (losses[0] + losses[1])
 
 
 class XSimGCL(SimGCL):
@@ -152,7 +146,6 @@ class XSimGCL(SimGCL):
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor:
         """The contrast of the pooled embedding with layer `contrast_layer`, times `weight`."""
         rows = self.rows(tables, user.unique(), item.unique())
-        return self._contrast(
-            [pool_rows(x, self.pool) for x in rows],
-            [x[:, self.contrast_layer - 1] for x in rows],
-        )
+        pooled = [pool_rows(x, self.pool) for x in rows]
+        layer = [x[:, self.contrast_layer - 1] for x in rows]
+        return self.weight * contrast(pooled, layer, self.temperature)

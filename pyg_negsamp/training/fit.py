@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
@@ -108,17 +108,7 @@ def fit(
         max_epochs=epochs,
         check_val_every_n_epoch=eval_every,
         logger=_loggers(Path(out) / "logs"),
-        callbacks=[
-            Progress(monitor),
-            _EarlyStopping(monitor, mode="max", patience=patience),
-            ModelCheckpoint(
-                folder, "best", monitor=monitor, mode="max", enable_version_counter=False
-            ),
-            # Written after every epoch, better or not.
-            ModelCheckpoint(
-                folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
-            ),
-        ],
+        callbacks=_callbacks(folder, monitor, patience),
     )
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -168,6 +158,16 @@ class _EarlyStopping(EarlyStopping):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.wait_count >= self.patience:
             trainer.should_stop = True
+
+
+def _callbacks(folder: Path, monitor: str, patience: int) -> list[Callback]:
+    """Progress, early stopping, and two checkpoints: the best, and the last, better or not."""
+    return [
+        Progress(monitor),
+        _EarlyStopping(monitor, mode="max", patience=patience),
+        ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False),
+        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+    ]
 
 
 def _loggers(folder: Path) -> list[Logger]:
