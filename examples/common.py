@@ -103,12 +103,27 @@ def make_loss(args: argparse.Namespace) -> torch.nn.Module:
     return cls(**given(args, "loss-", LOSS_PARAMETERS, args.loss, cls))
 
 
+def build(encoder: type[Encoder], args: argparse.Namespace, data: HeteroData) -> Recommender:
+    """The model that the flags describe, over one training graph."""
+    if args.lr is None:
+        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
+    torch.manual_seed(args.seed)
+    network = make_encoder(encoder, args, data)
+    return Recommender(
+        network,
+        make_sampler(args, data, network.width),
+        make_loss(args),
+        lr=args.lr,
+        l2=args.l2,
+        k=args.top_k,
+        seed=args.seed,
+    )
+
+
 def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device")
-    if args.lr is None:
-        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
     dataset = load(args)
     train_data, val_data, test_data = dataset
     dataset.report()
@@ -116,17 +131,7 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         print("\nprotocol: paper - the model is SELECTED ON TEST links, as some released codes do")
         val_data = test_data
 
-    torch.manual_seed(args.seed)
-    network = make_encoder(encoder, args, train_data)
-    model = Recommender(
-        network,
-        make_sampler(args, train_data, network.width),
-        make_loss(args),
-        lr=args.lr,
-        l2=args.l2,
-        k=args.top_k,
-        seed=args.seed,
-    )
+    model = build(encoder, args, train_data)
     print(f"\n{model.sampler}\n{model.loss}\n")
 
     name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"

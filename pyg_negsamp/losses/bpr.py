@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.space import Choice, Space
 
 
 class BPRLoss(torch.nn.Module):
@@ -62,6 +65,9 @@ class SoftBPRLoss(BPRLoss):
     Raises:
         ValueError: If `alpha` is out of range.
     """
+
+    #: The paper's grid: its tau is `1 - alpha`.
+    search_space: ClassVar[Space] = {"alpha": Choice((0.6, 0.7, 0.8, 0.9, 0.95))}
 
     def __init__(self, alpha: float = 0.7) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
+from pyg_negsamp.space import Range, Space
 
 
 class ContrastiveLoss(SampledSoftmaxLoss):
@@ -21,6 +22,9 @@ class ContrastiveLoss(SampledSoftmaxLoss):
     Raises:
         ValueError: If `tau` is out of range.
     """
+
+    #: Ours.
+    search_space: ClassVar[Space] = {"tau": Range(0.05, 1.0, log=True)}
 
     def __init__(self, tau: float = 0.2) -> None:
         super().__init__(temperature=tau, similarity="cosine")

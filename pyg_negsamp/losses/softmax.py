@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.space import Range, Space
 
 
 class SampledSoftmaxLoss(torch.nn.Module):
@@ -31,6 +33,9 @@ class SampledSoftmaxLoss(torch.nn.Module):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    #: Ours.
+    search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
 
     def __init__(self, temperature: float = 0.1, similarity: str = "cosine") -> None:
         super().__init__()
@@ -72,6 +77,8 @@ class KPairBPRLoss(SampledSoftmaxLoss):
 
     A sampled softmax of dot products with temperature 1; with `K = 1`, BPR.
     """
+
+    search_space: ClassVar[Space] = {}
 
     def __init__(self) -> None:
         super().__init__(temperature=1.0, similarity="dot")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.nn.pooling import Pool, check_pool, gather_rows
+from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
 
@@ -43,6 +44,8 @@ class Encoder(torch.nn.Module, ABC):
         generator: Source of randomness of the current epoch. Default: torch's own.
     """
 
+    #: Arguments to search; the source stands beside it.
+    search_space: ClassVar[Space] = {}
     generator: torch.Generator | None = None
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -15,6 +16,7 @@ from pyg_negsamp.nn.dropout import check_rate, dropout, kept
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.nn.propagation import propagate, read_rows
+from pyg_negsamp.space import Choice, Space
 
 
 class LightGCN(Encoder):
@@ -52,6 +54,11 @@ class LightGCN(Encoder):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    #: The papers' range.
+    search_space: ClassVar[Space] = {
+        "num_layers": Choice((1, 2, 3)),
+    }
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, normalize
@@ -17,6 +19,7 @@ from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.nn.propagation import propagate_once
+from pyg_negsamp.space import Choice, Space
 
 
 class NGCFConv(MessagePassing):
@@ -99,6 +102,11 @@ class NGCF(Encoder):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    #: The papers' range.
+    search_space: ClassVar[Space] = {
+        "num_layers": Choice((1, 2, 3)),
+    }
 
     def __init__(
         self,

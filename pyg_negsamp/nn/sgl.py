@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -16,6 +18,7 @@ from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.nn.pooling import Pool, pool_rows
 from pyg_negsamp.nn.propagation import read_rows
+from pyg_negsamp.space import Choice, Space
 
 VIEWS = ("edge", "node", "walk")
 
@@ -51,6 +54,14 @@ class SGL(LightGCN):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    #: Around the paper's values.
+    search_space: ClassVar[Space] = {
+        "num_layers": Choice((1, 2, 3)),
+        "dropout": Choice((0.1, 0.2, 0.3, 0.4, 0.5)),
+        "weight": Choice((0.005, 0.01, 0.05, 0.1, 0.5, 1.0)),
+        "temperature": Choice((0.1, 0.2, 0.5, 1.0)),
+    }
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -14,6 +16,7 @@ from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.nn.pooling import Pool, pool_rows
+from pyg_negsamp.space import Choice, Space
 
 
 class SimGCL(LightGCN):
@@ -45,6 +48,14 @@ class SimGCL(LightGCN):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    #: Around the paper's values.
+    search_space: ClassVar[Space] = {
+        "num_layers": Choice((1, 2, 3)),
+        "epsilon": Choice((0.01, 0.05, 0.1, 0.2, 0.5)),
+        "weight": Choice((0.01, 0.05, 0.1, 0.2, 0.5, 1.0)),
+        "temperature": Choice((0.1, 0.15, 0.2, 0.25)),
+    }
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,8 @@ def fit(
     eval_every: int = 1,
     device: str = "auto",
     resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -77,6 +80,8 @@ def fit(
         eval_every: Epochs between validations. Default 1.
         device: `'auto'`, `'cpu'`, `'cuda'`, or another name of a lightning accelerator.
         resume: Go on from `out/checkpoints/last.ckpt`.
+        callbacks: More of lightning's callbacks, such as one that gives up a hopeless trial.
+        progress: Whether to show how far training is. Default: yes.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
@@ -108,7 +113,11 @@ def fit(
         max_epochs=epochs,
         check_val_every_n_epoch=eval_every,
         logger=_loggers(Path(out) / "logs"),
-        callbacks=_callbacks(folder, monitor, patience),
+        callbacks=[
+            *([Progress(monitor)] if progress else []),
+            *_callbacks(folder, monitor, patience),
+            *callbacks,
+        ],
     )
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -161,9 +170,8 @@ class _EarlyStopping(EarlyStopping):
 
 
 def _callbacks(folder: Path, monitor: str, patience: int) -> list[Callback]:
-    """Progress, early stopping, and two checkpoints: the best, and the last, better or not."""
+    """Early stopping, and two checkpoints: the best, and the last, better or not."""
     return [
-        Progress(monitor),
         _EarlyStopping(monitor, mode="max", patience=patience),
         ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False),
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),

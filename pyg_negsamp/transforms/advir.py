@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn.functional import normalize, softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
@@ -49,6 +50,9 @@ class AdvIR(IRGAN):
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
     """
+
+    #: Ours.
+    search_space: ClassVar[Space] = {**IRGAN.search_space, "epsilon": Range(0.005, 0.5, log=True)}
 
     def __init__(
         self,

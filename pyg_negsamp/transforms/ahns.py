@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Selection
@@ -45,6 +46,14 @@ class AHNS(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: The paper's grid, in steps of 0.1 there.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((4, 8, 16, 32, 64)),
+        "alpha": Range(0.1, 1.0),
+        "beta": Range(0.1, 1.0),
+        "p": Choice((-1.0, -2.0)),
+    }
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import facing_layers, pool_rows
+from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
@@ -75,6 +76,13 @@ class ANS(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: The paper's ranges, but for gamma: see the argument.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((2, 4, 8, 16, 32)),
+        "gamma": Range(1e-6, 1e-2, log=True),
+        "epsilon": Range(0.0, 1.0),
+    }
     finds_items = False
 
     def __init__(

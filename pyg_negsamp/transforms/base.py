@@ -27,6 +27,7 @@ from pyg_negsamp.candidates import Candidates, UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
+from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, write_negatives
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
@@ -59,6 +60,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     default_num_negatives: ClassVar[int] = 1
     #: `M` unless told otherwise; never less than `K`.
     default_num_candidates: ClassVar[int] = 1
+    #: Arguments to search, of this class or of its `proposal`; the source stands beside it.
+    search_space: ClassVar[Space] = {}
     #: Width `D` that learned parts expect, if there are any.
     width: int | None = None
     #: Whether `select` reads embeddings; if not, the sampler also works without them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch_geometric.typing import NodeType
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
 from pyg_negsamp.transforms.rns import random_choice
@@ -58,6 +59,12 @@ class ContrastiveDNS(NegativeSampling):
     """
 
     default_num_negatives = 2
+
+    #: The paper's grid.
+    search_space: ClassVar[Space] = {
+        "k": Choice((10, 50, 100, 150, 200, 250, 300)),
+        "n": Choice((1, 5, 10, 20, 30, 40, 50)),
+    }
     reads_embeddings = False
     retrieved: Tensor
     epoch = 0

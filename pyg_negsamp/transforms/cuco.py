@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
 from pyg_negsamp.transforms.negatives import Selection
@@ -34,6 +36,9 @@ class CuCo(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: The grid of :class:`DNS`.
+    search_space: ClassVar[Space] = {"num_candidates": Choice((8, 16, 32, 64))}
 
     epoch, max_epochs = 0, 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import facing_layers, pool_rows
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import rows_in_blocks
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -55,6 +56,13 @@ class DENS(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: Ours.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((8, 16, 32, 64)),
+        "gamma": Choice((0.1, 0.2, 0.3, 0.4, 0.5)),
+        "warmup": Choice((50, 100)),
+    }
     epoch = 0
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import facing_layers
+from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
 from pyg_negsamp.transforms.negatives import Selection
@@ -50,6 +51,12 @@ class DINS(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: The paper's ranges, less beta = 0, which is :class:`DNS` per layer.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((8, 16, 32, 64)),
+        "beta": Range(0.1, 10.0, log=True),
+    }
 
     def __init__(
         self, candidates: Candidates | None = None, *, beta: float = 1.0, **common: Any

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
 from pyg_negsamp.transforms.negatives import Selection
@@ -31,6 +33,9 @@ class DNS(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: The grid of arXiv:2306.15905 and arXiv:2211.13912.
+    search_space: ClassVar[Space] = {"num_candidates": Choice((8, 16, 32, 64))}
 
     def select(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
 from pyg_negsamp.transforms.negatives import Selection
@@ -38,6 +39,12 @@ class DNSMN(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: Ours: around :class:`DNS`'s grid, every pair with `N <= M`.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((16, 32, 64)),
+        "n": Choice((2, 4, 8, 16)),
+    }
 
     def __init__(self, candidates: Candidates | None = None, *, n: int = 4, **common: Any) -> None:
         super().__init__(candidates, **common)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -53,6 +54,12 @@ class IRGAN(NegativeSampling):
     """
 
     default_num_candidates = 16
+
+    #: Ours.
+    search_space: ClassVar[Space] = {
+        "num_candidates": Choice((8, 16, 32, 64)),
+        "temperature": Range(0.1, 10.0, log=True),
+    }
 
     def __init__(
         self,

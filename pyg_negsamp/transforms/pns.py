@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pyg_negsamp.candidates import PopularityCandidates
+from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.rns import RNS
 
 
@@ -21,5 +24,8 @@ class PNS(RNS):
         common: `num_candidates` (default: as many as negatives), `num_negatives`, `pool`
             and `edge_type` of :class:`NegativeSampling`.
     """
+
+    #: Ours; 0.75 is word2vec's.
+    search_space: ClassVar[Space] = {"power": Range(0.0, 1.0)}
 
     proposal = PopularityCandidates

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.rns import RNS
 
@@ -34,6 +37,9 @@ class PRIS(RNS):
         common: `num_candidates` (default: as many as negatives), `num_negatives` (default 8),
             `pool` and `edge_type` of :class:`NegativeSampling`.
     """
+
+    #: Ours.
+    search_space: ClassVar[Space] = {"num_negatives": Choice((2, 4, 8, 16, 32))}
 
     default_num_negatives = 8
     reads_embeddings = True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.dns import DNS
 
 
@@ -35,6 +36,12 @@ class SDNS(DNS):
     Raises:
         ValueError: If `alpha` is out of range, besides what the base class raises.
     """
+
+    #: The paper's grid: its tau is `1 - alpha`.
+    search_space: ClassVar[Space] = {
+        **DNS.search_space,
+        "alpha": Choice((0.6, 0.7, 0.8, 0.9, 0.95)),
+    }
 
     def __init__(
         self, candidates: Candidates | None = None, *, alpha: float = 0.7, **common: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch_geometric.typing import NodeType
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Selection
@@ -61,6 +62,12 @@ class SRNS(NegativeSampling):
     """
 
     default_num_candidates = 20
+
+    #: Ours.
+    search_space: ClassVar[Space] = {
+        "tau": Range(1.0, 30.0, log=True),
+        "alpha": Choice((0.0, 1.0, 5.0, 10.0)),
+    }
     memory: Tensor
     epoch = 0
 
