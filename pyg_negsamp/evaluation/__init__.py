@@ -1,8 +1,15 @@
-"""Full-ranking evaluation: embeddings and a split in, metrics out."""
+"""Evaluation: embeddings and a split in, metrics out. By full ranking, unless asked otherwise."""
 
-from pyg_negsamp.evaluation.full_rank import Ranked, Scorer, evaluate, rank
+from pyg_negsamp.evaluation.full_rank import (
+    Ranked,
+    Scorer,
+    evaluate,
+    evaluate_users,
+    rank,
+)
 from pyg_negsamp.evaluation.leakage import check_leakage
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
+from pyg_negsamp.evaluation.sampled import evaluate_sampled
 
 __all__ = [
     "METRICS",
@@ -10,6 +17,8 @@ __all__ = [
     "Scorer",
     "check_leakage",
     "evaluate",
+    "evaluate_sampled",
+    "evaluate_users",
     "metric_collection",
     "rank",
 ]

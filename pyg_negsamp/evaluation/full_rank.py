@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
+from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
 
@@ -65,18 +66,15 @@ def rank(
     Raises:
         ValueError: If nothing is held out, sizes disagree, or embeddings are not finite.
     """
-    links = known_links(data, edge_type)
-    held_out = data[edge_type].get("edge_label_index")
-    if held_out is None or held_out.size(1) == 0:
-        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
-    score = x_dict if callable(x_dict) else _dot_products(x_dict, links, pool, edge_type)
+    links, held_out = known_links(data, edge_type), held_out_links(data, edge_type)
+    score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
 
     user = held_out[0].unique()
     # Links by the user's position in `user`, sorted, so that a block's links are a slice.
     position = user.new_full((links.num_users,), -1)
     position[user] = torch.arange(user.numel(), device=user.device)
     masked, wanted = (
-        _by_position(index, position, links.num_items) for index in (links.index, held_out)
+        by_position(index, position, links.num_items) for index in (links.index, held_out)
     )
     if block_size is None:
         budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
@@ -96,7 +94,15 @@ def rank(
         yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
 
 
-def _dot_products(
+def held_out_links(data: HeteroData, edge_type: EdgeType) -> Tensor:
+    """The links `[2, E]` to be ranked; refuses a split without any."""
+    held_out = data[edge_type].get("edge_label_index")
+    if held_out is None or held_out.size(1) == 0:
+        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
+    return held_out
+
+
+def dot_products(
     x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
     links: Links,
     pool: Pool,
@@ -120,7 +126,7 @@ def _dot_products(
     return score
 
 
-def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
+def by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
     """Links `[2, E]` of the users that have a position, as sorted unique (position, item)."""
     row = position[index[0]]
     pairs = torch.stack([row, index[1]])[:, row >= 0]
@@ -161,3 +167,43 @@ def evaluate(
     for block in rank(x_dict, data, max(k), pool, edge_type, block_size):
         collection.to(block.top.device).update(block.top, block.held_out)
     return {name: float(value) for name, value in collection.compute().items()}
+
+
+@torch.no_grad()
+def evaluate_users(
+    x_dict: Scorer,
+    data: HeteroData,
+    k: Sequence[int] = (20,),
+    metrics: Sequence[str] = tuple(METRICS),
+    pool: Pool = "mean",
+    edge_type: EdgeType = EDGE_TYPE,
+    block_size: int | None = None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Evaluates as :func:`evaluate` does, user by user: what a paired test compares.
+
+    Args:
+        x_dict: Embeddings, or a function that scores, as for :func:`evaluate`.
+        data: A validation or test split, as for :func:`evaluate`.
+        k: Lengths of the recommendation lists. Default 20.
+        metrics: Names out of `METRICS`. Default: all.
+        pool: How layers become the scoring embedding.
+        edge_type: The interactions in `data`.
+        block_size: Users per block of scores; does not change the result.
+
+    Returns:
+        The `[n]` users with held-out links, in ascending order, and the `[n]` values of each
+        metric, keyed `'Recall@20'`; their means are what :func:`evaluate` returns.
+
+    Raises:
+        ValueError: As :func:`evaluate`.
+    """
+    collection = metric_collection(k, metrics)
+    users: list[Tensor] = []
+    values: dict[str, list[Tensor]] = {name: [] for name in collection}
+    for block in rank(x_dict, data, max(k), pool, edge_type, block_size):
+        users.append(block.user)
+        lists = LinkPredMetricData(block.top, block.held_out)
+        for name, metric in collection.to(block.top.device).items():
+            # PyG's metrics sum over users in `update`; what they sum is not public.
+            values[name].append(metric._compute(lists).double())  # type: ignore[operator]
+    return torch.cat(users), {name: torch.cat(parts) for name, parts in values.items()}

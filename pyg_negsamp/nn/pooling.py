@@ -52,7 +52,14 @@ def pool_layers(xs: Sequence[Tensor], pool: Pool) -> Tensor:
 
 def pool_rows(rows: Tensor, pool: Pool) -> Tensor:
     """Pools gathered rows `[..., H, D]` to `[..., D]` (`[..., H * D]` with `concat`)."""
+    if rows.size(-2) == 1:
+        return rows.squeeze(-2)  # a view, whose gradient is one as well
     return pool_layers(rows.unbind(-2), pool)
+
+
+def ego_rows(rows: Tensor) -> Tensor:
+    """The ego embeddings `[..., D]` among gathered rows `[..., H, D]`."""
+    return rows.squeeze(-2) if rows.size(-2) == 1 else rows.select(-2, 0)
 
 
 def facing_layers(xs: Sequence[Tensor], pool: Pool) -> list[Tensor]:
@@ -76,4 +83,5 @@ def gather_rows(xs: Sequence[Tensor], index: Tensor) -> Tensor:
         `[R, H, D]`.
     """
     ids = index.unbind(1) if index.dim() == 2 else (index,) * len(xs)
-    return torch.stack([x.index_select(0, i) for x, i in zip(xs, ids, strict=True)], dim=1)
+    rows = [x.index_select(0, i) for x, i in zip(xs, ids, strict=True)]
+    return torch.stack(rows, dim=1) if len(rows) > 1 else rows[0].unsqueeze(1)

@@ -17,8 +17,9 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import evaluate, metric_collection
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.nn.pooling import ego_rows, pool_layers, pool_rows
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
+from pyg_negsamp.training.similarity import cosine, dot
 from pyg_negsamp.transforms import NegativeSampling
 
 
@@ -100,15 +101,16 @@ class Recommender(LightningModule):
         )
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
-        pos_rows, neg_rows = item_rows[: len(pos)], item_rows[len(pos) :]
+        pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
         neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
 
-        u, p, n = (self._scoring(x.unbind(-2)) for x in (user_rows, pos_rows, negatives.xs))
-        loss = self.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1), negatives.weight)
+        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
+        score = cosine if self.similarity == "cosine" else dot
+        loss = self.loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), negatives.weight)
         if self.l2:
-            ego = user_rows[:, 0], pos_rows[:, 0], negatives.xs[:, :, 0]
+            ego = map(ego_rows, (user_rows, pos_rows, negatives.xs))
             loss = loss + self.l2 * l2_penalty(*ego)
         # What sampler and encoder want minimised besides.
         for auxiliary in (negatives.loss, self.encoder.auxiliary_loss(tables, user, pos)):
@@ -121,14 +123,14 @@ class Recommender(LightningModule):
             self.mean_loss()
         return loss
 
-    def _scoring(self, xs: Sequence[Tensor]) -> Tensor:
-        """The vectors whose dot product is the score, from those of all layers."""
-        x = pool_layers(xs, self.encoder.pool)
-        return normalize(x, dim=-1) if self.similarity == "cosine" else x
-
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items whose dot products rank; no layers any more."""
-        return {name: self._scoring(xs).detach() for name, xs in self._tables().items()}
+        pooled = {
+            name: pool_layers(xs, self.encoder.pool).detach() for name, xs in self._tables().items()
+        }
+        if self.similarity == "cosine":
+            return {name: normalize(x, dim=-1) for name, x in pooled.items()}
+        return pooled
 
     @torch.no_grad()
     def _tables(self) -> XDict:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
 from oracles import ranking
-from pyg_negsamp.evaluation import METRICS, evaluate, rank
+from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, evaluate_users, rank
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import POOLS
 
@@ -148,3 +151,78 @@ def test_a_function_that_scores_keeps_its_table() -> None:
     before = table.clone()
     assert evaluate(lambda user: table[: len(user)], data, (1,), ("Recall",))["Recall@1"] == 0.5
     assert torch.equal(table, before)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("block_size", [None, 1, 7])
+def test_users_average_to_the_whole(seed: int, block_size: int | None) -> None:
+    x_dict, data = problem(seed)
+    users, values = evaluate_users(x_dict, data, (1, 3, 15, 40), block_size=block_size)
+    assert users.tolist() == sorted(set(data[EDGE_TYPE].edge_label_index[0].tolist()))
+    assert all(value.shape == users.shape for value in values.values())
+    whole = evaluate(x_dict, data, (1, 3, 15, 40))
+    assert list(values) == list(whole)
+    means = {name: float(value.mean()) for name, value in values.items()}
+    assert means == pytest.approx(whole, abs=1e-6)
+
+
+def test_every_user_gets_what_is_right_for_that_user() -> None:
+    """As the oracle has it, and as :func:`evaluate` has it for a split of that user alone."""
+    x_dict, data = problem()
+    ks, held_out = [2, 10], data[EDGE_TYPE].edge_label_index
+    users, values = evaluate_users(x_dict, data, ks, pool="concat")
+    for row, user in enumerate(users.tolist()):
+        found = {name: float(value[row]) for name, value in values.items()}
+        alone = copy.copy(data)
+        alone[EDGE_TYPE].edge_label_index = held_out[:, held_out[0] == user]
+        assert found == pytest.approx(evaluate(x_dict, alone, ks, pool="concat"), abs=1e-6)
+        expected = ranking.evaluate(
+            x_dict["user"],
+            x_dict["item"],
+            pairs(data[EDGE_TYPE].edge_index),
+            pairs(alone[EDGE_TYPE].edge_label_index),
+            ks,
+            "concat",
+        )
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_users_are_evaluated_with_names_metrics_and_functions() -> None:
+    x_dict, data = problem()
+    edge_type = ("reader", "reads", "book")
+    renamed = HeteroData()
+    renamed["reader"].num_nodes, renamed["book"].num_nodes = 20, 15
+    for name in ("edge_index", "edge_label_index"):
+        renamed[edge_type][name] = data[EDGE_TYPE][name]
+    tables = {"reader": x_dict["user"][1], "book": x_dict["item"][1]}
+    users, values = evaluate_users(tables, renamed, (3,), ("MRR", "MAP"), edge_type=edge_type)
+    assert list(values) == ["MRR@3", "MAP@3"]
+    scores = tables["reader"] @ tables["book"].t()
+    again, same = evaluate_users(lambda user: scores[user], data, (3,))
+    assert torch.equal(users, again)
+    for name in values:
+        torch.testing.assert_close(values[name], same[name])
+
+
+def test_users_are_refused_as_the_whole_is() -> None:
+    x_dict, data = problem()
+    with pytest.raises(ValueError, match="'k'"):
+        evaluate_users(x_dict, data, (0,))
+    with pytest.raises(ValueError, match="'metrics'"):
+        evaluate_users(x_dict, data, metrics=["AUC"])
+    del data[EDGE_TYPE].edge_label_index
+    with pytest.raises(ValueError, match="held-out"):
+        evaluate_users(x_dict, data)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("function", [evaluate_users, evaluate_sampled])
+def test_on_a_gpu(function: Callable) -> None:
+    x_dict, data = problem()
+    tables = {name: [x.cuda() for x in xs] for name, xs in x_dict.items()}
+    found = function(tables, data.clone().cuda(), (3,))
+    if function is evaluate_sampled:  # of at most 100 others, which are all
+        assert found == [pytest.approx(evaluate(x_dict, data, (3,)), abs=1e-6)] * 10
+    else:
+        for name, value in function(x_dict, data, (3,))[1].items():
+            torch.testing.assert_close(found[1][name].cpu(), value, check_dtype=False)

@@ -1,0 +1,391 @@
+"""Fills a paper's table: every row, several seeds, beside the printed numbers.
+
+python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --seeds 3
+python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --jobs 4 --budget 20m
+
+A cell of the table is a row under one protocol with one seed. A finished cell is never computed
+again, unless its flags or the code change; a killed run goes on with the cell's last epoch. At the
+end, and after every cell, the table is written as CSV and Markdown. Needs the extra 'reproduce'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+
+import pyg_negsamp
+from common import build, load, write
+from flags import Parser, as_typed, make_parser, parse
+from pyg_negsamp.datasets import DownloadError
+from pyg_negsamp.evaluation import Scorer, evaluate_users
+from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
+from pyg_negsamp.training import NonFiniteLossError, fit, last_checkpoint
+from table import Method, Summary, summarise, to_csv, to_markdown
+
+HERE = Path(__file__).parent / "reproduce"
+PROTOCOLS = ("clean", "paper")
+#: Rankings without training, which a row may name as its `reference`.
+REFERENCES = {"popularity": popularity, "item-knn": ItemKNN, "ease": EASE}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of a table.
+
+    Attributes:
+        method: Its name, as printed where it is.
+        encoder: The encoder, by its name in `ENCODERS`; or a name in `REFERENCES`.
+        flags: Flags of the training script; or arguments of the reference.
+        source: Where the hyper-parameters come from.
+        printed: Printed numbers, as fractions.
+        proposed: Whether it is what the paper proposes, and not a baseline.
+    """
+
+    method: str
+    encoder: str
+    flags: Mapping[str, Any]
+    source: str
+    printed: Mapping[str, float]
+    proposed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A paper's table on one data set.
+
+    Attributes:
+        paper: Stem of the paper's name in `printed.csv`.
+        number: Its number in the paper.
+        dataset: Name of the data set.
+        protocols: Those to run, out of `PROTOCOLS`.
+        rows: Methods, in the order of the paper.
+    """
+
+    paper: str
+    number: int
+    dataset: str
+    protocols: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.paper}-{self.number}-{self.dataset}"
+
+
+class Cell(NamedTuple):
+    """One run: a row, a protocol, a seed."""
+
+    row: Row
+    protocol: str
+    seed: int
+    args: argparse.Namespace
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"{self.row.method}, {self.protocol}, seed {self.seed}"
+
+
+def read_table(path: str | Path) -> Table:
+    """Reads a table's YAML.
+
+    Args:
+        path: A file, or the name of one in `examples/reproduce`.
+
+    Raises:
+        ValueError: Naming the file, the row and the field.
+    """
+    path = Path(path)
+    path = path if path.exists() else HERE / path
+    said = yaml.safe_load(path.read_text())
+    if not isinstance(said, dict):
+        raise ValueError(f"{path} must hold a table: paper, table, dataset, encoder, rows")
+    fields = {"paper", "table", "dataset", "encoder", "protocol", "flags", "source", "rows"}
+    if set(said) != fields:
+        raise ValueError(f"{path} must have the fields {', '.join(sorted(fields))}")
+    rows = []
+    for row in said["rows"]:
+        unknown = set(row) - {"method", "encoder", "flags", "source", "printed", "proposed"}
+        if unknown or not {"method", "flags", "source"} <= set(row):
+            raise ValueError(f"{path}, row {row.get('method')}: needs method, flags, source")
+        encoder = row.get("encoder", said["encoder"])
+        if encoder not in {**ENCODERS, **REFERENCES}:
+            raise ValueError(f"{path}, row {row['method']}: no encoder '{encoder}'")
+        shared = {} if encoder in REFERENCES else said["flags"]
+        rows.append(
+            Row(
+                row["method"],
+                encoder,
+                {**shared, **row["flags"]},
+                row["source"],
+                row.get("printed", {}),
+                row.get("proposed", False),
+            )
+        )
+    protocols = tuple(np.atleast_1d(said["protocol"]).tolist())
+    if not set(protocols) <= set(PROTOCOLS):
+        raise ValueError(f"{path}: protocol must be out of {', '.join(PROTOCOLS)}")
+    return Table(said["paper"], said["table"], said["dataset"], protocols, tuple(rows))
+
+
+def arguments(table: Table, row: Row, protocol: str, root: str, seed: int) -> argparse.Namespace:
+    """A row's flags as a training script reads them, checked as it checks them."""
+    reference = row.encoder in REFERENCES
+    given = {"dataset": table.dataset, "root": root, "protocol": protocol, "seed": seed}
+    words = [word for name, value in given.items() for word in as_typed(name, value)]
+    if not reference:
+        for name, value in row.flags.items():
+            words += as_typed(str(name).replace("_", "-"), value)
+    return parse(make_parser(ENCODERS["mf" if reference else row.encoder]), words)
+
+
+def cells(table: Table, options: argparse.Namespace) -> list[Cell]:
+    """All cells, seed by seed, so that an early stop leaves a whole table of fewer seeds."""
+    found = []
+    for seed in range(options.seeds):
+        for protocol in table.protocols:
+            for row in table.rows:
+                if row.encoder in REFERENCES and seed:
+                    continue  # nothing in it is random
+                args = arguments(table, row, protocol, options.root, seed)
+                slug = re.sub(r"[^a-z0-9]+", "-", row.method.lower()).strip("-")
+                name = f"{slug}-{protocol}-{seed}-{identity(row, args)}"
+                found.append(Cell(row, protocol, seed, args, options.out / "cells" / name))
+    return found
+
+
+def identity(row: Row, args: argparse.Namespace) -> str:
+    """A hash of all that decides a cell's numbers: its flags and the code."""
+    flags = {name: value for name, value in vars(args).items() if name not in ("root", "device")}
+    said = json.dumps([row.encoder, dict(row.flags), flags, code_version()], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+@cache
+def code_version() -> str:
+    """A hash of the library's code; comments, docstrings and layout do not change it."""
+    digest = hashlib.sha256()
+    package = Path(pyg_negsamp.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        if file.parent.name == "testing":
+            continue
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):  # docstrings and comments to attributes
+                body[:] = [part for part in body if not _is_text(part)]
+        digest.update(f"{file.relative_to(package)} {ast.dump(tree)}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _is_text(part: ast.AST) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+
+
+# One cell -----------------------------------------------------------------------------------
+
+
+def run_cell(cell: Cell, deadline: float) -> bool:
+    """Trains and tests one cell, or goes on with it; `False` if there is no time left to start."""
+    result = cell.folder / "metrics.json"
+    if result.exists():
+        return True
+    if time.time() > deadline:
+        return False
+    started = time.perf_counter()
+    train_data, val_data, test_data = load(cell.args)
+    if cell.protocol == "paper":
+        val_data = test_data
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    epochs: dict[str, Any] = {}
+    scorer: Scorer
+    if cell.row.encoder in REFERENCES:
+        scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)  # type: ignore[operator]
+    else:
+        model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
+        try:
+            fitted = fit(
+                model,
+                train_data,
+                val_data,
+                cell.folder,
+                epochs=cell.args.epochs,
+                batch_size=cell.args.batch_size,
+                patience=cell.args.patience,
+                eval_every=cell.args.eval_every,
+                device=cell.args.device,
+                resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
+                progress=False,
+            )
+        except NonFiniteLossError as error:
+            write(result, json.dumps({"failed": str(error)}) + "\n")
+            return True
+        scorer = model.scoring_tables()
+        seconds = [epoch["seconds"] for epoch in fitted.history]
+        epochs = {
+            "best_epoch": fitted.best_epoch + 1,
+            "epochs": len(seconds),
+            "seconds_per_epoch": median(seconds),
+            "validation": fitted.best,
+        }
+    users, values = evaluate_users(scorer, test_data, cell.args.top_k)
+    with open(cell.folder / "users.npz.part", "wb") as file:
+        np.savez(file, user=users.cpu(), **{name: x.cpu() for name, x in values.items()})
+    (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
+    found = {
+        "test": {name: float(x.mean()) for name, x in values.items()},
+        "seconds": time.perf_counter() - started,
+        **epochs,
+        "code": code_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    write(result, json.dumps(found, indent=2) + "\n")
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
+    shutil.rmtree(cell.folder / "logs", ignore_errors=True)
+    return True
+
+
+def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
+    """Runs cells, `jobs` at a time, and yields those that are finished, as they finish."""
+    work = partial(run_cell, deadline=time.time() + budget)
+    if jobs == 1:
+        yield from (cell for cell in todo if work(cell))
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
+    ) as pool:
+        running = {pool.submit(work, cell): cell for cell in todo}
+        try:
+            for future in as_completed(running):
+                if future.result():
+                    yield running[future]
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+# The table ----------------------------------------------------------------------------------
+
+
+def columns(table: Table) -> list[str]:
+    """Metrics to show: those that the paper prints, in its order."""
+    printed = dict.fromkeys(name for row in table.rows for name in row.printed)
+    return list(printed) or ["Recall@20", "NDCG@20"]
+
+
+def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
+    """The rows of one protocol's table, from the cells on disk."""
+    found: list[Method] = []
+    for row in table.rows:
+        runs, users = [], []
+        for cell in done:
+            if cell.row is row and cell.protocol == protocol:
+                run = json.loads((cell.folder / "metrics.json").read_text())
+                if "failed" not in run:
+                    runs.append(run)
+                    with np.load(cell.folder / "users.npz") as file:
+                        users.append({name: file[name] for name in file})
+        baseline = bool(row.printed) and not row.proposed
+        found.append(Method(row.method, baseline, row.printed, runs, users))
+    return summarise(found, columns(table))
+
+
+def show(table: Table, all_cells: Sequence[Cell], out: Path) -> str:
+    """Writes `table.csv` and `table.md`, and returns the latter."""
+    done = [cell for cell in all_cells if (cell.folder / "metrics.json").exists()]
+    texts, csv = [], []
+    for protocol in table.protocols:
+        rows = summary(table, protocol, done)
+        metrics = columns(table)
+        selected = "on test" if protocol == "paper" else "on validation links, test read once"
+        texts.append(
+            f"{table.paper}, table {table.number}, {table.dataset}, protocol {protocol} "
+            f"(selected {selected})\n\n{to_markdown(rows, metrics)}"
+        )
+        csv.append((protocol, rows))
+    text = "\n\n".join(texts) + "\n"
+    write(out / "table.md", text)
+    write(out / "table.csv", to_csv(csv, columns(table)))
+    return text
+
+
+def budget_of(text: str) -> float:
+    """Seconds of `'90s'`, `'20m'`, `'1.5h'`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected a time like 90s, 20m or 1.5h, got '{text}'")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a table's cells and prints it."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", help="YAML of the table, such as ahns/amazon-phones.yaml")
+    parser.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds per row (default: 3)")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time (default: 1)")
+    parser.add_argument(
+        "--budget", type=budget_of, default=float("inf"), help="start no cell after 90s, 20m, 1.5h"
+    )
+    parser.add_argument("--out", type=Path, help="folder (default: runs/reproduce/TABLE)")
+    options = parser.parse_args(argv)
+    try:
+        for name in ("seeds", "jobs"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
+        table = read_table(options.table)
+        options.out = options.out or Path("runs/reproduce") / table.name
+        everything = cells(table, options)
+        load(everything[0].args)  # what is missing is said before anything runs
+        options.out.mkdir(parents=True, exist_ok=True)
+        todo = [cell for cell in everything if not (cell.folder / "metrics.json").exists()]
+        finished = len(everything) - len(todo)
+        print(f"{table.name}: {len(everything)} cells, {finished} finished before", flush=True)
+        started = time.monotonic()
+        for count, cell in enumerate(run_all(todo, options.jobs, options.budget), 1):
+            left = (time.monotonic() - started) / count * (len(todo) - count)
+            print(f"[{finished + count}/{len(everything)}] {cell}: {outcome(cell)}; "
+                  f"about {left / 60:.0f} min left", flush=True)  # fmt: skip
+            show(table, everything, options.out)
+        print("\n" + show(table, everything, options.out))
+        missing = sum(not (cell.folder / "metrics.json").exists() for cell in everything)
+        if missing:
+            print(f"{missing} cells are missing; the same command goes on")
+    except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, f"\n{parser.prog}: interrupted; the same command goes on\n")
+
+
+def outcome(cell: Cell) -> str:
+    """A finished cell in a few words."""
+    run = json.loads((cell.folder / "metrics.json").read_text())
+    if "failed" in run:
+        return str(run["failed"])
+    name = f"NDCG@{cell.args.top_k[0]}"
+    return f"{name} {run['test'][name]:.4f} in {run['seconds']:.0f} s"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,51 @@
+"""Scores of rows against torch's own operations on normalised copies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pyg_negsamp.training.similarity import cosine, dot
+
+
+def rows(dtype: torch.dtype = torch.double) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    user = torch.randn(5, 4, dtype=dtype, generator=generator)
+    item = torch.randn(5, 3, 4, dtype=dtype, generator=generator)
+    return user, item
+
+
+def slow_cosine(user: Tensor, item: Tensor) -> Tensor:
+    return (normalize(user, dim=-1).unsqueeze(1) * normalize(item, dim=-1)).sum(-1)
+
+
+def test_dot_is_the_sum_of_products() -> None:
+    user, item = rows()
+    torch.testing.assert_close(dot(user, item), (user.unsqueeze(1) * item).sum(-1))
+
+
+def test_cosine_has_the_gradient_of_finite_differences() -> None:
+    user, item = (x.requires_grad_() for x in rows())
+    assert torch.autograd.gradcheck(cosine, (user, item))
+
+
+def test_cosine_is_that_of_normalised_vectors_however_short() -> None:
+    user, item = rows()
+    user[1], item[2, 1], item[3] = 0, 0, item[3] * 1e-13
+    weight = torch.arange(15, dtype=torch.double).view(5, 3)
+    results = []
+    for score in (cosine, slow_cosine):
+        u, i = user.clone().requires_grad_(), item.clone().requires_grad_()
+        scores = score(u, i)
+        results.append((scores, *torch.autograd.grad((scores * weight).sum(), (u, i))))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_only_what_needs_a_gradient_gets_one() -> None:
+    user, item = rows()
+    user.requires_grad_()
+    cosine(user, item).sum().backward()
+    expected = torch.autograd.grad(slow_cosine(user, item).sum(), user)[0]
+    torch.testing.assert_close(user.grad, expected)
