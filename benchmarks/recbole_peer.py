@@ -7,9 +7,9 @@ Run it with an interpreter of its own, as RecBole needs an older NumPy, SciPy an
 FOLDER holds `train.txt` and `test.txt`, a line `user item item ...` for each user. The last line of
 standard output is the result as JSON: medians, in milliseconds.
 
-A step is one turn of the loop in RecBole's `Trainer._train_epoch`: the data loader's next batch with
-its negatives, loss, backward and Adam. A batch has 2048 positive links with one negative each. The
-evaluation ranks with MF, so that it does not include LightGCN's propagation.
+A step is one turn of the loop in RecBole's `Trainer._train_epoch`: the data loader's next batch
+with its negatives, loss, backward and Adam. A batch has 2048 positive links with one negative each.
+The evaluation ranks with MF, so that it does not include LightGCN's propagation.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Setup:
             "gpu_id": "",
             "embedding_size": 64,
             "n_layers": 3,
-            # in positives times negatives: with one negative (the candidates do not count), positives
+            # in positives times negatives, and candidates are no negatives: 2048 positives
             "train_batch_size": BATCH,
             "train_neg_sample_args": negatives,
             # in scores, of which each user has one for each item and one for RecBole's padding

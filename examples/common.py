@@ -68,9 +68,10 @@ def load(args: argparse.Namespace) -> InteractionDataset:
             test=args.test_file,
             user=args.user_column,
             item=args.item_column,
+            duplicates=args.duplicates,
             split=predefined if args.test_file else random,
         )
-    return InteractionDataset(args.root, args.dataset, split=predefined)
+    return InteractionDataset(args.root, args.dataset, split=predefined, duplicates=args.duplicates)
 
 
 def make_encoder(cls: type[Encoder], args: argparse.Namespace, data: HeteroData) -> Encoder:

@@ -124,6 +124,12 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
     group.add_argument("--test-file", metavar="FILE", help="held-out links for a --dataset file")
+    group.add_argument(
+        "--duplicates",
+        choices=["drop", "keep"],
+        default="drop",
+        help="repeated training links, such as listens: keep the first only, or all",
+    )
     for role in ("user", "item"):
         group.add_argument(
             f"--{role}-column", help=f"column of {role}s in a --dataset file (default: '{role}')"

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "nn": set(),
     "losses": set(),
     "transforms": {"candidates", "nn"},
-    "evaluation": {"nn"},
+    "evaluation": {"candidates", "nn"},
     "training": {"nn", "losses", "transforms", "evaluation"},
     "testing": {"nn", "losses", "transforms"},
 }

@@ -74,7 +74,7 @@ def rank(
     position = user.new_full((links.num_users,), -1)
     position[user] = torch.arange(user.numel(), device=user.device)
     masked, wanted = (
-        by_position(index, position, links.num_items) for index in (links.index, held_out)
+        _by_position(index, position, links.num_items) for index in (links.index, held_out)
     )
     if block_size is None:
         budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
@@ -126,7 +126,7 @@ def dot_products(
     return score
 
 
-def by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
+def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
     """Links `[2, E]` of the users that have a position, as sorted unique (position, item)."""
     row = position[index[0]]
     pairs = torch.stack([row, index[1]])[:, row >= 0]

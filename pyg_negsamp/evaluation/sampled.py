@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
+from torch_geometric.utils import coalesce
 
+from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.full_rank import (
     BLOCK_BYTES,
     Scorer,
-    by_position,
     dot_products,
     evaluate,
     held_out_links,
 )
 from pyg_negsamp.evaluation.metrics import METRICS
-from pyg_negsamp.evaluation.top_k import top_k
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
 from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.ragged import entries_of
 
@@ -48,12 +48,12 @@ def evaluate_sampled(
     and can order methods differently (Krichene & Rendle, KDD 2020,
     doi:10.1145/3394486.3403226). Use them to compare with what a paper reports so, not to choose.
 
-    What is drawn depends on `seed`, the number of the set, the split and the kind of device, and
-    not on what is evaluated: all methods face the same items. The first sets are the same however
-    many follow.
+    What is drawn depends on `seed`, the number of the set, `num_negatives`, the split and the kind
+    of device, and not on what is evaluated: all methods face the same items. The first sets are
+    the same however many follow.
 
-    Memory: as :func:`evaluate`, and 8 bytes per score of a block for the draw. Cost: per set that
-    of :func:`evaluate`, because all items are scored, and `n * I` random numbers for `n` users.
+    Memory: as :func:`evaluate`. Cost: for every set that of :func:`evaluate`, because all items
+    are scored; drawing costs little up to some thousand negatives.
 
     Args:
         x_dict: Embeddings, or a function that scores, as for :func:`evaluate`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -138,38 +139,48 @@ def test_with_all_unseen_items_it_is_full_ranking() -> None:
         assert found == [evaluate(x_dict, data, (2, 5))] * 2
 
 
-@pytest.mark.parametrize("num_negatives", [1, 3, 6])
+def alike(num_users: int) -> tuple[dict[str, Tensor], HeteroData, list[int]]:
+    """Users with the same links, so that they are repetitions; and what may be drawn for them."""
+    known, held_out = (torch.zeros(num_users, 12, dtype=torch.bool) for _ in range(2))
+    known[:, [0, 4, 5]] = held_out[:, [6, 8, 11]] = True
+    data = split(known, held_out, torch.Generator().manual_seed(0))
+    x_dict = {"user": torch.ones(num_users, 1), "item": torch.ones(12, 1)}
+    return x_dict, data, [1, 2, 3, 7, 9, 10]
+
+
+@pytest.mark.parametrize("num_negatives", [1, 2, 5])
 def test_every_unseen_item_is_as_likely(watched: Watched, num_negatives: int) -> None:
     """By the chi-square of samples without replacement, whose counts vary less."""
-    x_dict, data = problem()
-    sets = 3000
-    evaluate_sampled(x_dict, data, num_negatives=num_negatives, num_sets=sets, seed=1)
-    for user, may_draw in unseen(data).items():
-        if len(may_draw) <= num_negatives:
-            continue
-        counts = torch.tensor(
-            [sum(item in competitors[user] for competitors in watched.sets) for item in may_draw]
-        ).double()
-        share = num_negatives / len(may_draw)
-        variance = sets * share * (1 - share) * len(may_draw) / (len(may_draw) - 1)
-        statistic = float(((counts - sets * share) ** 2).sum() / variance)
-        assert chi2.sf(statistic, len(may_draw) - 1) > 1e-4
-        if num_negatives == 1:
-            assert chisquare(counts).pvalue > 1e-4
+    users = 6000
+    x_dict, data, may_draw = alike(users)
+    evaluate_sampled(x_dict, data, (1,), ("MRR",), num_negatives, num_sets=1, seed=1)
+    drawn = list(watched.sets[0].values())
+    counts = torch.tensor([sum(item in own for own in drawn) for item in may_draw]).double()
+    assert counts.sum() == users * num_negatives
+    share = num_negatives / len(may_draw)
+    variance = users * share * (1 - share) * len(may_draw) / (len(may_draw) - 1)
+    statistic = float(((counts - users * share) ** 2).sum() / variance)
+    assert chi2.sf(statistic, len(may_draw) - 1) > 1e-3
 
 
-def test_items_of_a_set_and_users_are_drawn_independently(watched: Watched) -> None:
-    """Pairs out of one user's sample, and pairs of two users' samples, are all as likely."""
-    known, held_out = torch.zeros(2, 7, dtype=torch.bool), torch.zeros(2, 7, dtype=torch.bool)
-    held_out[:, 6] = True
-    data = split(known, held_out, torch.Generator().manual_seed(0))
-    x_dict = {"user": torch.ones(2, 1), "item": torch.ones(7, 1)}
-    evaluate_sampled(x_dict, data, (1,), num_negatives=2, num_sets=4000, seed=2)
-    drawn = [tuple(tuple(sorted(s[user] - {6})) for user in (0, 1)) for s in watched.sets]
-    pairs = list(itertools.combinations(range(6), 2))
-    assert chisquare([sum(own == pair for own, _ in drawn) for pair in pairs]).pvalue > 1e-4
+def test_items_of_a_sample_users_and_sets_are_independent(watched: Watched) -> None:
+    """All pairs are as likely: in one sample, of two users' samples, of samples in two sets."""
+    x_dict, data, may_draw = alike(9000)
+    evaluate_sampled(x_dict, data, (1,), ("MRR",), num_negatives=2, num_sets=2, seed=2)
+    first, second = (
+        [tuple(sorted(own & set(may_draw))) for own in competitors.values()]
+        for competitors in watched.sets
+    )
+    pairs = list(itertools.combinations(may_draw, 2))
     cells = list(itertools.product(pairs, pairs))
-    assert chisquare([drawn.count(cell) for cell in cells]).pvalue > 1e-4
+    for possible, drawn in (
+        (pairs, first),
+        (cells, list(zip(first[::2], first[1::2], strict=True))),
+        (cells, list(zip(first, second, strict=True))),
+    ):
+        counts = Counter(drawn)
+        assert set(counts) <= set(possible)
+        assert chisquare([counts[one] for one in possible]).pvalue > 1e-3
 
 
 def test_sets_and_seeds_differ_and_the_same_seed_repeats(watched: Watched) -> None:
@@ -202,17 +213,20 @@ def test_draws_depend_neither_on_scores_nor_on_what_is_measured(watched: Watched
     assert torch.equal(table, before)
 
 
-def test_blocks_do_not_change_what_is_drawn_on_the_cpu(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_the_same_holds_in_small_blocks(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     x_dict, data = problem()
-    whole = evaluate_sampled(x_dict, data, num_negatives=5, num_sets=2)
-    for rows in (1, 3, 7):
-        monkeypatch.setitem(sampled.BLOCK_BYTES, "cpu", rows * NUM_ITEMS * 8)
-        parts = evaluate_sampled(x_dict, data, num_negatives=5, num_sets=2)
-        for one, other in zip(parts, whole, strict=True):
-            assert one == pytest.approx(other, abs=1e-6)
-        assert watched.sets[-2:] == watched.sets[:2]
+    monkeypatch.setitem(sampled.BLOCK_BYTES, "cpu", rows * NUM_ITEMS * 4)
+    found = evaluate_sampled(x_dict, data, num_negatives=NUM_ITEMS, num_sets=1)
+    assert found == [pytest.approx(evaluate(x_dict, data), abs=1e-6)]
+    evaluate_sampled(x_dict, data, num_negatives=5, num_sets=1)
+    held_out, may_draw = items_of(data, "edge_label_index"), unseen(data)
+    for user, items in watched.sets[1].items():
+        drawn = items - held_out[user]
+        assert drawn <= may_draw[user]
+        assert len(drawn) == min(5, len(may_draw[user]))
 
 
 def test_names_are_free_and_layers_are_pooled() -> None:
