@@ -38,7 +38,7 @@ from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.evaluation import Scorer, evaluate_users
 from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
-from pyg_negsamp.training import NonFiniteLossError, fit, last_checkpoint
+from pyg_negsamp.training import NonFiniteLossError, fit
 from table import Method, Summary, summarise, to_csv, to_markdown
 
 HERE = Path(__file__).parent / "reproduce"
@@ -249,7 +249,8 @@ def run_cell(cell: Cell, deadline: float) -> bool:
         }
     users, values = evaluate_users(scorer, test_data, cell.args.top_k)
     with open(cell.folder / "users.npz.part", "wb") as file:
-        np.savez(file, user=users.cpu(), **{name: x.cpu() for name, x in values.items()})
+        arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
+        np.savez(file, user=users.cpu().numpy(), **arrays)
     (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
         "test": {name: float(x.mean()) for name, x in values.items()},

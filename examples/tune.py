@@ -52,7 +52,7 @@ class Pruning(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks the study whether to go on."""
-        value = next(iter(pl_module.validated.values()))  # type: ignore[union-attr,operator]
+        value = next(iter(pl_module.validated.values()))  # type: ignore[operator]
         if not self.trial.should_prune():
             self.trial.report(float(value), trainer.current_epoch)
         if self.trial.should_prune():

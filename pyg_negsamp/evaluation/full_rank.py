@@ -205,5 +205,5 @@ def evaluate_users(
         lists = LinkPredMetricData(block.top, block.held_out)
         for name, metric in collection.to(block.top.device).items():
             # PyG's metrics sum over users in `update`; what they sum is not public.
-            values[name].append(metric._compute(lists).double())  # type: ignore[operator]
+            values[name].append(metric._compute(lists).double())
     return torch.cat(users), {name: torch.cat(parts) for name, parts in values.items()}

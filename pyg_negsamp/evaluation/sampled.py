@@ -79,13 +79,10 @@ def evaluate_sampled(
             raise invalid("evaluate_sampled", name, f"at least {low}", value)
     links, held_out = known_links(data, edge_type), held_out_links(data, edge_type)
     score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
-    user = torch.arange(links.num_users, device=held_out.device)
-    known, wanted = (by_position(index, user, links.num_items) for index in (links.index, held_out))
-    # The stream is read block by block, so blocks must not depend on anything but the catalogue.
-    budget = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])
-    block_size = max(1, budget // (links.num_items * 8))
-    generator = torch.Generator(held_out.device).manual_seed(seed)
-    among = _among_sampled(score, known, wanted, num_negatives, generator)
+    among = _among_sampled(score, links, held_out, num_negatives, seed)
+    # Users are drawn for block by block, so blocks must not depend on what is evaluated.
+    block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])
+    block_size = max(1, block_bytes // (links.num_items * 4))
     return [
         evaluate(among, data, k, metrics, edge_type=edge_type, block_size=block_size)
         for _ in range(num_sets)
@@ -93,42 +90,65 @@ def evaluate_sampled(
 
 
 def _among_sampled(
-    score: Callable[[Tensor], Tensor],
-    known: Tensor,
-    wanted: Tensor,
-    num_negatives: int,
-    generator: torch.Generator,
+    score: Callable[[Tensor], Tensor], links: Links, held_out: Tensor, num: int, seed: int
 ) -> Callable[[Tensor], Tensor]:
-    """Scores of held-out items and of as many others as wanted, drawn anew at every call.
+    """Scores of held-out items and of `num` others, drawn anew at every call; `-inf` elsewhere.
 
     Args:
         score: From user ids `[b]` to scores `[b, I]`.
-        known: `[2, E]` known links, sorted by user.
-        wanted: `[2, E]` held-out links, sorted by user.
-        num_negatives: Others to draw.
-        generator: Source of randomness.
+        links: Known links.
+        held_out: `[2, E]` held-out links.
+        num: Others to draw.
+        seed: Seed of the draws.
     """
+    taken = HeteroData()
+    # An item more, which is none, for users who have nothing left to draw.
+    taken[USER].num_nodes, taken[ITEM].num_nodes = links.num_users, links.num_items + 1
+    taken[EDGE_TYPE].edge_index = torch.cat([links.index, held_out], dim=1)
+    source, num = UniformCandidates(taken), min(num, links.num_items)
+    generator = torch.Generator(held_out.device).manual_seed(seed)
+    wanted = coalesce(held_out, num_nodes=max(links.num_users, links.num_items))
 
     def among(user: Tensor) -> Tensor:
         scores = score(user)
-        # The highest of independent draws are a sample without replacement; in double precision,
-        # so that equal draws, of which the lower id might win, are out of the question.
-        draw = torch.rand(
-            scores.shape, dtype=torch.double, device=scores.device, generator=generator
-        )
-        held_out = _entries(wanted, user)
-        for taken in (_entries(known, user), held_out):
-            draw[taken] = -1
-        highest, item = top_k(draw, min(num_negatives, draw.size(1)))
-        competes = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, item, highest >= 0)
-        competes[held_out] = True
-        return scores.masked_fill(~competes, -torch.inf)
+        left = links.num_items - (source.first[user + 1] - source.first[user])
+        everything = left <= num
+        result = torch.where(everything.unsqueeze(1), scores, -torch.inf)
+        drawn = _different(source, user, num, left.masked_fill(everything, 0), generator)
+        first = torch.searchsorted(wanted[0], user)
+        last = torch.searchsorted(wanted[0], user, right=True)
+        row, entry = entries_of(first, last - first)
+        for competes in (drawn, (row, wanted[1, entry])):
+            result[competes] = scores[competes]
+        return result
 
     return among
 
 
-def _entries(links: Tensor, user: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions in `user [b]` and items of the users' links, out of `links [2, E]` by user."""
-    first = torch.searchsorted(links[0], user)
-    row, entry = entries_of(first, torch.searchsorted(links[0], user, right=True) - first)
-    return row, links[1, entry]
+def _different(
+    source: UniformCandidates, user: Tensor, num: int, left: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draws without replacement: the first `num` different ones of draws with replacement.
+
+    Args:
+        source: What to draw from; its last item is none.
+        user: `[b]` user ids.
+        num: How many.
+        left: `[b]` how many there are, more than `num`; or 0 for users who need none.
+        generator: Source of randomness.
+
+    Returns:
+        Positions in `user` and item ids.
+    """
+    none, needed = source.num_items - 1, left.clamp(max=num)
+    kept = user.new_full((len(user), num), none)
+    while bool(((kept != none).sum(dim=1) < needed).any()):
+        drawn = torch.cat([kept, source(user, num, generator)], dim=1)
+        item, order = drawn.sort(dim=1, stable=True)
+        new = item != none
+        new[:, 1:] &= item[:, 1:] != item[:, :-1]
+        new = torch.empty_like(new).scatter_(1, order, new)  # in the order of drawing
+        new &= new.cumsum(dim=1) <= num
+        kept = drawn.masked_fill(~new, none).sort(dim=1).values[:, :num]
+    row, column = (kept != none).nonzero(as_tuple=True)
+    return row, kept[row, column]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
 from pyg_negsamp.space import Range, Space
 

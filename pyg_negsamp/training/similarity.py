@@ -35,7 +35,7 @@ def cosine(user: Tensor, item: Tensor) -> Tensor:
 
 
 class _Cosine(torch.autograd.Function):
-    """With `c = u.n / (|u| |n|)`: the gradient to `n` is `(u / |u| - c n / |n|) / |n|`, and so on."""
+    """With `c = u.n / (|u| |n|)`: the gradient to `n` is `(u / |u| - c n / |n|) / |n|`."""
 
     @staticmethod
     def forward(ctx: Any, user: Tensor, item: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import speed
+from bench import Bench, Row
 
 CPU = ["--device", "cpu"]
 
@@ -70,10 +71,10 @@ def test_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_plots_growth(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    bench = speed.Bench("cpu", 1)
+    bench = Bench("cpu", 1)
     for links, candidates, ms in ((9, 32, 1.0), (9, 8, 0.5), (9, 64, 2.0), (20, 32, 3.0)):
         name = f"links={links} M={candidates} D=64 L=3"
-        bench.rows.append(speed.Row("growth", name, ms))
+        bench.rows.append(Row("growth", name, ms))
     speed.plot(bench, tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {
         f"growth-{what}.png" for what in ("links", "M", "D", "L")

@@ -1,0 +1,109 @@
+"""A stopwatch, and how near a measurement comes to what the machine can do."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+
+class Cost(NamedTuple):
+    """What something cannot do without.
+
+    Attributes:
+        bytes: Bytes to move.
+        operations: Floating-point operations.
+    """
+
+    bytes: float = 0.0
+    operations: float = 0.0
+
+    def times(self, factor: float) -> Cost:
+        """As often as that."""
+        return Cost(self.bytes * factor, self.operations * factor)
+
+
+@dataclass
+class Row:
+    """One measurement.
+
+    Attributes:
+        stage: Which of `STAGES`.
+        name: What was run.
+        ms: Median, in milliseconds (or MB, for memory).
+        cost: What it cannot do without.
+        peer: Whether it is somebody else's code.
+    """
+
+    stage: str
+    name: str
+    ms: float
+    cost: Cost = Cost()  # noqa: RUF009
+    peer: bool = False
+
+
+class Bench:
+    """Times things on one device, and keeps the rows."""
+
+    def __init__(self, device: str, repeats: int) -> None:
+        self.device, self.repeats = device, repeats
+        self.rows: list[Row] = []
+        copied, size = torch.randn(2**25, device=device), 2048
+        square = torch.randn(size, size, device=device)
+        target = torch.empty_like(copied)
+        #: Bytes per second of a copy, and operations per second of a matrix product.
+        self.bandwidth = 2 * copied.nbytes / self.time(lambda: target.copy_(copied))
+        self.rate = 2 * size**3 / self.time(lambda: square @ square)
+
+    def time(self, run: Callable[[], object], repeats: int = 0) -> float:
+        """Median seconds of `run`, after one that does not count."""
+        times = []
+        for _ in range((repeats or self.repeats) + 1):
+            self.synchronize()
+            started = time.perf_counter()
+            run()
+            self.synchronize()
+            times.append(time.perf_counter() - started)
+        return statistics.median(times[1:])
+
+    def synchronize(self) -> None:
+        """Waits for the device."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def add(
+        self,
+        stage: str,
+        name: str,
+        run: Callable[[], object],
+        cost: Cost = Cost(),  # noqa: B008
+        peer: bool = False,
+        repeats: int = 0,
+    ) -> Row:
+        """Times `run` and prints its row."""
+        row = Row(stage, name, self.time(run, repeats) * 1e3, cost, peer)
+        self.rows.append(row)
+        self.show(row)
+        return row
+
+    def limit(self, row: Row) -> float:
+        """The least milliseconds that this machine needs for a row; 0 if not counted."""
+        return 1e3 * max(row.cost.bytes / self.bandwidth, row.cost.operations / self.rate)
+
+    def show(self, row: Row) -> None:
+        """Prints a row, its traffic and its share of the limit."""
+        line = f"{row.stage:<10} {row.name:<44} {row.ms:>10.2f} ms"
+        if limit := self.limit(row):
+            line += (
+                f" {row.cost.bytes / 1e6:>8.0f} MB {row.cost.operations / 1e6:>9.0f} MFLOP"
+                f" {limit / row.ms:>6.0%} of the limit"
+            )
+        print(line, flush=True)
+
+    def ms(self, name: str) -> float | None:
+        """The time of a row, if it was measured."""
+        return next((row.ms for row in self.rows if row.name == name), None)

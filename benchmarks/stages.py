@@ -1,0 +1,333 @@
+"""What is measured: each stage alone, whole steps, and others' code beside ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import subprocess
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+import torch_geometric
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.nn.models import LightGCN as PyGLightGCN
+from torch_geometric.utils import structured_negative_sampling
+
+from bench import Bench, Cost, Row
+from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.datasets import BENCHMARKS, PRESETS, InteractionDataset, SyntheticInteractions
+from pyg_negsamp.evaluation import evaluate, rank
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.training import LinkLoader, Recommender, fit
+from pyg_negsamp.training.recommender import roles
+from pyg_negsamp.transforms import SAMPLERS
+
+B, D, L = 2048, 64, 3
+#: Whole training steps, by encoder and then by sampler with its number of candidates.
+STEPS: dict[str, tuple[type[Encoder], list[str]]] = {
+    "LightGCN-3": (LightGCN, ["RNS", "DNS-32", "DINS-32", "DINS-64"]),
+    "MF": (MF, ["RNS", "DNS-32", "DINS-64"]),
+}
+
+
+def load(args: argparse.Namespace) -> InteractionDataset:
+    """The graph to measure on."""
+    if args.dataset in PRESETS:
+        return SyntheticInteractions(args.dataset)
+    return InteractionDataset(args.root, args.dataset)
+
+
+def product_cost(nnz: int, nodes: int, dim: int = D) -> Cost:
+    """Of a sparse product: indices, values, gathered rows and the result."""
+    return Cost(nnz * (8.0 + 4 * dim) + nodes * 4.0 * dim, 2.0 * nnz * dim)
+
+
+def draw(bench: Bench, data: HeteroData) -> None:
+    """Exact candidates, beside PyG's structured sampling."""
+    links = known_links(data).index
+    user, pos = links[:, torch.randperm(links.size(1))[:B].to(links.device)]
+    candidates = UniformCandidates(data).to(bench.device)
+    bench.add("draw", "candidates 2048 x 64", lambda: candidates(user, 64), Cost(16.0 * B * 64))
+    repeated = torch.stack([user, pos]).repeat_interleave(64, dim=1)
+    size = max(candidates.num_users, candidates.num_items)
+    bench.add(
+        "draw",
+        "PyG structured_negative_sampling 2048 x 64",
+        lambda: structured_negative_sampling(repeated, size),
+        peer=True,
+    )
+
+
+def propagate(bench: Bench, data: HeteroData) -> None:
+    """One product, and three layers forward and backward, beside PyG's LightGCN."""
+    encoder = LightGCN(data, dim=D, num_layers=L).to(bench.device)
+    matrix, x = encoder.adjacency(), encoder.embedding.weight.detach()
+    cost = product_cost(matrix.values().numel(), len(x))
+    bench.add("propagate", "CSR product", lambda: matrix @ x, cost)
+    grad = torch.randn_like(x)
+
+    def ours() -> None:
+        x_dict = encoder()
+        encoder.zero_grad()
+        ends = [torch.stack(list(xs)).mean(0) for xs in x_dict.values()]
+        torch.cat(ends).backward(grad)
+
+    bench.add("propagate", "3 layers, autograd", ours, cost.times(2 * L))
+    links = known_links(data)
+    user = torch.randint(links.num_users, (B,), device=bench.device)
+    item = torch.randint(links.num_items, (2 * B,), device=bench.device)
+
+    def fused() -> None:
+        encoder.zero_grad()
+        users, items = encoder.rows(encoder.tables(), user, item)
+        (users.sum() + items.sum()).backward()
+
+    bench.add("propagate", "3 layers, fused read", fused, cost.times(2 * L))
+
+    peer = PyGLightGCN(len(x), D, L).to(bench.device)
+    index = links.index + links.index.new_tensor([[0], [links.num_users]])
+    both = torch.cat([index, index.flip(0)], dim=1)
+
+    def run_peer(edge_index: Tensor) -> Callable[[], None]:
+        def run() -> None:
+            peer.zero_grad()
+            peer.get_embedding(edge_index).backward(grad)
+
+        return run
+
+    bench.add("propagate", "PyG LightGCN, edge_index", run_peer(both), peer=True, repeats=3)
+    if torch_geometric.typing.WITH_TORCH_SPARSE and bench.device == "cpu":
+        sparse = torch_geometric.typing.SparseTensor.from_edge_index(
+            both, sparse_sizes=(len(x), len(x))
+        ).t()
+        bench.add("propagate", "PyG LightGCN, SparseTensor", run_peer(sparse), peer=True, repeats=5)
+
+
+def make_model(data: HeteroData, encoder: type[Encoder], sampler: str, dim: int = D) -> Recommender:
+    """A model by the names of the table: `'RNS'`, `'DNS-32'`, `'DINS-64'`."""
+    name, _, number = sampler.partition("-")
+    cls = SAMPLERS[name.lower()]
+    torch.manual_seed(0)
+    candidates = UniformCandidates(data)
+    model = Recommender(
+        encoder(data, dim=dim), cls(candidates, num_candidates=int(number) if number else None)
+    )
+    model.generator = torch.Generator(data[EDGE_TYPE].edge_index.device).manual_seed(0)
+    model.loss_sum = torch.zeros((), dtype=torch.double)
+    model.num_positives = 0
+    return model
+
+
+def make_step(device: str, data: HeteroData, model: Recommender) -> Callable[[], None]:
+    """A whole training step: sample, loss, backward, optimiser."""
+    model.to(device)
+    model.loss_sum = model.loss_sum.to(device)
+    optimizer = model.configure_optimizers()
+    batches = iter(LinkLoader(data, B))
+
+    def step() -> None:
+        nonlocal batches
+        batch = next(batches, None)
+        if batch is None:
+            batches = iter(LinkLoader(data, B))
+            batch = next(batches)
+        loss = model.training_step(batch, 1)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    step()  # makes the optimiser's state
+    return step
+
+
+def steps(bench: Bench, data: HeteroData, quick: bool) -> None:
+    """Whole training steps."""
+    for name, (encoder, samplers) in STEPS.items():
+        for sampler in samplers:
+            if quick and sampler == "DINS-32":
+                continue
+            step = make_step(bench.device, data, make_model(data, encoder, sampler))
+            bench.add("step", f"{name} + {sampler}", step)
+
+
+def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:
+    """Whole epochs as training runs them, without validation: what lightning adds to the steps."""
+    for name, sampler in (("MF", "RNS"), ("LightGCN-3", "DINS-64")):
+        encoder, _ = STEPS[name]
+        model = make_model(train, encoder, sampler)
+        with tempfile.TemporaryDirectory() as out:
+            fitted = fit(model, train, val, out, epochs=2, device=bench.device, progress=False)
+        batches = -(-known_links(train).index.size(1) // B)
+        seconds = fitted.history[-1]["seconds"]  # the first epoch makes the optimiser's state
+        for what, ms in (
+            (f"{name} + {sampler}, an epoch of {batches} steps", seconds * 1e3),
+            (f"{name} + {sampler}, a step of it", seconds * 1e3 / batches),
+        ):
+            row = Row("epoch", what, ms)
+            bench.rows.append(row)
+            bench.show(row)
+
+
+def recbole(bench: Bench, args: argparse.Namespace) -> None:
+    """RecBole's steps and evaluation, in the interpreter that has it."""
+    folder = Path(args.root) / args.dataset
+    command = [args.recbole, str(Path(__file__).with_name("recbole_peer.py")), str(folder)]
+    done = subprocess.run(
+        [*command, "--repeats", str(bench.repeats)], stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise ValueError(f"--recbole: {args.recbole} left with {done.returncode}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    print(f"RecBole with {result['versions']}, {result['threads']} threads")
+    for name, ms in result["ms"].items():
+        row = Row("recbole", f"RecBole {name}", ms, peer=True)
+        bench.rows.append(row)
+        bench.show(row)
+
+
+def parts(bench: Bench, data: HeteroData) -> None:
+    """The parts of a LightGCN-3 + DINS-64 step, one by one."""
+    model = make_model(data, LightGCN, "DINS-64").to(bench.device)
+    model.loss_sum = model.loss_sum.to(bench.device)
+    encoder, sampler, M, H = model.encoder, model.sampler, 64, L + 1
+    assert isinstance(encoder, LightGCN)
+    batch = next(iter(LinkLoader(data, B)))
+    user, pos = batch["user"].src_index, batch["item"].dst_pos_index
+    cost = product_cost(encoder.adjacency.column.numel(), encoder.adjacency.num_nodes)
+    bench.add(
+        "parts", "draw", lambda: sampler.draw(user, pos, model.generator), cost=Cost(16.0 * B * M)
+    )
+    bench.add("parts", "propagate", encoder.tables, cost.times(L))
+    tables, drawn = encoder.tables(), sampler.draw(user, pos, model.generator)
+    xs = tables["user"], tables["item"]
+    bench.add(
+        "parts",
+        "score and select",
+        lambda: sampler.choose(user, pos, *xs, drawn, model.generator),
+        cost=Cost(4.0 * B * M * D * H, 2.0 * B * M * D * H),
+    )
+    chosen = sampler.choose(user, pos, *xs, drawn, model.generator)
+    ids = roles(pos, chosen.index)
+    read = 4.0 * 3 * len(pos) * D * H
+    bench.add("parts", "gather", lambda: encoder.rows(tables, user, ids), cost=Cost(2 * read))
+
+    def loss_of(user_rows: Tensor, item_rows: Tensor) -> Tensor:
+        neg_rows = item_rows[len(pos) :].unflatten(0, chosen.index.shape[:2])
+        negatives = sampler.make(chosen, user_rows, item_rows[: len(pos)], neg_rows)
+        u, p, n = user_rows.mean(1), item_rows[: len(pos)].mean(1), negatives.xs.mean(2)
+        return model.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1))
+
+    rows = [x.detach().requires_grad_() for x in encoder.rows(tables, user, ids)]
+    bench.add("parts", "loss", lambda: loss_of(*rows), cost=Cost(2 * read))
+
+    def forward_backward() -> None:
+        encoder.zero_grad()
+        loss_of(*encoder.rows(tables, user, ids)).backward()
+
+    forward = bench.time(lambda: loss_of(*encoder.rows(tables, user, ids)))
+    row = Row("parts", "backward", (bench.time(forward_backward) - forward) * 1e3)
+    row.cost = Cost(L * cost.bytes + 2 * read, L * cost.operations)
+    bench.rows.append(row)
+    bench.show(row)
+    optimizer = model.configure_optimizers()
+    bench.add(
+        "parts", "optimiser", optimizer.step, cost=Cost(7.0 * 4 * encoder.adjacency.num_nodes * D)
+    )
+
+
+def evaluation(bench: Bench, data: HeteroData, test: HeteroData) -> None:
+    """Full ranking of all test users at 20 and 50, beside the bare product of the same size."""
+    links = known_links(data)
+    x_dict = {
+        "user": torch.randn(links.num_users, D, device=bench.device),
+        "item": torch.randn(links.num_items, D, device=bench.device),
+    }
+    users = test[EDGE_TYPE].edge_label_index[0].unique()
+    block = max(1, 2**24 // (4 * links.num_items))
+    size = 1.0 * len(users) * links.num_items
+
+    def bare() -> None:
+        for ids in users.split(block):
+            x_dict["user"][ids] @ x_dict["item"].t()
+
+    cost = Cost(4 * size, 2 * size * D)
+    for name, run in (
+        ("bare product of the same size", bare),
+        ("rank, k = 50", lambda: list(rank(x_dict, test, 50))),
+        ("rank and all metrics, k = 20 and 50", lambda: evaluate(x_dict, test, (20, 50))),
+    ):
+        bench.add("evaluate", name, run, cost, repeats=3)
+
+
+def load_times(bench: Bench, args: argparse.Namespace) -> None:
+    """Reading the text files, and reading the cache."""
+    if args.dataset not in BENCHMARKS:
+        return
+    folder = Path(args.root) / args.dataset
+    bench.add(
+        "load",
+        "text files",
+        lambda: InteractionDataset.from_files(folder / "train.txt", test=folder / "test.txt"),
+        repeats=3,
+    )
+    bench.add("load", "cached", lambda: InteractionDataset(args.root, args.dataset), repeats=3)
+
+
+def peak_rss() -> float:
+    """Most memory that this process has held, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage starts from what the parent held
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def _train_and_report(args: argparse.Namespace, pipe: Connection) -> None:
+    data, _, _ = load(args)
+    data = data.to(args.device)
+    step = make_step(args.device, data, make_model(data, LightGCN, "DINS-64"))
+    for _ in range(10):
+        step()
+    pipe.send(torch.cuda.max_memory_allocated() / 1e6 if args.device == "cuda" else peak_rss())
+
+
+def memory(bench: Bench, args: argparse.Namespace) -> None:
+    """Peak memory of LightGCN-3 + DINS-64 training, in a process of its own."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_train_and_report, args=(args, theirs)
+    )
+    process.start()
+    row = Row("memory", "peak of LightGCN-3 + DINS-64 (MB, not ms)", ours.recv())
+    process.join()
+    bench.rows.append(row)
+    print(f"{row.stage:<10} {row.name:<44} {row.ms:>10.0f} MB")
+
+
+def growth(bench: Bench, data: HeteroData, quick: bool) -> None:
+    """A DINS step against candidates, width, layers, and links of synthetic graphs."""
+
+    def step_ms(graph: HeteroData, layers: int, dim: int, candidates: int) -> None:
+        torch.manual_seed(0)
+        model = make_model(graph, LightGCN, f"DINS-{candidates}", dim)
+        model.encoder = LightGCN(graph, dim=dim, num_layers=layers)
+        links = graph[EDGE_TYPE].edge_index.size(1)
+        name = f"links={links} M={candidates} D={dim} L={layers}"
+        bench.add("growth", name, make_step(bench.device, graph, model), repeats=5)
+
+    for candidates in (8, 32, 128, 256):
+        step_ms(data, L, D, candidates)
+    for dim in (32, 128, 256):
+        step_ms(data, L, dim, 32)
+    for layers in (1, 2, 4):
+        step_ms(data, layers, D, 32)
+    for preset in ("small", "medium", "yelp2018", *(() if quick else ("large",))):
+        graph, _, _ = SyntheticInteractions(preset)
+        step_ms(graph.to(bench.device), L, D, 32)
