@@ -2,7 +2,7 @@
 
 python benchmarks/recbole_peer.py FOLDER --repeats 9
 
-Run it with an interpreter of its own, as RecBole needs an older NumPy, SciPy and pandas than
+Run it with an interpreter of its own, as RecBole needs an older NumPy and SciPy than
 `pyg_negsamp`: pip install recbole==1.2.1 "numpy<2" "scipy<1.12" "pandas<3", and PyTorch for CPU.
 FOLDER holds `train.txt` and `test.txt`, a line `user item item ...` for each user. The last line of
 standard output is the result as JSON: medians, in milliseconds.

@@ -54,7 +54,7 @@ class Row:
     Attributes:
         method: Its name, as printed where it is.
         encoder: The encoder, by its name in `ENCODERS`; or a name in `REFERENCES`.
-        flags: Flags of the training script; or arguments of the reference.
+        flags: Its own flags of the training script; or arguments of the reference.
         source: Where the hyper-parameters come from.
         printed: Printed numbers, as fractions.
         proposed: Whether it is what the paper proposes, and not a baseline.
@@ -77,6 +77,7 @@ class Table:
         number: Its number in the paper.
         dataset: Name of the data set.
         protocols: Those to run, out of `PROTOCOLS`.
+        flags: Flags of the training script that all rows share.
         rows: Methods, in the order of the paper.
     """
 
@@ -84,6 +85,7 @@ class Table:
     number: int
     dataset: str
     protocols: tuple[str, ...]
+    flags: Mapping[str, Any]
     rows: tuple[Row, ...]
 
     @property
@@ -130,12 +132,11 @@ def read_table(path: str | Path) -> Table:
         encoder = row.get("encoder", said["encoder"])
         if encoder not in {**ENCODERS, **REFERENCES}:
             raise ValueError(f"{path}, row {row['method']}: no encoder '{encoder}'")
-        shared = {} if encoder in REFERENCES else said["flags"]
         rows.append(
             Row(
                 row["method"],
                 encoder,
-                {**shared, **row["flags"]},
+                row["flags"],
                 row["source"],
                 row.get("printed", {}),
                 row.get("proposed", False),
@@ -144,17 +145,19 @@ def read_table(path: str | Path) -> Table:
     protocols = tuple(np.atleast_1d(said["protocol"]).tolist())
     if not set(protocols) <= set(PROTOCOLS):
         raise ValueError(f"{path}: protocol must be out of {', '.join(PROTOCOLS)}")
-    return Table(said["paper"], said["table"], said["dataset"], protocols, tuple(rows))
+    return Table(
+        said["paper"], said["table"], said["dataset"], protocols, said["flags"], tuple(rows)
+    )
 
 
 def arguments(table: Table, row: Row, protocol: str, root: str, seed: int) -> argparse.Namespace:
     """A row's flags as a training script reads them, checked as it checks them."""
     reference = row.encoder in REFERENCES
     given = {"dataset": table.dataset, "root": root, "protocol": protocol, "seed": seed}
-    words = [word for name, value in given.items() for word in as_typed(name, value)]
-    if not reference:
-        for name, value in row.flags.items():
-            words += as_typed(str(name).replace("_", "-"), value)
+    given |= table.flags if reference else {**table.flags, **row.flags}
+    words = [
+        word for name, value in given.items() for word in as_typed(name.replace("_", "-"), value)
+    ]
     return parse(make_parser(ENCODERS["mf" if reference else row.encoder]), words)
 
 

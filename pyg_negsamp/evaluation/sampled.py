@@ -113,7 +113,8 @@ def _among_sampled(
         scores = score(user)
         left = links.num_items - (source.first[user + 1] - source.first[user])
         everything = left <= num
-        result = torch.where(everything.unsqueeze(1), scores, -torch.inf)
+        result = torch.full_like(scores, -torch.inf)
+        result[everything] = scores[everything]
         drawn = _different(source, user, num, left.masked_fill(everything, 0), generator)
         first = torch.searchsorted(wanted[0], user)
         last = torch.searchsorted(wanted[0], user, right=True)

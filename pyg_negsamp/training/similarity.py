@@ -47,7 +47,7 @@ class _Cosine(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         user, item, user_norm, item_norm, cosines = ctx.saved_tensors
         direction = user / user_norm
         scaled = grad / item_norm

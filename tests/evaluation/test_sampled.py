@@ -14,11 +14,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from oracles.ranking import user_metrics
-from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, sampled
+from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, rank, sampled
 from pyg_negsamp.graph import EDGE_TYPE
 
 NUM_USERS, NUM_ITEMS = 12, 30
-Competitors = list[dict[int, set[int]]]
 
 
 def problem(seed: int = 0) -> tuple[dict[str, Tensor], HeteroData]:
@@ -63,25 +62,36 @@ def unseen(data: HeteroData) -> dict[int, set[int]]:
 
 
 class Watched:
-    """`evaluate`, and who competes in each of its calls: items whose scores are finite."""
+    """`evaluate`, and who competes in each of its calls: who is in lists long enough for all."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.sets: Competitors = []
+        self.sets: list[dict[int, set[int]]] = []
         monkeypatch.setattr(sampled, "evaluate", self)
 
     def __call__(
-        self, score: Callable[[Tensor], Tensor], data: HeteroData, *args: Any, **options: Any
+        self,
+        score: Callable[[Tensor], Tensor],
+        data: HeteroData,
+        *args: Any,
+        block_size: int,
+        **options: Any,
     ) -> dict[str, float]:
-        competitors: dict[int, set[int]] = {}
+        once: dict[int, Tensor] = {}
 
-        def watched(user: Tensor) -> Tensor:
-            scores = score(user)
-            for row, own in zip(user.tolist(), scores, strict=True):
-                competitors[row] = set(own.isfinite().nonzero().flatten().tolist())
-            return scores
+        def scored(user: Tensor) -> Tensor:
+            first = int(user[0])
+            if first not in once:
+                once[first] = score(user)
+            return once[first]
 
+        num_items = data["item"].num_nodes
+        competitors = {
+            user: set(top) - {num_items}
+            for block in rank(scored, data, num_items, block_size=block_size)
+            for user, top in zip(block.user.tolist(), block.top.tolist(), strict=True)
+        }
         self.sets.append(competitors)
-        return evaluate(watched, data, *args, **options)
+        return evaluate(scored, data, *args, block_size=block_size, **options)
 
 
 @pytest.fixture

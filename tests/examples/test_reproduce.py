@@ -1,0 +1,307 @@
+"""The papers' tables: their files, and the runner that fills them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+pytest.importorskip("statsmodels")
+pytest.importorskip("scipy")
+
+import common
+import reproduce
+from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.nn import ENCODERS
+from table import Method, summarise, to_markdown
+
+FOLDER = ROOT / "examples" / "reproduce"
+TABLES = sorted(FOLDER.glob("*/*.yaml"))
+PRINTED = list(csv.DictReader((FOLDER / "printed.csv").open()))
+
+SMALL = """
+paper: ahns
+table: 2
+dataset: tiny
+encoder: mf
+protocol: [clean, paper]
+flags: {epochs: 3, dim: 8, lr: 0.01, top-k: [5, 10]}
+source: made up
+rows:
+  - {method: popularity, encoder: popularity, flags: {}, source: none}
+  - {method: RNS, flags: {neg: rns}, source: none, printed: {Recall@5: 0.1, NDCG@5: 0.1}}
+  - {method: DNS, flags: {neg: dns, num-candidates: 4}, source: none, printed: {Recall@5: 0.2}}
+  - {method: ours, proposed: true, flags: {neg: dins}, source: none}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(SMALL)
+    return file
+
+
+def run(file: Path, *flags: str) -> Path:
+    out = file.parent / "out"
+    reproduce.main([str(file), "--out", str(out), "--seeds", "1", *flags])
+    return out
+
+
+def error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        reproduce.main(words)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert said.count("\n") == 1, said
+    return said
+
+
+# The files ------------------------------------------------------------------------------------
+
+
+def test_there_are_tables() -> None:
+    assert TABLES
+
+
+def test_printed_numbers_are_fractions_and_come_once() -> None:
+    keys = [tuple(row[name] for name in list(row)[:-1]) for row in PRINTED]
+    assert len(set(keys)) == len(keys)
+    metrics = [row for row in PRINTED if "@" in row["metric"]]
+    assert all(0 < float(row["value"]) < 1 for row in metrics)
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
+    table = reproduce.read_table(file)
+    assert (table.paper, table.dataset) == (file.parent.name, file.stem)
+    own = [
+        row
+        for row in PRINTED
+        if (row["paper"], row["table"], row["dataset"])
+        == (table.paper, str(table.number), table.dataset)
+    ]
+    data, _, _ = SyntheticInteractions("tiny")
+    for row in table.rows:
+        assert row.source
+        printed = {
+            said["metric"]: float(said["value"])
+            for said in own
+            if (said["method"], said["encoder"]) == (row.method, row.encoder)
+        }
+        assert row.printed.items() <= printed.items(), row.method
+        for protocol in table.protocols:
+            args = reproduce.arguments(table, row, protocol, "nowhere", seed=0)
+            lists = {int(name.split("@")[1]) for name in reproduce.columns(table)}
+            assert lists <= set(args.top_k)
+        if row.encoder in reproduce.REFERENCES:
+            reproduce.REFERENCES[row.encoder](data, **row.flags)
+        else:
+            common.build(ENCODERS[row.encoder], args, data)
+    of_paper = {said["method"] for said in own if said["encoder"] == table.rows[0].encoder}
+    missing = of_paper - {row.method for row in table.rows}
+    assert not missing, f"{file}: rows of the paper that are missing: {missing}"
+
+
+# The runner -----------------------------------------------------------------------------------
+
+
+def test_fills_the_table(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(small)
+    said = capsys.readouterr().out
+    assert "min left" in said
+    text = (out / "table.md").read_text()
+    assert text in said
+    assert "protocol clean (selected on validation links, test read once)" in text
+    assert "protocol paper (selected on test)" in text
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    assert len(rows) == 2 * 4 * 2
+    dns = next(r for r in rows if (r["method"], r["metric"]) == ("DNS", "Recall@5"))
+    cell = next((out / "cells").glob("dns-clean-0-*"))
+    result = json.loads((cell / "metrics.json").read_text())
+    assert float(dns["mean"]) == result["test"]["Recall@5"]
+    assert dns["printed"] == "0.2"
+    with np.load(cell / "users.npz") as users:
+        assert users["Recall@5"].mean() == pytest.approx(result["test"]["Recall@5"])
+    assert not (cell / "checkpoints").exists()
+
+
+def test_a_cell_is_what_the_training_script_gives(small: Path, tmp_path: Path) -> None:
+    cell = next((run(small) / "cells").glob("dns-clean-0-*"))
+    flags = "--dataset tiny --epochs 3 --dim 8 --lr 0.01 --top-k 5 10 --neg dns --num-candidates 4"
+    common.main(ENCODERS["mf"], [*flags.split(), "--out", str(tmp_path / "script")])
+    script = json.loads((tmp_path / "script" / "metrics.json").read_text())["test"]
+    for name, value in json.loads((cell / "metrics.json").read_text())["test"].items():
+        assert value == pytest.approx(script[name], abs=1e-7)  # sums in another order
+
+
+def test_finished_cells_are_not_computed_again(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(small)
+    before = (out / "table.md").read_text()
+    monkeypatch.setattr(reproduce, "fit", lambda *_, **__: pytest.fail("trained again"))
+    run(small)
+    assert (out / "table.md").read_text() == before
+    assert "8 cells, 8 finished before" in capsys.readouterr().out
+
+
+def test_other_flags_or_other_code_are_another_cell(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = run(small)
+    assert len(list((out / "cells").iterdir())) == 8
+    small.write_text(SMALL.replace("num-candidates: 4", "num-candidates: 5"))
+    run(small)
+    assert len(list((out / "cells").iterdir())) == 10
+    monkeypatch.setattr(reproduce, "code_version", lambda: "another")
+    run(small)
+    assert len(list((out / "cells").iterdir())) == 18
+
+
+def test_comments_and_docstrings_are_no_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(text: str) -> str:
+        (tmp_path / "a.py").write_text(text)
+        reproduce.code_version.cache_clear()
+        return reproduce.code_version()
+
+    monkeypatch.setattr(reproduce.pyg_negsamp, "__file__", str(tmp_path / "__init__.py"))
+    base = version("def f():\n    return 1\n")
+    assert version('"""Text."""\n\n# comment\ndef f():\n    """More."""\n    return (1)\n') == base
+    assert version("def f():\n    return 2\n") != base
+    reproduce.code_version.cache_clear()
+
+
+def test_a_killed_run_goes_on_where_it_was(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(small)
+    expected = (whole / "table.csv").read_text()
+    (whole / "table.csv").unlink()
+    whole.rename(small.parent / "whole")
+    fit, calls = reproduce.fit, []
+
+    def stop_half_way(*args: object, **options: object) -> object:
+        calls.append(options["resume"])
+        if len(calls) == 2:  # a row of two epochs, then the power goes
+            fit(*args, **{**options, "epochs": 2})
+            raise KeyboardInterrupt
+        return fit(*args, **options)
+
+    monkeypatch.setattr(reproduce, "fit", stop_half_way)
+    with pytest.raises(SystemExit) as stopped:
+        run(small)
+    assert stopped.value.code == 130
+    out = run(small)
+    assert calls[:3] == [False, False, True]
+    ours = list(csv.reader((out / "table.csv").open()))
+    theirs = list(csv.reader(expected.splitlines()))
+    assert [row[:7] for row in ours] == [row[:7] for row in theirs]  # all but the seconds
+
+
+def test_budget(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(small, "--budget", "0s")
+    assert "8 cells are missing; the same command goes on" in capsys.readouterr().out
+    assert not (out / "cells").exists()
+
+
+def test_several_jobs_from_the_command_line(small: Path) -> None:
+    out = small.parent / "out"
+    words = [sys.executable, str(ROOT / "examples" / "reproduce.py"), str(small), "--seeds", "1"]
+    done = subprocess.run(
+        [*words, "--jobs", "2", "--out", str(out)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[8/8]" in done.stdout
+    assert "| DNS |" in done.stdout
+    assert len(list((out / "cells").glob("*/metrics.json"))) == 8
+
+
+def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No such file" in error(capsys, "nothing.yaml")
+    assert "--seeds must be at least 1" in error(capsys, str(small), "--seeds", "0")
+    assert "a time like" in error(capsys, str(small), "--budget", "soon")
+    small.write_text(SMALL.replace("neg: rns", "neg: rns, alpha: 1"))
+    assert "--alpha is for" in error(capsys, str(small), "--out", str(small.parent / "x"))
+    small.write_text(SMALL.replace("encoder: mf", "encoder: mff"))
+    assert "no encoder 'mff'" in error(capsys, str(small))
+    small.write_text(SMALL.replace("source: made up\n", ""))
+    assert "must have the fields" in error(capsys, str(small))
+
+
+# The statistics -------------------------------------------------------------------------------
+
+
+def method(name: str, users: Sequence[Sequence[float]], baseline: bool = True) -> Method:
+    runs = [{"test": {"NDCG@5": float(np.mean(u))}, "seconds": 1.0} for u in users]
+    return Method(name, baseline, {}, runs, [{"NDCG@5": np.array(u)} for u in users])
+
+
+def test_means_spread_and_strongest_baseline() -> None:
+    rows = summarise(
+        [
+            method("weak", [[0.1, 0.2, 0.1], [0.1, 0.2, 0.4]]),
+            method("strong", [[0.3, 0.2, 0.3]]),
+            method("proposed", [[0.9, 0.8, 0.7]], baseline=False),
+            method("empty", []),
+        ],
+        ["NDCG@5"],
+    )
+    assert [row.strongest for row in rows] == [False, True, False, False]
+    assert rows[0].mean["NDCG@5"] == pytest.approx((0.4 / 3 + 0.7 / 3) / 2)
+    assert rows[0].std["NDCG@5"] == pytest.approx(np.std([0.4 / 3, 0.7 / 3], ddof=1))
+    assert rows[1].std == {}
+    assert rows[3].mean == {}
+    assert "| empty |  |  |  |  |  |  |" in to_markdown(rows, ["NDCG@5"])
+
+
+def test_p_values_are_paired_over_users_and_corrected() -> None:
+    generator = np.random.default_rng(0)
+    best = generator.random(50)
+    shifts = {"far": -0.5, "near": -0.01, "same": -0.002}
+    noise = {name: best + s + 0.05 * generator.standard_normal(50) for name, s in shifts.items()}
+    rows = summarise(
+        [method("best", [best]), *(method(name, [x]) for name, x in noise.items())], ["NDCG@5"]
+    )
+    found = {row.method: row.p for row in rows}
+    assert found.pop("best") is None
+
+    def t_test(difference: np.ndarray) -> float:
+        t = difference.mean() / (difference.std(ddof=1) / len(difference) ** 0.5)
+        x = torch.tensor(1e6).sqrt()  # two-sided tail of Student's t by brute force
+        grid = torch.linspace(abs(t), float(x), 2_000_001, dtype=torch.double)
+        n = len(difference) - 1
+        density = (
+            torch.exp(torch.lgamma(torch.tensor((n + 1) / 2)) - torch.lgamma(torch.tensor(n / 2)))
+            / (n * torch.pi) ** 0.5
+            * (1 + grid.square() / n) ** (-(n + 1) / 2)
+        )
+        return 2 * float(torch.trapezoid(density, grid))
+
+    raw = {name: t_test(x - best) for name, x in noise.items()}
+    # Holm: the smallest times 3, the next times 2, the last times 1, never falling.
+    expected, least = {}, 0.0
+    for rank, name in enumerate(sorted(raw, key=lambda n: raw[n])):
+        least = max(least, min(1.0, (len(raw) - rank) * raw[name]))
+        expected[name] = least
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-9)
+
+
+def test_yaml_of_the_search_fits_a_row(tmp_path: Path) -> None:
+    """What `tune.py` writes are flags: those of a row can be copied from it."""
+    flags = yaml.safe_load(SMALL)["rows"][2]["flags"]
+    config = tmp_path / "best.yaml"
+    config.write_text(yaml.safe_dump({"dataset": "tiny", "epochs": 1, "dim": 8, **flags}))
+    common.main(ENCODERS["mf"], ["--config", str(config), "--out", str(tmp_path / "run")])
+    assert (tmp_path / "run" / "metrics.json").exists()
