@@ -6,19 +6,20 @@ python examples/train_mf.py --config studies/mf-ahns-bpr-amazon-phones.yaml
 The first argument is the encoder; all flags of its training script follow. What a flag fixes is
 not searched. The study is one SQLite file: run the same command again to go on with it, or
 several, one after another, to share it. A space that has no more points than there are trials
-is searched as a grid. Needs the extra 'tune'.
+is tried point by point. Needs the extra 'tune'.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import shutil
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
+from torch_geometric.data import HeteroData
 
 from common import build, load, write
 from flags import IN_COMMAND_ONLY, Parser, make_parser, parse
@@ -35,7 +37,7 @@ from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.space import Choice, Range, Space
-from pyg_negsamp.training import NonFiniteLossError, fit
+from pyg_negsamp.training import NonFiniteLossError, Recommender, fit
 from pyg_negsamp.transforms import SAMPLERS
 
 #: What training itself has to search; the values are those that the papers try.
@@ -52,14 +54,23 @@ class Pruning(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks the study whether to go on."""
-        value = next(iter(pl_module.validated.values()))  # type: ignore[operator]
-        if not self.trial.should_prune():
-            self.trial.report(float(value), trainer.current_epoch)
+        assert isinstance(pl_module, Recommender)
+        value = pl_module.validated[f"val/NDCG@{pl_module.k[0]}"]
+        self.trial.report(value, trainer.current_epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned
 
 
-def search_space(encoder: type[Encoder], args: argparse.Namespace) -> dict[str, Choice | Range]:
+def given_flags(encoder: type[Encoder], argv: Sequence[str]) -> set[str]:
+    """The names of the flags that the command, or its config file, gives a value."""
+    parser = make_tuner(encoder)
+    parser.set_defaults(**{action.dest: None for action in parser._actions})
+    return {name for name, value in vars(parse(parser, argv)).items() if value is not None}
+
+
+def search_space(
+    encoder: type[Encoder], args: argparse.Namespace, given: Collection[str] = ()
+) -> dict[str, Choice | Range]:
     """What to search, by the names that flags have in `args`; what is given is left alone."""
     spaces: dict[str, tuple[str, Space]] = {
         "sampler": ("", SAMPLERS[args.neg].search_space),
@@ -72,7 +83,7 @@ def search_space(encoder: type[Encoder], args: argparse.Namespace) -> dict[str, 
         prefix, space = spaces[part]
         for name, values in space.items():
             flag = "layers" if name == "num_layers" else prefix + name
-            if part == "training" or flag == "layers" or getattr(args, flag, None) is None:
+            if flag not in given:
                 found[flag] = values
     if not found:
         raise ValueError(f"--search {' '.join(args.search)}: nothing left to search")
@@ -89,11 +100,36 @@ def suggest(trial: optuna.Trial, space: dict[str, Choice | Range]) -> dict[str, 
     }
 
 
-def open_study(
-    args: argparse.Namespace, fixed: dict[str, Any], space: dict[str, Choice | Range]
-) -> optuna.Study:
+def check_flags(
+    encoder: type[Encoder],
+    flags: dict[str, Any],
+    space: dict[str, Choice | Range],
+    data: HeteroData,
+) -> None:
+    """Refuses flags with which neither end of the space makes a model.
+
+    Before there is a study: one that failed would stand in the way of the flags put right.
+    """
+    refused = []
+    for end in (0, -1):
+        chosen = {
+            name: values.values[end]
+            if isinstance(values, Choice)
+            else (values.low, values.high)[end]
+            for name, values in space.items()
+        }
+        try:
+            build(encoder, argparse.Namespace(**{**flags, **chosen}), data)
+        except ValueError as error:
+            refused.append(error)
+        else:
+            return
+    raise refused[0]
+
+
+def open_study(args: argparse.Namespace, fixed: dict[str, Any]) -> optuna.Study:
     """The study in the file, new or to go on with; refuses one that asked something else."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)
     Path(args.study).parent.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.RDBStorage(
@@ -109,19 +145,28 @@ def open_study(
         direction="maximize",
         load_if_exists=True,
     )
-    grid = {name: values.values for name, values in space.items() if isinstance(values, Choice)}
-    if len(grid) == len(space) and math.prod(map(len, grid.values())) <= args.trials:
-        study.sampler = optuna.samplers.GridSampler(grid, seed=args.seed)
-    else:  # whoever joins or goes on must not try the same again
-        tried = len(study.get_trials(deepcopy=False))
-        study.sampler = optuna.samplers.TPESampler(seed=args.seed + tried)
-    was = study.user_attrs.get("fixed")
-    if was is None:
+    # Whoever joins or goes on must not try the same again.
+    tried = len(study.get_trials(deepcopy=False))
+    study.sampler = optuna.samplers.TPESampler(seed=args.seed + tried)
+    fixed, was = json.loads(json.dumps(fixed)), study.user_attrs.get("fixed", {})
+    names = [name for name in {*was, *fixed} if was.get(name) != fixed.get(name)]
+    if not study.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING)):
         study.set_user_attr("fixed", fixed)
-    elif was != json.loads(json.dumps(fixed)):
-        names = [name for name in {*was, *fixed} if was.get(name) != fixed.get(name)]
+    elif names:
         raise ValueError(f"{args.study} was begun with other values of {', '.join(sorted(names))}")
     return study
+
+
+def untried(study: optuna.Study, space: dict[str, Choice | Range]) -> list[dict[str, Any]]:
+    """The points of a space of choices that no trial has had, or has now.
+
+    Those of trials that were interrupted are among them; optuna's own grid leaves these out.
+    """
+    values = [values.values for values in space.values() if isinstance(values, Choice)]
+    states = (*DONE, TrialState.RUNNING)
+    tried = [trial.params for trial in study.get_trials(deepcopy=False, states=states)]
+    points = (dict(zip(space, point, strict=True)) for point in itertools.product(*values))
+    return [point for point in points if point not in tried]
 
 
 def make_tuner(encoder: type[Encoder]) -> Parser:
@@ -145,7 +190,7 @@ def make_tuner(encoder: type[Encoder]) -> Parser:
     return parser
 
 
-def tune(encoder: type[Encoder], args: argparse.Namespace) -> None:
+def tune(encoder: type[Encoder], args: argparse.Namespace, given: Collection[str] = ()) -> None:
     """Runs trials until the study has enough, and keeps the best configuration on disk."""
     if args.protocol != "clean":
         raise ValueError("--protocol paper selects on test: hyper-parameters are not searched so")
@@ -154,21 +199,44 @@ def tune(encoder: type[Encoder], args: argparse.Namespace) -> None:
     if args.study is None:
         parts = (encoder.__name__.lower(), args.neg, args.loss, Path(args.dataset).stem)
         args.study = f"studies/{'-'.join(parts)}.db"
-    space = search_space(encoder, args)
+    folder, best = Path(args.study).with_suffix(""), Path(args.study).with_suffix(".yaml")
+    if Path(args.study) in (folder, best):
+        raise ValueError(f"--study must be a file named *.db, got {args.study}")
+    space = search_space(encoder, args, given)
     own = {"encoder", "trials", "search", "least_epochs", "study", *IN_COMMAND_ONLY}
     flags = {name: value for name, value in vars(args).items() if name not in own}
-    study = open_study(args, {k: v for k, v in flags.items() if k not in ("root", "device")}, space)
     train_data, val_data, _ = load(args)
-    folder, best = Path(args.study).with_suffix(""), Path(args.study).with_suffix(".yaml")
+    check_flags(encoder, flags, space, train_data)
+    fixed = {name: value for name, value in flags.items() if name not in ("root", "device")}
+    study = open_study(args, {"encoder": args.encoder, **fixed})
+
+    points = math.prod(
+        len(values.values) if isinstance(values, Choice) else math.inf for values in space.values()
+    )
+    trials, every_point = min(args.trials, points), points <= args.trials
     started, here = time.monotonic(), 0
+
+    def trials_that(*states: TrialState) -> list[optuna.trial.FrozenTrial]:
+        return study.get_trials(deepcopy=False, states=states)
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest(trial, space)
         print(f"trial {trial.number + 1}: {chosen}", flush=True)
-        trial_args = argparse.Namespace(**{**flags, **chosen})
+        for other in trials_that(*DONE):
+            if other.params == chosen:  # and the seed is the same
+                print(f"the same as trial {other.number + 1}")
+                if other.state == TrialState.PRUNED:
+                    raise optuna.TrialPruned
+                assert other.value is not None
+                return other.value
         out = folder / f"trial-{trial.number}"
+        shutil.rmtree(out, ignore_errors=True)  # of a study that was killed, and removed
         try:
-            model = build(encoder, trial_args, train_data)
+            model = build(encoder, argparse.Namespace(**{**flags, **chosen}), train_data)
+        except ValueError as error:  # these values do not go together
+            print(error)
+            raise optuna.TrialPruned from None
+        try:
             fitted = fit(
                 model,
                 train_data,
@@ -193,25 +261,27 @@ def tune(encoder: type[Encoder], args: argparse.Namespace) -> None:
     def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         nonlocal here
         here += 1
-        done = len(study.get_trials(deepcopy=False, states=DONE))
-        left = (time.monotonic() - started) / here * max(args.trials - done, 0)
+        done = len(trials_that(*DONE))
+        left = (time.monotonic() - started) / here * max(trials - done, 0)
         value = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else "given up"
         print(
-            f"trial {trial.number + 1}: {value}; {done}/{args.trials} done, "
+            f"trial {trial.number + 1}: {value}; {done}/{trials} done, "
             f"about {left / 60:.0f} min left",
             flush=True,
         )
-        if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if trials_that(TrialState.COMPLETE):
             config = {**flags, **study.best_params}
             said = (
                 f"# validation NDCG@{args.top_k[0]} {study.best_value:.4f}, best of {done} trials\n"
             )
             write(best, said + yaml.safe_dump(config, sort_keys=False))
 
-    if len(study.get_trials(deepcopy=False, states=DONE)) < args.trials:
-        enough = optuna.study.MaxTrialsCallback(args.trials, states=DONE)
-        study.optimize(objective, callbacks=[report, enough])
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    while left := untried(study, space) if every_point else len(trials_that(*DONE)) < trials:
+        # One may wait already, of a command interrupted between here and its start.
+        if isinstance(left, list) and not trials_that(TrialState.WAITING):
+            study.enqueue_trial(left[0])
+        study.optimize(objective, n_trials=1, callbacks=[report])
+    if not trials_that(TrialState.COMPLETE):
         raise NonFiniteLossError("no trial finished")
     print(f"\nbest validation NDCG@{args.top_k[0]} {study.best_value:.4f} with {study.best_params}")
     print(f"python examples/train_{args.encoder}.py --config {best}")
@@ -220,8 +290,8 @@ def tune(encoder: type[Encoder], args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the encoder's name and the flags, and searches."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    first = Parser(description=__doc__, add_help=False)
-    first.add_argument("encoder", choices=list(ENCODERS))
+    first = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    first.add_argument("encoder", choices=list(ENCODERS), help="its own flags: ENCODER --help")
     chosen = first.parse_args(argv[:1])
     encoder = ENCODERS[chosen.encoder]
     parser = make_tuner(encoder)
@@ -229,7 +299,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         args = parse(parser, argv[1:])
         args.encoder = chosen.encoder
-        tune(encoder, args)
+        tune(encoder, args, given_flags(encoder, argv[1:]))
     except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
         parser.error(str(error))
     except NonFiniteLossError as error:
