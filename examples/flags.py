@@ -197,6 +197,12 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     group.add_argument(
         "--top-k", type=int, nargs="+", default=[20, 50], metavar="K", help="lengths of the lists"
     )
+    group.add_argument(
+        "--eval",
+        choices=["full", "sampled"],
+        default="full",
+        help="sampled: test also against 100 sampled items only, on 10 test sets",
+    )
     group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
     group.add_argument("--out", help="folder for the run (default: a new one under runs/)")

@@ -33,12 +33,12 @@ import torch
 import yaml
 
 import pyg_negsamp
-from common import build, load, write
+from common import build, load, mean_of_sets, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import DownloadError
-from pyg_negsamp.evaluation import Scorer, evaluate_users
+from pyg_negsamp.evaluation import Scorer, evaluate_sampled, evaluate_users
 from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
-from pyg_negsamp.training import NonFiniteLossError, fit
+from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, fit
 from table import Method, Summary, summarise, to_csv, to_markdown
 
 HERE = Path(__file__).parent / "reproduce"
@@ -76,6 +76,7 @@ class Table:
         paper: Stem of the paper's name in `printed.csv`.
         number: Its number in the paper.
         dataset: Name of the data set.
+        encoder: That of rows which name no other.
         protocols: Those to run, out of `PROTOCOLS`.
         flags: Flags of the training script that all rows share.
         rows: Methods, in the order of the paper.
@@ -84,6 +85,7 @@ class Table:
     paper: str
     number: int
     dataset: str
+    encoder: str
     protocols: tuple[str, ...]
     flags: Mapping[str, Any]
     rows: tuple[Row, ...]
@@ -91,7 +93,7 @@ class Table:
     @property
     def name(self) -> str:
         """What its folder is called."""
-        return f"{self.paper}-{self.number}-{self.dataset}"
+        return f"{self.paper}-{self.number}-{self.dataset}-{self.encoder}"
 
 
 class Cell(NamedTuple):
@@ -146,7 +148,13 @@ def read_table(path: str | Path) -> Table:
     if not set(protocols) <= set(PROTOCOLS):
         raise ValueError(f"{path}: protocol must be out of {', '.join(PROTOCOLS)}")
     return Table(
-        said["paper"], said["table"], said["dataset"], protocols, said["flags"], tuple(rows)
+        said["paper"],
+        said["table"],
+        said["dataset"],
+        said["encoder"],
+        protocols,
+        said["flags"],
+        tuple(rows),
     )
 
 
@@ -158,7 +166,7 @@ def arguments(table: Table, row: Row, protocol: str, root: str, seed: int) -> ar
     words = [
         word for name, value in given.items() for word in as_typed(name.replace("_", "-"), value)
     ]
-    return parse(make_parser(ENCODERS["mf" if reference else row.encoder]), words)
+    return parse(make_parser(ENCODERS[table.encoder if reference else row.encoder]), words)
 
 
 def cells(table: Table, options: argparse.Namespace) -> list[Cell]:
@@ -220,11 +228,13 @@ def run_cell(cell: Cell, deadline: float) -> bool:
         val_data = test_data
     cell.folder.mkdir(parents=True, exist_ok=True)
     epochs: dict[str, Any] = {}
+    extra: dict[str, float] = {}
     scorer: Scorer
     if cell.row.encoder in REFERENCES:
         scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)  # type: ignore[operator]
     else:
         model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
+        false = FalseNegatives(test_data)
         try:
             fitted = fit(
                 model,
@@ -237,12 +247,14 @@ def run_cell(cell: Cell, deadline: float) -> bool:
                 eval_every=cell.args.eval_every,
                 device=cell.args.device,
                 resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
+                callbacks=[false],
                 progress=False,
             )
         except NonFiniteLossError as error:
             write(result, json.dumps({"failed": str(error)}) + "\n")
             return True
         scorer = model.scoring_tables()
+        extra["false-negative rate"] = false.rate
         seconds = [epoch["seconds"] for epoch in fitted.history]
         epochs = {
             "best_epoch": fitted.best_epoch + 1,
@@ -251,12 +263,15 @@ def run_cell(cell: Cell, deadline: float) -> bool:
             "validation": fitted.best,
         }
     users, values = evaluate_users(scorer, test_data, cell.args.top_k)
+    if cell.args.eval == "sampled":
+        sets = evaluate_sampled(scorer, test_data, cell.args.top_k)
+        extra |= {f"sampled {name}": value for name, value in mean_of_sets(sets).items()}
     with open(cell.folder / "users.npz.part", "wb") as file:
         arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
         np.savez(file, user=users.cpu().numpy(), **arrays)
     (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
-        "test": {name: float(x.mean()) for name, x in values.items()},
+        "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
         "seconds": time.perf_counter() - started,
         **epochs,
         "code": code_version(),
@@ -295,7 +310,16 @@ def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
 def columns(table: Table) -> list[str]:
     """Metrics to show: those that the paper prints, in its order."""
     printed = dict.fromkeys(name for row in table.rows for name in row.printed)
-    return list(printed) or ["Recall@20", "NDCG@20"]
+    names = list(printed) or ["Recall@20", "NDCG@20"]
+    if table.flags.get("eval") != "sampled":
+        return names
+    # What the paper prints is from sampled evaluation; full ranking stands beside it.
+    return [*as_sampled(dict.fromkeys(names)), *(name for name in names if "@" in name)]
+
+
+def as_sampled(printed: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics under the names that they have in sampled evaluation."""
+    return {f"sampled {name}" if "@" in name else name: x for name, x in printed.items()}
 
 
 def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
@@ -311,7 +335,8 @@ def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
                     with np.load(cell.folder / "users.npz") as file:
                         users.append({name: file[name] for name in file})
         baseline = bool(row.printed) and not row.proposed
-        found.append(Method(row.method, baseline, row.printed, runs, users))
+        printed = as_sampled(row.printed) if table.flags.get("eval") == "sampled" else row.printed
+        found.append(Method(row.method, baseline, printed, runs, users))
     return summarise(found, columns(table))
 
 

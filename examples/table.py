@@ -75,6 +75,8 @@ def summarise(methods: Sequence[Method], metrics: Sequence[str]) -> list[Summary
         row = Summary(method.method, len(method.runs), method.printed)
         if method.runs:
             for name in metrics:
+                if name not in method.runs[0]["test"]:
+                    continue  # a ranking without training has no negatives
                 values = [run["test"][name] for run in method.runs]
                 row.mean[name] = float(np.mean(values))
                 if len(values) > 1:

@@ -29,6 +29,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
+from sqlalchemy.exc import DBAPIError
 from torch_geometric.data import HeteroData
 
 from common import build, load, write
@@ -113,9 +114,7 @@ def check_flags(
     refused = []
     for end in (0, -1):
         chosen = {
-            name: values.values[end]
-            if isinstance(values, Choice)
-            else (values.low, values.high)[end]
+            name: (values.values if isinstance(values, Choice) else (values.low, values.high))[end]
             for name, values in space.items()
         }
         try:
@@ -132,12 +131,15 @@ def open_study(args: argparse.Namespace, fixed: dict[str, Any]) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)
     Path(args.study).parent.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{args.study}",
-        engine_kwargs={"connect_args": {"timeout": 60}},
-        heartbeat_interval=60,  # so that a killed trial does not count as running for ever
-        grace_period=180,
-    )
+    try:
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{args.study}",
+            engine_kwargs={"connect_args": {"timeout": 60}},
+            heartbeat_interval=60,  # so that a killed trial does not count as running for ever
+            grace_period=180,
+        )
+    except DBAPIError as error:
+        raise ValueError(f"{args.study}: {error.orig}") from None
     study = optuna.create_study(
         storage=storage,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=args.least_epochs),
@@ -276,11 +278,19 @@ def tune(encoder: type[Encoder], args: argparse.Namespace, given: Collection[str
             )
             write(best, said + yaml.safe_dump(config, sort_keys=False))
 
-    while left := untried(study, space) if every_point else len(trials_that(*DONE)) < trials:
-        # One may wait already, of a command interrupted between here and its start.
-        if isinstance(left, list) and not trials_that(TrialState.WAITING):
+    def another() -> bool:
+        if not every_point:
+            return len(trials_that(*DONE)) < trials
+        left = untried(study, space)
+        # One may wait already: of a command that was interrupted between here and its start.
+        if left and not trials_that(TrialState.WAITING):
             study.enqueue_trial(left[0])
+        return bool(left)
+
+    while another():
         study.optimize(objective, n_trials=1, callbacks=[report])
+    if running := len(trials_that(TrialState.RUNNING)):
+        print(f"\n{running} more running elsewhere, or killed less than three minutes ago")
     if not trials_that(TrialState.COMPLETE):
         raise NonFiniteLossError("no trial finished")
     print(f"\nbest validation NDCG@{args.top_k[0]} {study.best_value:.4f} with {study.best_params}")

@@ -1,7 +1,16 @@
 """The stages put in order: loader, step, run."""
 
+from pyg_negsamp.training.false_negatives import FalseNegatives
 from pyg_negsamp.training.fit import Fitted, fit, last_checkpoint
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
 
-__all__ = ["Fitted", "LinkLoader", "NonFiniteLossError", "Recommender", "fit", "last_checkpoint"]
+__all__ = [
+    "FalseNegatives",
+    "Fitted",
+    "LinkLoader",
+    "NonFiniteLossError",
+    "Recommender",
+    "fit",
+    "last_checkpoint",
+]

@@ -41,6 +41,7 @@ class Recommender(LightningModule):
     Attributes:
         history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
             validation metrics (`'val/NDCG@20'`, ...) where it was validated.
+        chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
 
     Raises:
         ValueError: If encoder and sampler disagree on the pooling or the edge type, or if the
@@ -99,6 +100,7 @@ class Recommender(LightningModule):
             candidates,
             generator=self.generator,
         )
+        self.chosen = chosen.index
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])

@@ -81,10 +81,15 @@ def test_printed_numbers_are_fractions_and_come_once() -> None:
     assert all(0 < float(row["value"]) < 1 for row in metrics)
 
 
+def encoder_of(table: reproduce.Table, row: reproduce.Row) -> str:
+    return table.encoder if row.encoder in reproduce.REFERENCES else row.encoder
+
+
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
     table = reproduce.read_table(file)
-    assert (table.paper, table.dataset) == (file.parent.name, file.stem)
+    assert table.paper == file.parent.name
+    assert file.stem.startswith(table.dataset)
     own = [
         row
         for row in PRINTED
@@ -97,18 +102,19 @@ def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
         printed = {
             said["metric"]: float(said["value"])
             for said in own
-            if (said["method"], said["encoder"]) == (row.method, row.encoder)
+            if (said["method"], said["encoder"]) == (row.method, encoder_of(table, row))
         }
         assert row.printed.items() <= printed.items(), row.method
         for protocol in table.protocols:
             args = reproduce.arguments(table, row, protocol, "nowhere", seed=0)
-            lists = {int(name.split("@")[1]) for name in reproduce.columns(table)}
+            lists = {int(name.split("@")[1]) for name in reproduce.columns(table) if "@" in name}
             assert lists <= set(args.top_k)
         if row.encoder in reproduce.REFERENCES:
             reproduce.REFERENCES[row.encoder](data, **row.flags)
         else:
             common.build(ENCODERS[row.encoder], args, data)
-    of_paper = {said["method"] for said in own if said["encoder"] == table.rows[0].encoder}
+    encoders = {encoder_of(table, row) for row in table.rows if row.printed}
+    of_paper = {said["method"] for said in own if said["encoder"] in encoders}
     missing = of_paper - {row.method for row in table.rows}
     assert not missing, f"{file}: rows of the paper that are missing: {missing}"
 

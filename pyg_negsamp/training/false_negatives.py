@@ -1,0 +1,64 @@
+"""How many of the negatives that a model was trained on are liked after all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.graph import known_links
+from pyg_negsamp.training.recommender import Recommender
+
+
+class FalseNegatives(Callback):
+    """Counts training instances that have a held-out link among their negatives.
+
+    "Dynamic Negative Sampling for Contrastive Recommendation" (2022), section 4.2: such instances
+    (a positive of a step with all its negatives), divided by all instances. It only looks:
+    training is the same with it. A synthetic negative counts by the items that it was made of.
+
+    Args:
+        held_out: Split whose `edge_label_index` says what else users like.
+
+    Attributes:
+        found: Instances with a false negative, so far in this run of `fit`.
+        total: All instances so far.
+    """
+
+    def __init__(self, held_out: HeteroData) -> None:
+        self.held_out = held_out
+        self.found, self.total = 0, 0
+
+    @property
+    def rate(self) -> float:
+        """The share of instances with a false negative; 0 before the first step."""
+        return self.found / max(self.total, 1)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
+        """Sorts the held-out links."""
+        edge_type = pl_module.encoder.edge_type
+        self.num_items = known_links(self.held_out, edge_type).num_items
+        user, item = self.held_out[edge_type].edge_label_index.to(pl_module.device)
+        self.key = (user * self.num_items + item).unique()
+        self._found = torch.zeros((), dtype=torch.long, device=pl_module.device)
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: Recommender, outputs: Any, batch: HeteroData, step: int
+    ) -> None:
+        """Looks the step's negatives up."""
+        user, index = batch[pl_module.user_type].src_index, pl_module.chosen
+        pairs = user.unsqueeze(1) * self.num_items + index.flatten(1)
+        self._found += self._held_out(pairs).any(dim=1).sum()
+        self.total += len(user)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
+        """Reads the count."""
+        self.found = int(self._found)
+
+    def _held_out(self, pairs: Tensor) -> Tensor:
+        at = torch.searchsorted(self.key, pairs).clamp(max=len(self.key) - 1)
+        return self.key[at] == pairs

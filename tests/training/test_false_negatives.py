@@ -1,0 +1,55 @@
+"""The rate of false negatives, counted by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.nn import MF
+from pyg_negsamp.training import FalseNegatives, Recommender, fit
+from pyg_negsamp.transforms import DNS, MixGCF, NegativeSampling
+
+
+@pytest.mark.parametrize("cls", [DNS, MixGCF])
+def test_counts_instances_with_a_held_out_negative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls: type[NegativeSampling]
+) -> None:
+    train, val, test = SyntheticInteractions("tiny")
+    liked = set(map(tuple, test["user", "item"].edge_label_index.t().tolist()))
+    found = total = 0
+    step = Recommender.training_step
+
+    def counting(self: Recommender, batch: object, batch_idx: int) -> torch.Tensor:
+        nonlocal found, total
+        loss = step(self, batch, batch_idx)  # type: ignore[arg-type]
+        for user, negatives in zip(
+            batch["user"].src_index.tolist(),  # type: ignore[index]
+            self.chosen.flatten(1).tolist(),
+            strict=True,
+        ):
+            total += 1
+            found += any((user, item) in liked for item in negatives)
+        return loss
+
+    monkeypatch.setattr(Recommender, "training_step", counting)
+    results = []
+    for callbacks in ([FalseNegatives(test)], []):
+        torch.manual_seed(0)
+        model = Recommender(MF(train, dim=8), cls(UniformCandidates(train), num_negatives=2))
+        fitted = fit(model, train, val, tmp_path / str(len(callbacks)), epochs=2, batch_size=64,
+                     callbacks=callbacks, progress=False)  # fmt: skip
+        results.append([epoch["loss"] for epoch in fitted.history])
+        if callbacks:
+            (rate,) = callbacks
+            assert 0 < found < total
+            assert (rate.found, rate.total) == (found, total)
+            assert rate.rate == found / total
+    assert results[0] == results[1]
+
+
+def test_nothing_counted_is_no_rate() -> None:
+    assert FalseNegatives(SyntheticInteractions("tiny")[2]).rate == 0
