@@ -38,6 +38,7 @@ STAGES = (
     "evaluate",
     "load",
     "memory",
+    "profile",
     "recbole",
     "growth",
 )
@@ -115,7 +116,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="medium", help="a benchmark or a synthetic preset")
     parser.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
     parser.add_argument(
-        "--stages", nargs="+", choices=STAGES, help="default: all but growth and recbole"
+        "--stages", nargs="+", choices=STAGES, help="default: all but the last three"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=15, help="runs behind a median")
@@ -133,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
 
     quick = ["draw", "propagate", "step", "evaluate"]
-    wanted = args.stages or (quick if args.quick else list(STAGES[:-2]))
+    wanted = args.stages or (quick if args.quick else list(STAGES[:-3]))
     if args.recbole is None and find_spec("recbole"):
         args.recbole = sys.executable
     if args.recbole and "recbole" not in wanted:
@@ -166,6 +167,7 @@ def main(argv: list[str] | None = None) -> None:
         "evaluate": lambda: stages.evaluation(bench, train, test),
         "load": lambda: stages.load_times(bench, args),
         "memory": lambda: stages.memory(bench, args),
+        "profile": lambda: stages.profile(bench, train),
         "recbole": lambda: stages.recbole(bench, args),
         "growth": lambda: stages.growth(bench, train, args.quick),
     }

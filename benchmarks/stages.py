@@ -157,6 +157,21 @@ def steps(bench: Bench, data: HeteroData, quick: bool) -> None:
             bench.add("step", f"{name} + {sampler}", step)
 
 
+def profile(bench: Bench, data: HeteroData, steps: int = 10) -> None:
+    """Where the time of a LightGCN-3 + DINS-64 step goes, and how often it waits for the device."""
+    step = make_step(bench.device, data, make_model(data, LightGCN, "DINS-64"))
+    with torch.profiler.profile() as profiler:
+        for _ in range(steps):
+            step()
+    found = profiler.key_averages()
+    order = "self_cuda_time_total" if bench.device == "cuda" else "self_cpu_time_total"
+    print(found.table(sort_by=order, row_limit=15, max_name_column_width=60))
+    waits = ("aten::item", "aten::nonzero", "cudaStreamSynchronize", "cudaDeviceSynchronize")
+    for event in found:
+        if event.key in waits:
+            print(f"{event.key}: {event.count / steps:.1f} per step")
+
+
 def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:
     """Whole epochs as training runs them, without validation: what lightning adds to the steps."""
     for name, sampler in (("MF", "RNS"), ("LightGCN-3", "DINS-64")):

@@ -1,0 +1,81 @@
+"""Draws tables of `reproduce.py` as bars: printed beside ours, under each protocol.
+
+python examples/plot_tables.py runs/reproduce/*/table.csv --metric NDCG@20 --out docs/tables.png
+
+One panel per table. Needs the extra 'reproduce'.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from flags import Parser
+
+
+def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
+    """Writes the picture.
+
+    Args:
+        tables: `table.csv` by title.
+        metric: Which metric to show.
+        out: Where to write; the suffix says what.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(
+        1, len(tables), figsize=(5 * len(tables), 4), squeeze=False, layout="constrained"
+    )
+    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
+        rows = table[table["metric"] == metric]
+        order = list(dict.fromkeys(rows["method"]))
+        series = {
+            protocol: rows[rows["protocol"] == protocol].set_index("method").reindex(order)
+            for protocol in dict.fromkeys(rows["protocol"])
+        }
+        values = {f"ours, {name}": found["mean"] for name, found in series.items()}
+        values["printed"] = next(iter(series.values()))["printed"]
+        spread = {f"ours, {name}": found["std"] for name, found in series.items()}
+        height = 0.8 / len(values)
+        for number, (name, found) in enumerate(values.items()):
+            axes.barh(
+                [place + number * height for place in range(len(order))],
+                100 * found,
+                height,
+                xerr=100 * spread[name].fillna(0) if name in spread else None,
+                label=name,
+                color={"printed": "0.7", "ours, clean": "C0", "ours, paper": "C1"}[name],
+            )
+        axes.set(title=title, xlabel=f"{metric}, percent")
+        axes.set_yticks([place + 0.4 - height / 2 for place in range(len(order))], order)
+        axes.invert_yaxis()
+    panels[0][0].legend(fontsize="small")
+    figure.savefig(out, dpi=120)
+    plt.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the tables and draws them."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="+", type=Path, help="table.csv files")
+    parser.add_argument("--metric", default="NDCG@20", help="what to show (default: NDCG@20)")
+    parser.add_argument("--out", type=Path, default=Path("tables.png"), help="the picture")
+    args = parser.parse_args(argv)
+    try:
+        tables = {}
+        for file in args.tables:
+            table = pd.read_csv(file)
+            if args.metric not in set(table["metric"]):
+                raise ValueError(f"{file} has no {args.metric}")
+            name = file.parent.name if file.name == "table.csv" else file.stem
+            tables[name] = table
+        draw(tables, args.metric, args.out)
+    except (ValueError, KeyError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
