@@ -16,10 +16,12 @@ import itertools
 import json
 import math
 import shutil
+import sqlite3
 import sys
 import time
 import warnings
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
-from sqlalchemy.exc import DBAPIError
 from torch_geometric.data import HeteroData
 
 from common import build, load, write
@@ -132,14 +133,16 @@ def open_study(args: argparse.Namespace, fixed: dict[str, Any]) -> optuna.Study:
     warnings.simplefilter("ignore", ExperimentalWarning)
     Path(args.study).parent.mkdir(parents=True, exist_ok=True)
     try:
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{args.study}",
-            engine_kwargs={"connect_args": {"timeout": 60}},
-            heartbeat_interval=60,  # so that a killed trial does not count as running for ever
-            grace_period=180,
-        )
-    except DBAPIError as error:
-        raise ValueError(f"{args.study}: {error.orig}") from None
+        with closing(sqlite3.connect(args.study, timeout=60)) as file:
+            file.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise ValueError(f"{args.study}: {error}") from None
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{args.study}",
+        engine_kwargs={"connect_args": {"timeout": 60}},
+        heartbeat_interval=60,  # so that a killed trial does not count as running for ever
+        grace_period=180,
+    )
     study = optuna.create_study(
         storage=storage,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=args.least_epochs),
