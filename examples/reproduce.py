@@ -229,6 +229,7 @@ def run_cell(cell: Cell, deadline: float) -> bool:
     cell.folder.mkdir(parents=True, exist_ok=True)
     epochs: dict[str, Any] = {}
     extra: dict[str, float] = {}
+    seconds: list[float] = []
     scorer: Scorer
     if cell.row.encoder in REFERENCES:
         scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)  # type: ignore[operator]
@@ -272,7 +273,8 @@ def run_cell(cell: Cell, deadline: float) -> bool:
     (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
         "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
-        "seconds": time.perf_counter() - started,
+        # Of training; with what came before an interruption, and without the stop.
+        "seconds": sum(seconds) or time.perf_counter() - started,
         **epochs,
         "code": code_version(),
         "torch": torch.__version__,

@@ -45,7 +45,7 @@ class Summary:
         std: Standard deviations over seeds (`n - 1`), where there are several.
         p: Of the paired t-test over users against the strongest baseline, corrected by
             Holm-Bonferroni over the rows, on the first NDCG of the table.
-        seconds: Mean seconds of a run.
+        seconds: Mean seconds of training of a run.
         strongest: Whether it is that baseline.
     """
 
