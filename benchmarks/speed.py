@@ -25,7 +25,7 @@ import torch
 import torch_geometric
 
 import stages
-from bench import Bench
+from bench import Bench, stolen_seconds
 from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.graph import known_links
 
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     if "recbole" in wanted and not (args.recbole and args.dataset in BENCHMARKS):
         parser.exit(2, f"{parser.prog}: error: RecBole needs --recbole and a benchmark\n")
     bench = Bench(args.device, 5 if args.quick else args.repeats)
-    machine = {
+    machine: dict[str, object] = {
         "processor": platform.processor() or platform.machine(),
         "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
@@ -171,6 +171,7 @@ def main(argv: list[str] | None = None) -> None:
         "recbole": lambda: stages.recbole(bench, args),
         "growth": lambda: stages.growth(bench, train, args.quick),
     }
+    stolen = stolen_seconds()
     for stage in wanted:
         try:
             run[stage]()
@@ -178,6 +179,8 @@ def main(argv: list[str] | None = None) -> None:
             parser.exit(2, f"{parser.prog}: error: {error}\n")
 
     print()
+    machine["stolen_CPU_seconds"] = stolen_seconds() - stolen
+    print(f"{machine['stolen_CPU_seconds']:.1f} s of CPU time went to other machines meanwhile")
     missed = False
     found = ratios(bench)
     for name, (value, sign, bound) in found.items():
