@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import subprocess
@@ -122,12 +123,18 @@ def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
 # The runner -----------------------------------------------------------------------------------
 
 
-def test_fills_the_table(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(small)
-    said = capsys.readouterr().out
-    assert "min left" in said
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table that was filled once, for those who only look."""
+    file = tmp_path_factory.mktemp("finished") / "tiny.yaml"
+    file.write_text(SMALL)
+    run(file)
+    return file
+
+
+def test_fills_the_table(finished: Path) -> None:
+    out = finished.parent / "out"
     text = (out / "table.md").read_text()
-    assert text in said
     assert "protocol clean (selected on validation links, test read once)" in text
     assert "protocol paper (selected on test)" in text
     rows = list(csv.DictReader((out / "table.csv").open()))
@@ -142,37 +149,43 @@ def test_fills_the_table(small: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert not (cell / "checkpoints").exists()
 
 
-def test_a_cell_is_what_the_training_script_gives(small: Path, tmp_path: Path) -> None:
-    cell = next((run(small) / "cells").glob("dns-clean-0-*"))
+def test_a_cell_is_what_the_training_script_gives(finished: Path, tmp_path: Path) -> None:
+    cell = next((finished.parent / "out" / "cells").glob("dns-clean-0-*"))
     flags = "--dataset tiny --epochs 3 --dim 8 --lr 0.01 --top-k 5 10 --neg dns --num-candidates 4"
     common.main(ENCODERS["mf"], [*flags.split(), "--out", str(tmp_path / "script")])
+    ours = json.loads((cell / "metrics.json").read_text())["test"]
+    assert 0 <= ours.pop("false-negative rate") <= 1
     script = json.loads((tmp_path / "script" / "metrics.json").read_text())["test"]
-    for name, value in json.loads((cell / "metrics.json").read_text())["test"].items():
-        assert value == pytest.approx(script[name], abs=1e-7)  # sums in another order
+    assert ours == pytest.approx(script, abs=1e-7)  # sums in another order
 
 
 def test_finished_cells_are_not_computed_again(
-    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = run(small)
-    before = (out / "table.md").read_text()
+    before = (finished.parent / "out" / "table.md").read_text()
     monkeypatch.setattr(reproduce, "fit", lambda *_, **__: pytest.fail("trained again"))
-    run(small)
+    out = run(finished)
     assert (out / "table.md").read_text() == before
-    assert "8 cells, 8 finished before" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 cells, 8 finished before" in said
+    assert before in said
 
 
 def test_other_flags_or_other_code_are_another_cell(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = run(small)
-    assert len(list((out / "cells").iterdir())) == 8
+    def names() -> set[str]:
+        options = argparse.Namespace(root="nowhere", seeds=1, out=small.parent)
+        return {cell.folder.name for cell in reproduce.cells(reproduce.read_table(small), options)}
+
+    base = names()
+    assert names() == base
+    assert len(base) == 8
     small.write_text(SMALL.replace("num-candidates: 4", "num-candidates: 5"))
-    run(small)
-    assert len(list((out / "cells").iterdir())) == 10
+    assert len(names() & base) == 6
+    small.write_text(SMALL)
     monkeypatch.setattr(reproduce, "code_version", lambda: "another")
-    run(small)
-    assert len(list((out / "cells").iterdir())) == 18
+    assert not names() & base
 
 
 def test_comments_and_docstrings_are_no_other_code(
@@ -190,11 +203,10 @@ def test_comments_and_docstrings_are_no_other_code(
     reproduce.code_version.cache_clear()
 
 
-def test_a_killed_run_goes_on_where_it_was(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run(small)
-    expected = (whole / "table.csv").read_text()
-    (whole / "table.csv").unlink()
-    whole.rename(small.parent / "whole")
+def test_a_killed_run_goes_on_where_it_was(
+    small: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = (finished.parent / "out" / "table.csv").read_text()
     fit, calls = reproduce.fit, []
 
     def stop_half_way(*args: object, **options: object) -> object:
