@@ -52,7 +52,8 @@ def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
         axes.set(title=title, xlabel=f"{metric}, percent")
         axes.set_yticks([place + 0.4 - height / 2 for place in range(len(order))], order)
         axes.invert_yaxis()
-    panels[0][0].legend(fontsize="small")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     figure.savefig(out, dpi=120)
     plt.close(figure)
 

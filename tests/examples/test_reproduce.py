@@ -20,6 +20,7 @@ pytest.importorskip("statsmodels")
 pytest.importorskip("scipy")
 
 import common
+import plot_tables
 import reproduce
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import ENCODERS
@@ -169,6 +170,17 @@ def test_finished_cells_are_not_computed_again(
     said = capsys.readouterr().out
     assert "8 cells, 8 finished before" in said
     assert before in said
+
+
+def test_draws_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    table, picture = finished.parent / "out" / "table.csv", finished.parent / "table.png"
+    plot_tables.main([str(table), str(table), "--metric", "NDCG@5", "--out", str(picture)])
+    assert picture.stat().st_size > 1000
+    with pytest.raises(SystemExit) as stopped:
+        plot_tables.main([str(table), "--metric", "MRR@7", "--out", str(picture)])
+    assert stopped.value.code == 2
+    assert "has no MRR@7" in capsys.readouterr().err
 
 
 def test_other_flags_or_other_code_are_another_cell(
