@@ -29,6 +29,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import torch
 import yaml
 
@@ -216,17 +217,16 @@ def _is_text(part: ast.AST) -> bool:
 
 
 def run_cell(cell: Cell, deadline: float) -> bool:
-    """Trains and tests one cell, or goes on with it; `False` if there is no time left to start."""
+    """Trains and tests one cell, or goes on with it; `False` if it is not to be started now."""
     result = cell.folder / "metrics.json"
     if result.exists():
         return True
-    if time.time() > deadline:
+    if time.time() > deadline or not take(cell.folder):
         return False
     started = time.perf_counter()
     train_data, val_data, test_data = load(cell.args)
     if cell.protocol == "paper":
         val_data = test_data
-    cell.folder.mkdir(parents=True, exist_ok=True)
     epochs: dict[str, Any] = {}
     extra: dict[str, float] = {}
     seconds: list[float] = []
@@ -283,7 +283,24 @@ def run_cell(cell: Cell, deadline: float) -> bool:
     write(result, json.dumps(found, indent=2) + "\n")
     shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
     shutil.rmtree(cell.folder / "logs", ignore_errors=True)
+    (cell.folder / "process").unlink(missing_ok=True)
     return True
+
+
+def take(folder: Path) -> bool:
+    """Claims a cell for this process, unless another one that is alive has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = folder / "process"
+    try:
+        with owner.open("x") as file:
+            file.write(str(os.getpid()))
+        return True
+    except FileExistsError:
+        said = owner.read_text()
+        if said.isdigit() and int(said) != os.getpid() and psutil.pid_exists(int(said)):
+            return False
+        write(owner, str(os.getpid()))  # of one that was killed
+        return True
 
 
 def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
@@ -402,7 +419,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("\n" + show(table, everything, options.out))
         missing = sum(not (cell.folder / "metrics.json").exists() for cell in everything)
         if missing:
-            print(f"{missing} cells are missing; the same command goes on")
+            print(f"{missing} cells are missing, or with another process; the same command goes on")
     except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

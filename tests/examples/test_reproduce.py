@@ -241,8 +241,18 @@ def test_a_killed_run_goes_on_where_it_was(
 
 def test_budget(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(small, "--budget", "0s")
-    assert "8 cells are missing; the same command goes on" in capsys.readouterr().out
+    assert "8 cells are missing, or with another process" in capsys.readouterr().out
     assert not (out / "cells").exists()
+
+
+def test_a_cell_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    assert reproduce.take(tmp_path / "cell")
+    assert reproduce.take(tmp_path / "cell")  # our own, interrupted
+    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (tmp_path / "cell" / "process").write_text(str(alive.pid))
+    assert not reproduce.take(tmp_path / "cell")
+    alive.communicate(b"\n")
+    assert reproduce.take(tmp_path / "cell")
 
 
 def test_several_jobs_from_the_command_line(small: Path) -> None:
