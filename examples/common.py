@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import yaml
@@ -121,6 +122,17 @@ def build(encoder: type[Encoder], args: argparse.Namespace, data: HeteroData) ->
     )
 
 
+def fit_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of :func:`fit`."""
+    return {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "patience": args.patience,
+        "eval_every": args.eval_every,
+        "device": args.device,
+    }
+
+
 def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -147,11 +159,7 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         train_data,
         val_data,
         out,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        patience=args.patience,
-        eval_every=args.eval_every,
-        device=args.device,
+        **fit_options(args),
         resume=args.resume,
     )
 

@@ -34,7 +34,7 @@ import torch
 import yaml
 
 import pyg_negsamp
-from common import build, load, mean_of_sets, write
+from common import build, fit_options, load, mean_of_sets, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.evaluation import Scorer, evaluate_sampled, evaluate_users
@@ -242,11 +242,7 @@ def run_cell(cell: Cell, deadline: float) -> bool:
                 train_data,
                 val_data,
                 cell.folder,
-                epochs=cell.args.epochs,
-                batch_size=cell.args.batch_size,
-                patience=cell.args.patience,
-                eval_every=cell.args.eval_every,
-                device=cell.args.device,
+                **fit_options(cell.args),
                 resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
                 callbacks=[false],
                 progress=False,

@@ -119,14 +119,16 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
             parts.append(f"**{shown}**" if mean is not None and mean == best[name] else shown)
             parts.append("" if printed is None else f"{100 * printed:.2f}")
             parts.append("" if mean is None or printed is None else f"{mean / printed - 1:+.1%}")
-        parts.append("strongest baseline" if row.strongest else "" if row.p is None else p(row.p))
+        parts.append(
+            "strongest baseline" if row.strongest else "" if row.p is None else format_p(row.p)
+        )
         parts.append(str(row.seeds or ""))
         parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
         lines.append("| " + " | ".join(parts) + " |")
     return "\n".join(lines)
 
 
-def p(value: float) -> str:
+def format_p(value: float) -> str:
     """A p-value, short."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 

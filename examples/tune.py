@@ -33,7 +33,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 from torch_geometric.data import HeteroData
 
-from common import build, load, write
+from common import build, fit_options, load, write
 from flags import IN_COMMAND_ONLY, Parser, make_parser, parse
 from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.losses import LOSSES
@@ -247,11 +247,7 @@ def tune(encoder: type[Encoder], args: argparse.Namespace, given: Collection[str
                 train_data,
                 val_data,
                 out,
-                epochs=args.epochs,
-                batch_size=args.batch_size,
-                patience=args.patience,
-                eval_every=args.eval_every,
-                device=args.device,
+                **fit_options(args),
                 callbacks=[Pruning(trial)],
                 progress=sys.stderr.isatty(),
             )

@@ -25,7 +25,7 @@ class FalseNegatives(Callback):
         held_out: Split whose `edge_label_index` says what else users like.
 
     Attributes:
-        found: Instances with a false negative, so far in this run of `fit`.
+        found: Instances with a false negative so far; a resumed run goes on counting.
         total: All instances so far.
     """
 
@@ -44,7 +44,7 @@ class FalseNegatives(Callback):
         self.num_items = known_links(self.held_out, edge_type).num_items
         user, item = self.held_out[edge_type].edge_label_index.to(pl_module.device)
         self.key = (user * self.num_items + item).unique()
-        self._found = torch.zeros((), dtype=torch.long, device=pl_module.device)
+        self._found = torch.tensor(self.found, device=pl_module.device)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: Recommender, outputs: Any, batch: HeteroData, step: int
@@ -58,6 +58,14 @@ class FalseNegatives(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
         """Reads the count."""
         self.found = int(self._found)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts, for checkpoints."""
+        return {"found": self.found, "total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from the counts of a checkpoint."""
+        self.found, self.total = state_dict["found"], state_dict["total"]
 
     def _held_out(self, pairs: Tensor) -> Tensor:
         at = torch.searchsorted(self.key, pairs).clamp(max=len(self.key) - 1)

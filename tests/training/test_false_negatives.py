@@ -53,3 +53,18 @@ def test_counts_instances_with_a_held_out_negative(
 
 def test_nothing_counted_is_no_rate() -> None:
     assert FalseNegatives(SyntheticInteractions("tiny")[2]).rate == 0
+
+
+def test_a_resumed_run_goes_on_counting(tmp_path: Path) -> None:
+    train, val, test = SyntheticInteractions("tiny")
+    counts = []
+    for name, legs in (("whole", [4]), ("resumed", [2, 4])):
+        for epochs in legs:
+            torch.manual_seed(0)
+            rate = FalseNegatives(test)
+            model = Recommender(MF(train, dim=8), DNS(UniformCandidates(train)))
+            fit(model, train, val, tmp_path / name, epochs=epochs, resume=epochs > legs[0],
+                callbacks=[rate], progress=False)  # fmt: skip
+        counts.append((rate.found, rate.total))
+    assert counts[0] == counts[1]
+    assert counts[0][0] > 0
