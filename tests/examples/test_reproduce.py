@@ -172,6 +172,21 @@ def test_finished_cells_are_not_computed_again(
     assert before in said
 
 
+def test_a_sampled_table_shows_full_ranking_too(small: Path) -> None:
+    small.write_text(
+        SMALL.replace("[clean, paper]", "clean").replace(
+            "flags: {epochs", "flags: {eval: sampled, epochs"
+        )
+    )
+    rows = list(csv.DictReader((run(small) / "table.csv").open()))
+    found = {(row["method"], row["metric"]): row for row in rows}
+    assert found["RNS", "sampled Recall@5"]["printed"] == "0.1"
+    assert found["RNS", "Recall@5"]["printed"] == ""
+    # Fewer items to compete with: here 80 in all, so that none is left out, and both agree.
+    sampled = float(found["RNS", "sampled Recall@5"]["mean"])
+    assert sampled == pytest.approx(float(found["RNS", "Recall@5"]["mean"]), abs=1e-7)
+
+
 def test_draws_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     table, picture = finished.parent / "out" / "table.csv", finished.parent / "table.png"

@@ -220,3 +220,12 @@ def test_scripts_run_from_anywhere_and_explain_themselves(tmp_path: Path, script
 def test_benchmarks_by_name(tmp_path: Path, benchmarks: Path) -> None:
     result = run(tmp_path, "--dataset", "lastfm", "--root", str(benchmarks), "--epochs", "1")
     assert result["report"]["users"] == 640
+
+
+def test_sampled_evaluation_stands_beside_full_ranking(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(tmp_path, "--neg", "rns", "--eval", "sampled")
+    assert "sampled: held-out items among 100 others only" in capsys.readouterr().out
+    assert set(result["test_sampled"]) == set(result["test"])
+    assert "test_sampled" not in run(tmp_path / "full", "--neg", "rns")
