@@ -44,16 +44,35 @@ class Row:
     Attributes:
         stage: Which of `STAGES`.
         name: What was run.
-        ms: Median, in milliseconds (or MB, for memory).
+        ms: Median, in milliseconds; 0 where only memory was read.
         cost: What it cannot do without.
         peer: Whether it is somebody else's code.
+        peak_mb: Most memory held, in MB; 0 where it was not read.
     """
 
     stage: str
     name: str
-    ms: float
+    ms: float = 0.0
     cost: Cost = Cost()  # noqa: RUF009
     peer: bool = False
+    peak_mb: float = 0.0
+
+
+def median_seconds(run: Callable[[], object], device: str, repeats: int) -> float:
+    """Median seconds of `run`, after one that does not count."""
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    times = []
+    for _ in range(repeats + 1):
+        wait()
+        started = time.perf_counter()
+        run()
+        wait()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])
 
 
 class Bench:
@@ -71,19 +90,7 @@ class Bench:
 
     def time(self, run: Callable[[], object], repeats: int = 0) -> float:
         """Median seconds of `run`, after one that does not count."""
-        times = []
-        for _ in range((repeats or self.repeats) + 1):
-            self.synchronize()
-            started = time.perf_counter()
-            run()
-            self.synchronize()
-            times.append(time.perf_counter() - started)
-        return statistics.median(times[1:])
-
-    def synchronize(self) -> None:
-        """Waits for the device."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+        return median_seconds(run, self.device, repeats or self.repeats)
 
     def add(
         self,
@@ -96,9 +103,13 @@ class Bench:
     ) -> Row:
         """Times `run` and prints its row."""
         row = Row(stage, name, self.time(run, repeats) * 1e3, cost, peer)
+        self.keep(row)
+        return row
+
+    def keep(self, row: Row) -> None:
+        """Notes a row, and prints it."""
         self.rows.append(row)
         self.show(row)
-        return row
 
     def limit(self, row: Row) -> float:
         """The least milliseconds that this machine needs for a row; 0 if not counted."""
@@ -106,7 +117,11 @@ class Bench:
 
     def show(self, row: Row) -> None:
         """Prints a row, its traffic and its share of the limit."""
-        line = f"{row.stage:<10} {row.name:<44} {row.ms:>10.2f} ms"
+        line = f"{row.stage:<10} {row.name:<44}"
+        if row.ms:
+            line += f" {row.ms:>10.2f} ms"
+        if row.peak_mb:
+            line += f" {row.peak_mb:>10.0f} MB at most"
         if limit := self.limit(row):
             line += (
                 f" {row.cost.bytes / 1e6:>8.0f} MB {row.cost.operations / 1e6:>9.0f} MFLOP"

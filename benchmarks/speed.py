@@ -90,20 +90,24 @@ def plot(bench: Bench, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for row in bench.rows if row.stage == "growth"]
-    points = [({k: int(v) for k, v in (p.split("=") for p in r.name.split())}, r.ms) for r in rows]
+    points = [({k: int(v) for k, v in (p.split("=") for p in r.name.split())}, r) for r in rows]
     usual = {"M": 32, "D": stages.D, "L": stages.L}
     own = points[0][0]["links"] if points else 0
     for what in ("links", "M", "D", "L"):
         line = sorted(
-            (at[what], ms)
-            for at, ms in points
+            (at[what], row.ms, row.peak_mb)
+            for at, row in points
             if all(at[k] == v for k, v in usual.items() if k != what)
             and (what == "links" or at["links"] == own)
         )
-        figure, axes = plt.subplots(figsize=(4, 3))
-        axes.loglog(*zip(*line, strict=True), marker="o")
-        axes.set(xlabel=what, ylabel="ms per step", title="LightGCN + DINS")
-        figure.savefig(folder / f"growth-{what}.png", dpi=150, bbox_inches="tight")
+        grown, *measured = zip(*line, strict=True)
+        figure, axes = plt.subplots(2, figsize=(4, 5), sharex=True)
+        for panel, values, unit in zip(axes, measured, ("ms per step", "peak MB"), strict=True):
+            panel.loglog(grown, values, marker="o")
+            panel.set(ylabel=unit)
+        axes[0].set(title="LightGCN + DINS")
+        axes[1].set(xlabel=what)
+        figure.savefig(folder / f"growth-{what}.png", dpi=120, bbox_inches="tight")
         plt.close(figure)
 
 
@@ -169,7 +173,7 @@ def main(argv: list[str] | None = None) -> None:
         "memory": lambda: stages.memory(bench, args),
         "profile": lambda: stages.profile(bench, train),
         "recbole": lambda: stages.recbole(bench, args),
-        "growth": lambda: stages.growth(bench, train, args.quick),
+        "growth": lambda: stages.growth(bench, args),
     }
     stolen = stolen_seconds()
     for stage in wanted:

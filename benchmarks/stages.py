@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import resource
 import subprocess
 import tempfile
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.utils import structured_negative_sampling
 
-from bench import Bench, Cost, Row
+from bench import Bench, Cost, Row, median_seconds
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import BENCHMARKS, PRESETS, InteractionDataset, SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate, rank
@@ -30,6 +31,8 @@ from pyg_negsamp.training.recommender import roles
 from pyg_negsamp.transforms import SAMPLERS
 
 B, D, L = 2048, 64, 3
+#: Synthetic graphs that grow in links.
+GROWING = ["small", "medium", "yelp2018", "large"]
 #: Whole training steps, by encoder and then by sampler with its number of candidates.
 STEPS: dict[str, tuple[type[Encoder], list[str]]] = {
     "LightGCN-3": (LightGCN, ["RNS", "DNS-32", "DINS-32", "DINS-64"]),
@@ -185,9 +188,7 @@ def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:
             (f"{name} + {sampler}, an epoch of {batches} steps", seconds * 1e3),
             (f"{name} + {sampler}, a step of it", seconds * 1e3 / batches),
         ):
-            row = Row("epoch", what, ms)
-            bench.rows.append(row)
-            bench.show(row)
+            bench.keep(Row("epoch", what, ms))
 
 
 def recbole(bench: Bench, args: argparse.Namespace) -> None:
@@ -202,9 +203,7 @@ def recbole(bench: Bench, args: argparse.Namespace) -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     print(f"RecBole with {result['versions']}, {result['threads']} threads")
     for name, ms in result["ms"].items():
-        row = Row("recbole", f"RecBole {name}", ms, peer=True)
-        bench.rows.append(row)
-        bench.show(row)
+        bench.keep(Row("recbole", f"RecBole {name}", ms, peer=True))
 
 
 def parts(bench: Bench, data: HeteroData) -> None:
@@ -249,8 +248,7 @@ def parts(bench: Bench, data: HeteroData) -> None:
     forward = bench.time(lambda: loss_of(*encoder.rows(tables, user, ids)))
     row = Row("parts", "backward", (bench.time(forward_backward) - forward) * 1e3)
     row.cost = Cost(L * cost.bytes + 2 * read, L * cost.operations)
-    bench.rows.append(row)
-    bench.show(row)
+    bench.keep(row)
     optimizer = model.configure_optimizers()
     bench.add(
         "parts", "optimiser", optimizer.step, cost=Cost(7.0 * 4 * encoder.adjacency.num_nodes * D)
@@ -295,8 +293,18 @@ def load_times(bench: Bench, args: argparse.Namespace) -> None:
     bench.add("load", "cached", lambda: InteractionDataset(args.root, args.dataset), repeats=3)
 
 
-def peak_rss() -> float:
-    """Most memory that this process has held, in MB."""
+def forget_peak(device: str) -> None:
+    """Starts the peak anew, where the system can: what loading took is not training's."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: str) -> float:
+    """Most memory that this process has held, in MB: on the GPU, or resident."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
     status = Path("/proc/self/status")
     if status.exists():  # getrusage starts from what the parent held
         line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
@@ -304,45 +312,47 @@ def peak_rss() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def _train_and_report(args: argparse.Namespace, pipe: Connection) -> None:
+def train_apart(
+    args: argparse.Namespace, dim: int = D, layers: int = L, candidates: int = 64, repeats: int = 10
+) -> tuple[int, float, float]:
+    """Links, seconds per step and peak MB of LightGCN + DINS, in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_train, args, dim, layers, candidates, repeats).result()
+
+
+def _train(
+    args: argparse.Namespace, dim: int, layers: int, candidates: int, repeats: int
+) -> tuple[int, float, float]:
+    torch.manual_seed(0)
     data, _, _ = load(args)
     data = data.to(args.device)
-    step = make_step(args.device, data, make_model(data, LightGCN, "DINS-64"))
-    for _ in range(10):
-        step()
-    pipe.send(torch.cuda.max_memory_allocated() / 1e6 if args.device == "cuda" else peak_rss())
+    forget_peak(args.device)
+    model = make_model(data, LightGCN, f"DINS-{candidates}", dim)
+    model.encoder = LightGCN(data, dim=dim, num_layers=layers)
+    step = make_step(args.device, data, model)
+    seconds = median_seconds(step, args.device, repeats)
+    return data[EDGE_TYPE].edge_index.size(1), seconds, peak_memory(args.device)
 
 
 def memory(bench: Bench, args: argparse.Namespace) -> None:
-    """Peak memory of LightGCN-3 + DINS-64 training, in a process of its own."""
-    ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(
-        target=_train_and_report, args=(args, theirs)
-    )
-    process.start()
-    row = Row("memory", "peak of LightGCN-3 + DINS-64 (MB, not ms)", ours.recv())
-    process.join()
-    bench.rows.append(row)
-    print(f"{row.stage:<10} {row.name:<44} {row.ms:>10.0f} MB")
+    """Peak memory of LightGCN-3 + DINS-64 training."""
+    _, _, peak = train_apart(args)
+    bench.keep(Row("memory", "peak of LightGCN-3 + DINS-64 training", peak_mb=peak))
 
 
-def growth(bench: Bench, data: HeteroData, quick: bool) -> None:
-    """A DINS step against candidates, width, layers, and links of synthetic graphs."""
-
-    def step_ms(graph: HeteroData, layers: int, dim: int, candidates: int) -> None:
-        torch.manual_seed(0)
-        model = make_model(graph, LightGCN, f"DINS-{candidates}", dim)
-        model.encoder = LightGCN(graph, dim=dim, num_layers=layers)
-        links = graph[EDGE_TYPE].edge_index.size(1)
-        name = f"links={links} M={candidates} D={dim} L={layers}"
-        bench.add("growth", name, make_step(bench.device, graph, model), repeats=5)
-
-    for candidates in (8, 32, 128, 256):
-        step_ms(data, L, D, candidates)
-    for dim in (32, 128, 256):
-        step_ms(data, L, dim, 32)
-    for layers in (1, 2, 4):
-        step_ms(data, layers, D, 32)
-    for preset in ("small", "medium", "yelp2018", *(() if quick else ("large",))):
-        graph, _, _ = SyntheticInteractions(preset)
-        step_ms(graph.to(bench.device), L, D, 32)
+def growth(bench: Bench, args: argparse.Namespace) -> None:
+    """A DINS step and its memory against candidates, width, layers, and synthetic links."""
+    usual = {"candidates": 32, "dim": D, "layers": L}
+    points = [
+        (args.dataset, {**usual, what: value})
+        for what, values in (("candidates", (8, 32, 128, 256)), ("dim", (32, 128, 256)),
+                             ("layers", (1, 2, 4)))
+        for value in values
+    ]  # fmt: skip
+    presets = ["small", "medium", "yelp2018"] if args.quick else GROWING
+    points += [(preset, usual) for preset in presets]
+    for dataset, how in points:
+        on = argparse.Namespace(**{**vars(args), "dataset": dataset})
+        links, seconds, peak = train_apart(on, **how, repeats=5)
+        name = f"links={links} M={how['candidates']} D={how['dim']} L={how['layers']}"
+        bench.keep(Row("growth", name, seconds * 1e3, peak_mb=peak))

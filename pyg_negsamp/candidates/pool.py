@@ -9,14 +9,13 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
-from pyg_negsamp.candidates.base import integers_below, is_in
-from pyg_negsamp.candidates.uniform import UniformCandidates
+from pyg_negsamp.candidates.base import Candidates, integers_below, is_in
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, links_in
 from pyg_negsamp.ragged import entries_of
 
 
-class PoolCandidates(UniformCandidates):
+class PoolCandidates(Candidates):
     """Draws every unobserved item of a pool with the same probability, and no other item.
 
     What a user has seen is left out of the pool without rejection, as in

@@ -14,8 +14,9 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     The columns are dealt to lanes, `DEPTH` to each. The best of every lane is found first, which
     is one fast pass; the `k` best columns lie in the `k` lanes whose best is highest, because
-    each of these has one that beats whatever is in the other lanes. So `topk` sees one column
-    out of `DEPTH`, and then `k * DEPTH` columns.
+    each of these has one that beats whatever is in the other lanes. So one column out of `DEPTH`
+    is left to choose lanes from, in the same way if that is still many, and then `k * DEPTH`
+    columns for `topk`.
 
     Args:
         scores: `[b, I]`, no NaN.
@@ -31,7 +32,7 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     lanes = columns // DEPTH
     # Column `depth * lanes + lane` is in `lane`: maxima of rows of lanes, side by side.
     highest = scores[:, : DEPTH * lanes].unflatten(1, (DEPTH, lanes)).amax(dim=1)
-    lane = highest.topk(k, dim=1, sorted=False).indices
+    _, lane = top_k(highest, k)
     depth = torch.arange(DEPTH).view(1, -1, 1)
     left_over = torch.arange(DEPTH * lanes, columns).expand(len(scores), -1)
     column = torch.cat([(depth * lanes + lane.unsqueeze(1)).flatten(1), left_over], dim=1)

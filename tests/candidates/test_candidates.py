@@ -10,6 +10,7 @@ from torch_geometric.data import Data, HeteroData
 from oracles.candidates import popularity_probabilities, uniform_probabilities
 from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.candidates.base import integers_below
+from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.graph import EDGE_TYPE
 
 BOTH = [UniformCandidates, PopularityCandidates]
@@ -80,6 +81,45 @@ def test_never_draws_what_was_seen_on_a_random_graph(cls: type[Candidates]) -> N
     assert not known & set((torch.arange(50).view(-1, 1) * 40 + drawn).flatten().tolist())
     assert drawn.min() >= 0
     assert drawn.max() < 40
+
+
+def dense_graph(num_users: int = 60, num_items: int = 150) -> tuple[HeteroData, torch.Tensor]:
+    """Users who have seen nothing, a little, a lot, and all but one; and a matrix of it."""
+    generator = torch.Generator().manual_seed(9)
+    share = torch.linspace(0, 1.1, num_users).unsqueeze(1)
+    known = torch.rand(num_users, num_items, generator=generator) < share
+    known[:, 17] &= ~known.all(1)
+    return graph(num_users, num_items, known.nonzero().tolist()), known
+
+
+def test_every_unseen_item_is_the_outcome_of_exactly_one_number() -> None:
+    data, known = dense_graph()
+    source = UniformCandidates(data)
+    for user in range(60):
+        numbers = torch.arange(150 - int(known[user].sum()))
+        outcome = source._outcome(torch.full_like(numbers, user), numbers)
+        assert outcome.sort().values.tolist() == (~known[user]).nonzero().flatten().tolist()
+
+
+def test_the_filter_changes_no_draw() -> None:
+    data, _ = dense_graph()
+    source, user = UniformCandidates(data), torch.arange(60).repeat(5)
+    drawn = source(user, 40, torch.Generator().manual_seed(2))
+    limit = 150 - source.first.diff()[user].unsqueeze(1)
+    number = integers_below(limit, 40, torch.Generator().manual_seed(2))
+    assert torch.equal(drawn, source._outcome(user.unsqueeze(1), number))
+    assert not torch.equal(drawn, number)
+
+
+def test_the_filter_forgets_no_link_and_rules_out_most_others() -> None:
+    generator = torch.Generator().manual_seed(4)
+    known = torch.rand(300, 2000, generator=generator) < torch.rand(300, 1) * 0.05
+    known[5], known[299] = False, False
+    user, item = known.nonzero().unbind(1)
+    first = torch.nn.functional.pad(known.sum(1).cumsum(0), (1, 0))
+    perhaps = BitFilter(first, user, item)(torch.arange(300), torch.arange(2000).expand(300, -1))
+    assert perhaps[known].all()
+    assert perhaps[~known].double().mean() < 1 / 32
 
 
 @pytest.mark.parametrize("cls", BOTH)
@@ -153,16 +193,12 @@ def test_arithmetic_holds_for_100_million_users_and_items() -> None:
     assert source.key.max() > 2**53
     drawn = source(torch.tensor([last, 0, last - 1]), 1000)
     assert 0 <= drawn.min() <= drawn.max() < num
-    # Walk the seams of the cut line: the free ids of the last user are 2 .. num - 2.
-    line = last * source.total
-    point = torch.tensor([0, 1, num - 4])
-    below = torch.searchsorted(source.key, line + point, right=True)
-    first = torch.searchsorted(source.key, torch.tensor(line))
-    assert (point + below - first).tolist() == [2, 3, num - 2]
+    # The last user's numbers reach num - 4; the first two unseen items above stand in for 0 and 1.
+    assert source.stand_in[-3:-1].tolist() == [num - 3, num - 2]
 
 
 def test_popularity_line_is_shortened_where_users_would_overflow() -> None:
-    num = 10**8
+    num = 10**7
     data = graph(num, 4, [(num - 1, 0), (num - 1, 1), (0, 1), (0, 2), (5, 3)])
     source = PopularityCandidates(data)
     assert source.num_users * source.total < 2**63

@@ -59,9 +59,13 @@ def test_equals_the_oracle(pool: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("block_size", [1, 3, 7, 18, 500])
-def test_does_not_depend_on_the_block_size(block_size: int) -> None:
+@pytest.mark.parametrize("users_counted", [1, 4, 1024])
+def test_does_not_depend_on_the_block_size(
+    block_size: int, users_counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x_dict, data = problem()
     whole = evaluate(x_dict, data, (2, 5))
+    monkeypatch.setattr("pyg_negsamp.evaluation.full_rank.USERS_COUNTED", users_counted)
     assert evaluate(x_dict, data, (2, 5), block_size=block_size) == pytest.approx(whole, abs=1e-6)
 
 

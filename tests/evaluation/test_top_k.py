@@ -9,7 +9,7 @@ from pyg_negsamp.evaluation.top_k import DEPTH, LEAST, top_k
 
 
 @pytest.mark.parametrize("k", [1, 3])
-@pytest.mark.parametrize("columns", [5, LEAST * 3 - 1, LEAST * 3, LEAST * 3 + 7, 1000])
+@pytest.mark.parametrize("columns", [5, LEAST * 3 - 1, LEAST * 3, LEAST * 3 + 7, 1000, 5003])
 def test_equals_topk(k: int, columns: int) -> None:
     scores = torch.randn(20, columns, generator=torch.Generator().manual_seed(columns))
     values, index = top_k(scores, k)
