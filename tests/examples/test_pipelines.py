@@ -9,6 +9,7 @@ import torch
 from torch_geometric.utils import to_dense_adj
 
 import homogeneous_link_prediction
+import overlap
 import precomputed_pool
 import reference_points
 import static_transform
@@ -82,5 +83,24 @@ def test_reference_points(capsys: pytest.CaptureFixture[str]) -> None:
 def test_reference_points_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         reference_points.main(["--dataset", "nothing"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_overlap_with_dns(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = overlap.main(["--epochs", "4", "--num-candidates", "5"])
+    assert len(seen) == 4
+    assert all(1 / 5 < share < 1 for share in seen)
+    assert "by chance 20.0%" in capsys.readouterr().out
+
+
+def test_a_single_candidate_is_always_the_same() -> None:
+    assert overlap.main(["--epochs", "2", "--num-candidates", "1"]) == [1, 1]
+
+
+@pytest.mark.parametrize("wrong", [["--dataset", "nope"], ["--epochs", "0"], ["--gamma", "-1"]])
+def test_overlap_refuses_in_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        overlap.main(wrong)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
