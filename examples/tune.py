@@ -195,57 +195,102 @@ def make_tuner(encoder: type[Encoder]) -> Parser:
     return parser
 
 
-def tune(encoder: type[Encoder], args: argparse.Namespace, given: Collection[str] = ()) -> None:
-    """Runs trials until the study has enough, and keeps the best configuration on disk."""
-    if args.protocol != "clean":
-        raise ValueError("--protocol paper selects on test: hyper-parameters are not searched so")
-    if args.trials < 1:
-        raise ValueError(f"--trials must be at least 1, got {args.trials}")
-    if args.study is None:
-        parts = (encoder.__name__.lower(), args.neg, args.loss, Path(args.dataset).stem)
-        args.study = f"studies/{'-'.join(parts)}.db"
-    folder, best = Path(args.study).with_suffix(""), Path(args.study).with_suffix(".yaml")
-    if Path(args.study) in (folder, best):
-        raise ValueError(f"--study must be a file named *.db, got {args.study}")
-    space = search_space(encoder, args, given)
-    own = {"encoder", "trials", "search", "least_epochs", "study", *IN_COMMAND_ONLY}
-    flags = {name: value for name, value in vars(args).items() if name not in own}
-    train_data, val_data, _ = load(args)
-    check_flags(encoder, flags, space, train_data)
-    fixed = {name: value for name, value in flags.items() if name not in ("root", "device")}
-    study = open_study(args, {"encoder": args.encoder, **fixed})
+class Search:
+    """The trials of one study over one training graph.
 
-    points = math.prod(
-        len(values.values) if isinstance(values, Choice) else math.inf for values in space.values()
-    )
-    trials, every_point = min(args.trials, points), points <= args.trials
-    started, here = time.monotonic(), 0
+    Args:
+        encoder: What is trained.
+        args: All flags.
+        given: Names of the flags that the user gave, which are not searched.
 
-    def trials_that(*states: TrialState) -> list[optuna.trial.FrozenTrial]:
-        return study.get_trials(deepcopy=False, states=states)
+    Raises:
+        ValueError: If the flags do not go together, or the study was begun with others.
+    """
 
-    def objective(trial: optuna.Trial) -> float:
-        chosen = suggest(trial, space)
+    def __init__(
+        self, encoder: type[Encoder], args: argparse.Namespace, given: Collection[str] = ()
+    ) -> None:
+        if args.protocol != "clean":
+            raise ValueError(
+                "--protocol paper selects on test: hyper-parameters are not searched so"
+            )
+        if args.trials < 1:
+            raise ValueError(f"--trials must be at least 1, got {args.trials}")
+        if args.study is None:
+            parts = (encoder.__name__.lower(), args.neg, args.loss, Path(args.dataset).stem)
+            args.study = f"studies/{'-'.join(parts)}.db"
+        self.folder = Path(args.study).with_suffix("")
+        self.best = Path(args.study).with_suffix(".yaml")
+        if Path(args.study) in (self.folder, self.best):
+            raise ValueError(f"--study must be a file named *.db, got {args.study}")
+        self.encoder, self.args = encoder, args
+        self.space = search_space(encoder, args, given)
+        own = {"encoder", "trials", "search", "least_epochs", "study", *IN_COMMAND_ONLY}
+        self.flags = {name: value for name, value in vars(args).items() if name not in own}
+        self.train_data, self.val_data, _ = load(args)
+        check_flags(encoder, self.flags, self.space, self.train_data)
+        fixed = {n: value for n, value in self.flags.items() if n not in ("root", "device")}
+        self.study = open_study(args, {"encoder": args.encoder, **fixed})
+        points = math.prod(
+            len(values.values) if isinstance(values, Choice) else math.inf
+            for values in self.space.values()
+        )
+        self.num_trials, self.every_point = min(args.trials, points), points <= args.trials
+        self.started, self.here = time.monotonic(), 0
+
+    def run(self) -> None:
+        """Runs trials until the study has enough, and keeps the best configuration on disk."""
+        while self.another():
+            self.study.optimize(self.value_of, n_trials=1, callbacks=[self.report])
+        if running := len(self.trials(TrialState.RUNNING)):
+            print(f"\n{running} more running elsewhere, or killed less than three minutes ago")
+        if not self.trials(TrialState.COMPLETE):
+            raise NonFiniteLossError("no trial finished")
+        metric, study = f"NDCG@{self.args.top_k[0]}", self.study
+        print(f"\nbest validation {metric} {study.best_value:.4f} with {study.best_params}")
+        print(f"python examples/train_{self.args.encoder}.py --config {self.best}")
+
+    def trials(self, *states: TrialState) -> list[optuna.trial.FrozenTrial]:
+        """The study's trials in these states, those of other processes too."""
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def another(self) -> bool:
+        """Whether there is one more to run; of a grid, it is put in the queue."""
+        if not self.every_point:
+            return len(self.trials(*DONE)) < self.num_trials
+        left = untried(self.study, self.space)
+        # One may wait already: of a command that was interrupted between here and its start.
+        if left and not self.trials(TrialState.WAITING):
+            self.study.enqueue_trial(left[0])
+        return bool(left)
+
+    def value_of(self, trial: optuna.Trial) -> float:
+        """The validation metric of a trial: trained, or that of an equal one before."""
+        chosen = suggest(trial, self.space)
         print(f"trial {trial.number + 1}: {chosen}", flush=True)
-        for other in trials_that(*DONE):
+        for other in self.trials(*DONE):
             if other.params == chosen:  # and the seed is the same
                 print(f"the same as trial {other.number + 1}")
                 if other.state == TrialState.PRUNED:
                     raise optuna.TrialPruned
                 assert other.value is not None
                 return other.value
-        out = folder / f"trial-{trial.number}"
-        shutil.rmtree(out, ignore_errors=True)  # of a study that was killed, and removed
+        return self.train(trial, argparse.Namespace(**{**self.flags, **chosen}))
+
+    def train(self, trial: optuna.Trial, args: argparse.Namespace) -> float:
+        """Trains with the flags of a trial."""
         try:
-            model = build(encoder, argparse.Namespace(**{**flags, **chosen}), train_data)
+            model = build(self.encoder, args, self.train_data)
         except ValueError as error:  # these values do not go together
             print(error)
             raise optuna.TrialPruned from None
+        out = self.folder / f"trial-{trial.number}"
+        shutil.rmtree(out, ignore_errors=True)  # of a study that was killed, and removed
         try:
             fitted = fit(
                 model,
-                train_data,
-                val_data,
+                self.train_data,
+                self.val_data,
                 out,
                 **fit_options(args),
                 callbacks=[Pruning(trial)],
@@ -259,41 +304,22 @@ def tune(encoder: type[Encoder], args: argparse.Namespace, given: Collection[str
         trial.set_user_attr("best_epoch", fitted.best_epoch + 1)
         return fitted.best
 
-    def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        nonlocal here
-        here += 1
-        done = len(trials_that(*DONE))
-        left = (time.monotonic() - started) / here * max(trials - done, 0)
+    def report(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        """Says how a trial ended, and writes the best configuration so far."""
+        self.here += 1
+        done = len(self.trials(*DONE))
+        left = (time.monotonic() - self.started) / self.here * max(self.num_trials - done, 0)
         value = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else "given up"
         print(
-            f"trial {trial.number + 1}: {value}; {done}/{trials} done, "
+            f"trial {trial.number + 1}: {value}; {done}/{self.num_trials} done, "
             f"about {left / 60:.0f} min left",
             flush=True,
         )
-        if trials_that(TrialState.COMPLETE):
-            config = {**flags, **study.best_params}
-            said = (
-                f"# validation NDCG@{args.top_k[0]} {study.best_value:.4f}, best of {done} trials\n"
-            )
-            write(best, said + yaml.safe_dump(config, sort_keys=False))
-
-    def another() -> bool:
-        if not every_point:
-            return len(trials_that(*DONE)) < trials
-        left = untried(study, space)
-        # One may wait already: of a command that was interrupted between here and its start.
-        if left and not trials_that(TrialState.WAITING):
-            study.enqueue_trial(left[0])
-        return bool(left)
-
-    while another():
-        study.optimize(objective, n_trials=1, callbacks=[report])
-    if running := len(trials_that(TrialState.RUNNING)):
-        print(f"\n{running} more running elsewhere, or killed less than three minutes ago")
-    if not trials_that(TrialState.COMPLETE):
-        raise NonFiniteLossError("no trial finished")
-    print(f"\nbest validation NDCG@{args.top_k[0]} {study.best_value:.4f} with {study.best_params}")
-    print(f"python examples/train_{args.encoder}.py --config {best}")
+        if self.trials(TrialState.COMPLETE):
+            metric = f"NDCG@{self.args.top_k[0]}"
+            said = f"# validation {metric} {study.best_value:.4f}, best of {done} trials\n"
+            config = {**self.flags, **study.best_params}
+            write(self.best, said + yaml.safe_dump(config, sort_keys=False))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -308,7 +334,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         args = parse(parser, argv[1:])
         args.encoder = chosen.encoder
-        tune(encoder, args, given_flags(encoder, argv[1:]))
+        Search(encoder, args, given_flags(encoder, argv[1:])).run()
     except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
         parser.error(str(error))
     except NonFiniteLossError as error:
