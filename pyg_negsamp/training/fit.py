@@ -94,6 +94,9 @@ def fit(
     for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
         if value < 1:
             raise invalid("fit", name, "at least 1", value)
+    if eval_every > epochs:
+        expected = f"at most epochs = {epochs}, or nothing is ever selected"
+        raise invalid("fit", "eval_every", expected, eval_every)
     held_out = val_data[recommender.encoder.edge_type].get("edge_label_index")
     if held_out is None or held_out.size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")

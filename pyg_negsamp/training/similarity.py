@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
+#: Items per row below which a matrix product takes up to three times as long as the sums.
+FEW = 8
 
 
 def dot(user: Tensor, item: Tensor) -> Tensor:
@@ -22,6 +24,8 @@ def dot(user: Tensor, item: Tensor) -> Tensor:
     Returns:
         `[B, K]`.
     """
+    if item.size(1) < FEW:
+        return torch.linalg.vecdot(user.unsqueeze(1), item)
     return torch.bmm(item, user.unsqueeze(2)).squeeze(2)
 
 

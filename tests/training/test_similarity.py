@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pyg_negsamp.training.similarity import cosine, dot
+from pyg_negsamp.training.similarity import FEW, cosine, dot
 
 
-def rows(dtype: torch.dtype = torch.double) -> tuple[Tensor, Tensor]:
+def rows(dtype: torch.dtype = torch.double, num_items: int = 3) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     user = torch.randn(5, 4, dtype=dtype, generator=generator)
-    item = torch.randn(5, 3, 4, dtype=dtype, generator=generator)
+    item = torch.randn(5, num_items, 4, dtype=dtype, generator=generator)
     return user, item
 
 
@@ -20,9 +21,11 @@ def slow_cosine(user: Tensor, item: Tensor) -> Tensor:
     return (normalize(user, dim=-1).unsqueeze(1) * normalize(item, dim=-1)).sum(-1)
 
 
-def test_dot_is_the_sum_of_products() -> None:
-    user, item = rows()
+@pytest.mark.parametrize("num_items", [1, FEW - 1, FEW, 20])
+def test_dot_is_the_sum_of_products(num_items: int) -> None:
+    user, item = (x.requires_grad_() for x in rows(num_items=num_items))
     torch.testing.assert_close(dot(user, item), (user.unsqueeze(1) * item).sum(-1))
+    assert torch.autograd.gradcheck(dot, (user, item))
 
 
 def test_cosine_has_the_gradient_of_finite_differences() -> None:

@@ -262,6 +262,8 @@ def test_checks_before_training(splits: list[HeteroData], tmp_path: Path) -> Non
     for name in ("epochs", "patience", "eval_every"):
         with pytest.raises(ValueError, match=f"'{name}'"):
             fit(model, splits[0], splits[1], tmp_path, **{name: 0})
+    with pytest.raises(ValueError, match=r"'eval_every' must be at most epochs = 3.*got 4"):
+        fit(model, splits[0], splits[1], tmp_path, epochs=3, eval_every=4)
     assert not list(tmp_path.iterdir())
     train(model, splits, tmp_path)
     with pytest.raises(FileExistsError, match="already holds a run"):
