@@ -52,7 +52,7 @@ class ANS(NegativeSampling):
     The paper has one layer; with several, factors and noise are made at each, scores and losses
     are those of the pooled parts, and one candidate is taken for all. For `K > 1`, the `K` best.
     Gradients flow through users, positives and all `M` candidates, so all are gathered. Cost:
-    `O(B * M * H * D^2)`, and memory for some 15 tensors `[B, M, H, D]`: the most expensive
+    `O(B * M * H * D^2)`, and memory for some ten tensors `[B, M, H, D]`: the most expensive
     sampler here.
 
     Args:
@@ -135,36 +135,41 @@ class ANS(NegativeSampling):
         """Factors, augmentation, and the `K` best of the augmented candidates."""
         facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
         whole_user, pos = pool_rows(user, self.pool).unsqueeze(1), pos.unsqueeze(1)
+        hard, pos_hard, loss = neg, pos.expand_as(neg), None
+
+        def score(part: Tensor) -> Tensor:
+            return torch.linalg.vecdot(whole_user, pool_rows(part, self.pool))
+
         if self.disentangle or self.hard_only:
             gate = torch.sigmoid(self.item_map(neg) * self.user_map(facing))
             hard, pos_hard = neg * gate, pos * gate
-        else:
-            hard, pos_hard = neg, pos
-        easy, pos_easy = neg - hard, pos - pos_hard
-
-        def score(part: Tensor) -> Tensor:
-            return (whole_user * pool_rows(part, self.pool)).sum(-1)
-
-        loss = None
-        if self.disentangle or self.hard_only:
-            parts = (hard, easy, pos_hard, pos_easy)
-            loss = self._auxiliary_loss(score(easy) - score(hard), *parts)
+            # Scores are linear: s(easy) = s(whole) - s(hard).
+            contrast = score(neg) - 2 * score(hard)
+            loss = self._auxiliary_loss(contrast, hard, neg - hard, pos_hard, pos - pos_hard)
         if self.hard_only:
             return Negatives(chosen.index, hard, loss=loss)
 
-        noise = chosen.state
+        with torch.no_grad():  # which is best has no gradient: only what is taken has
+            value = score(self._augment(neg, hard, pos, pos_hard, chosen.state))
+            if self.gain:
+                value = value + self.epsilon * (value - score(neg))
+            best = value.topk(self.num_negatives, dim=1).indices
+        rows = torch.arange(len(best), device=best.device).unsqueeze(1)
+        taken = (
+            part[rows, best] for part in (neg, hard, pos.expand_as(neg), pos_hard, chosen.state)
+        )
+        return Negatives(chosen.index.gather(1, best), self._augment(*taken), loss=loss)
+
+    def _augment(
+        self, neg: Tensor, hard: Tensor, pos: Tensor, pos_hard: Tensor, noise: Tensor
+    ) -> Tensor:
+        """The candidates with their noise, of the right length and direction (eq. 8-12)."""
         if self.magnitude:
             noise = self._regulate(noise, self._margin(hard, pos_hard))
         if self.direction:
-            target = pos_easy - easy if self.disentangle else pos - neg
+            target = (pos - pos_hard) - (neg - hard) if self.disentangle else pos - neg
             noise = noise * target.sign()
-        augmented = neg + noise
-        value = score(augmented)
-        if self.gain:
-            value = value + self.epsilon * (value - score(neg))
-        best = value.topk(self.num_negatives, dim=1).indices
-        rows = torch.arange(len(best), device=best.device).unsqueeze(1)
-        return Negatives(chosen.index.gather(1, best), augmented[rows, best], loss=loss)
+        return neg + noise
 
     def _auxiliary_loss(
         self, contrast: Tensor, hard: Tensor, easy: Tensor, pos_hard: Tensor, pos_easy: Tensor
@@ -177,7 +182,9 @@ class ANS(NegativeSampling):
             distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
         else:
             contrast = softplus(contrast)
-            distance = safe_norm(pos_hard - hard) + safe_norm(pos_easy * easy)
+            # The gradient of this norm at 0 is 0.
+            norm = torch.linalg.vector_norm
+            distance = norm(pos_hard - hard, dim=-1) + norm(pos_easy * easy, dim=-1)
         return self.gamma * (contrast + distance).sum(1).mean()
 
     def _margin(self, hard: Tensor, pos_hard: Tensor) -> Tensor:
@@ -194,10 +201,3 @@ class ANS(NegativeSampling):
         if self.variant == "printed":
             return noise * (margin / length).clamp(max=1)
         return noise * (0.1 * margin / length)
-
-
-def safe_norm(x: Tensor) -> Tensor:
-    """The Euclidean norm over the last dimension, whose gradient at 0 is 0."""
-    square = x.square().sum(-1)
-    zero = square == 0
-    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())
