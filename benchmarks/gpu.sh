@@ -3,8 +3,9 @@
 # DATA holds gowalla/ and yelp2018/; tables, JSON and profiles go to OUT. Some ten minutes.
 set -euo pipefail
 data=${1:?the folder that holds gowalla/ and yelp2018/} out=${2:?a folder for the results}
-cd "$(dirname "$0")/.."
 mkdir -p "$out"
+data=$(realpath "$data") out=$(realpath "$out")
+cd "$(dirname "$0")/.."
 
 python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("torch sees no GPU")'
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$out/gpu.csv"

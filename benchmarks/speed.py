@@ -28,6 +28,7 @@ import stages
 from bench import Bench, stolen_seconds
 from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.graph import known_links
+from pyg_negsamp.training.memory import keep_freed_memory
 
 STAGES = (
     "draw",
@@ -122,9 +123,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--stages", nargs="+", choices=STAGES, help="default: all but the last three"
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="where",
+    )
     parser.add_argument("--repeats", type=int, default=15, help="runs behind a median")
-    parser.add_argument("--json", metavar="FILE", help="write rows, ratios and machine there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write rows, ratios and machine there"
+    )
     parser.add_argument("--plot", metavar="DIR", help="draw the growth stage there")
     parser.add_argument(
         "--recbole", metavar="PYTHON", help="interpreter that has RecBole; adds the stage 'recbole'"
@@ -132,19 +140,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="the most telling rows")
     parser.add_argument("--check", action="store_true", help="exit 1 where a ratio is missed")
     args = parser.parse_args(argv)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if args.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("--device cuda: torch sees no CUDA device")
         train, val, test = (split.to(args.device) for split in stages.load(args))
     except (ValueError, OSError) as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
 
     quick = ["draw", "propagate", "step", "evaluate"]
     wanted = args.stages or (quick if args.quick else list(STAGES[:-3]))
-    if args.recbole is None and find_spec("recbole"):
-        args.recbole = sys.executable
+    if args.plot and "growth" not in wanted:
+        parser.exit(2, f"{parser.prog}: error: --plot needs --stages growth\n")
     if args.recbole and "recbole" not in wanted:
         wanted.append("recbole")
+    if args.recbole is None and find_spec("recbole"):
+        args.recbole = sys.executable
     if "recbole" in wanted and not (args.recbole and args.dataset in BENCHMARKS):
         parser.exit(2, f"{parser.prog}: error: RecBole needs --recbole and a benchmark\n")
+    keep_freed_memory()  # as training does; what is measured beside it has the same
     bench = Bench(args.device, 5 if args.quick else args.repeats)
     machine: dict[str, object] = {
         "processor": platform.processor() or platform.machine(),
@@ -194,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         rows = [{**asdict(row), "limit_ms": bench.limit(row)} for row in bench.rows]
         result = {"dataset": args.dataset, "machine": machine, "rows": rows, "ratios": found}
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
     if args.plot:
         plot(bench, Path(args.plot))
     if args.check and missed:

@@ -24,15 +24,17 @@ from bench import Bench, Cost, Row, median_seconds
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import BENCHMARKS, PRESETS, InteractionDataset, SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate, rank
+from pyg_negsamp.evaluation.full_rank import BLOCK_BYTES
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import LinkLoader, Recommender, fit
+from pyg_negsamp.training.memory import keep_freed_memory
 from pyg_negsamp.training.recommender import roles
 from pyg_negsamp.transforms import SAMPLERS
 
 B, D, L = 2048, 64, 3
 #: Synthetic graphs that grow in links.
-GROWING = ["small", "medium", "yelp2018", "large"]
+GROWING = ["small", "medium", "yelp2018-like", "large"]
 #: Whole training steps, by encoder and then by sampler with its number of candidates.
 STEPS: dict[str, tuple[type[Encoder], list[str]]] = {
     "LightGCN-3": (LightGCN, ["RNS", "DNS-32", "DINS-32", "DINS-64"]),
@@ -263,7 +265,7 @@ def evaluation(bench: Bench, data: HeteroData, test: HeteroData) -> None:
         "item": torch.randn(links.num_items, D, device=bench.device),
     }
     users = test[EDGE_TYPE].edge_label_index[0].unique()
-    block = max(1, 2**24 // (4 * links.num_items))
+    block = max(1, BLOCK_BYTES["cpu"] // (4 * links.num_items))
     size = 1.0 * len(users) * links.num_items
 
     def bare() -> None:
@@ -323,6 +325,7 @@ def train_apart(
 def _train(
     args: argparse.Namespace, dim: int, layers: int, candidates: int, repeats: int
 ) -> tuple[int, float, float]:
+    keep_freed_memory()
     torch.manual_seed(0)
     data, _, _ = load(args)
     data = data.to(args.device)
@@ -349,7 +352,7 @@ def growth(bench: Bench, args: argparse.Namespace) -> None:
                              ("layers", (1, 2, 4)))
         for value in values
     ]  # fmt: skip
-    presets = ["small", "medium", "yelp2018"] if args.quick else GROWING
+    presets = ["small", "medium", "yelp2018-like"] if args.quick else GROWING
     points += [(preset, usual) for preset in presets]
     for dataset, how in points:
         on = argparse.Namespace(**{**vars(args), "dataset": dataset})

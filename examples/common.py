@@ -7,7 +7,8 @@ import inspect
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,8 +20,10 @@ from torch_geometric.data import HeteroData
 from flags import (
     IN_COMMAND_ONLY,
     LOSS_PARAMETERS,
+    MAY_CHANGE,
     SAMPLER_PARAMETERS,
     SYNTHETIC,
+    add_run_flags,
     given,
     hyper_parameters,
     make_parser,
@@ -33,7 +36,7 @@ from pyg_negsamp.datasets import (
     RandomSplit,
     SyntheticInteractions,
 )
-from pyg_negsamp.evaluation import evaluate, evaluate_sampled
+from pyg_negsamp.evaluation import check_leakage, evaluate, evaluate_sampled
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import Encoder, popularity
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
@@ -43,15 +46,36 @@ from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:
     """Runs a training script for one encoder class."""
     parser = make_parser(encoder)
-    try:
+    add_run_flags(parser)
+    with one_line_errors(parser):
         args = parse(parser, argv)
-        run(encoder, args)
+        args.out = args.out or f"runs/{run_name(encoder, args)}"
+        with one_line_errors(parser, f"go on with --resume --out {args.out}"):
+            run(encoder, args)
+
+
+def run_name(encoder: type[Encoder], args: argparse.Namespace) -> str:
+    """What a run is called that was not given a folder."""
+    name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+@contextmanager
+def one_line_errors(parser: argparse.ArgumentParser, go_on: str = "") -> Iterator[None]:
+    """Ends a script in one line: code 2 for bad input, 1 for diverged training, 130 for Ctrl-C.
+
+    Args:
+        parser: The script's.
+        go_on: How to go on after Ctrl-C.
+    """
+    try:
+        yield
     except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
         parser.error(str(error))
     except NonFiniteLossError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: interrupted; go on with --resume --out {args.out}\n")
+        parser.exit(130, f"\n{parser.prog}: {'; '.join(filter(None, ['interrupted', go_on]))}\n")
 
 
 def load(args: argparse.Namespace) -> InteractionDataset:
@@ -61,6 +85,11 @@ def load(args: argparse.Namespace) -> InteractionDataset:
     """
     val_ratio = 0.0 if args.protocol == "paper" else 0.1
     random, predefined = RandomSplit(val_ratio), PredefinedSplit(val_ratio)
+    if not Path(args.dataset).suffix:
+        for name in ("test_file", "user_column", "item_column"):
+            if getattr(args, name) is not None:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} is for a --dataset file, not for {args.dataset}")
     if args.dataset in SYNTHETIC:
         return SyntheticInteractions(args.dataset, split=random)
     if Path(args.dataset).suffix:
@@ -107,8 +136,6 @@ def make_loss(args: argparse.Namespace) -> torch.nn.Module:
 
 def build(encoder: type[Encoder], args: argparse.Namespace, data: HeteroData) -> Recommender:
     """The model that the flags describe, over one training graph."""
-    if args.lr is None:
-        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
     torch.manual_seed(args.seed)
     network = make_encoder(encoder, args, data)
     return Recommender(
@@ -135,10 +162,9 @@ def fit_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     """Trains, tests, and writes `config.yaml`, `metrics.json` and checkpoints."""
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no CUDA device")
     dataset = load(args)
     train_data, val_data, test_data = dataset
+    check_leakage(*dataset)
     dataset.report()
     if args.protocol == "paper":
         print("\nprotocol: paper - the model is SELECTED ON TEST links, as some released codes do")
@@ -147,12 +173,12 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     model = build(encoder, args, train_data)
     print(f"\n{model.sampler}\n{model.loss}\n")
 
-    name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"
-    out = Path(args.out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    args.out = str(out)
+    out = Path(args.out)
     last_checkpoint(out, args.resume)  # refuses before anything is written
-    out.mkdir(parents=True, exist_ok=True)
     config = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
+    if args.resume:
+        check_same_run(config, out / "config.yaml")
+    out.mkdir(parents=True, exist_ok=True)
     write(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     fitted = fit(
         model,
@@ -180,7 +206,7 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         **({"test_sampled": sampled} if sampled else {}),
         "popularity": reference,
         "protocol": args.protocol,
-        "best_epoch": fitted.best_epoch,
+        "best_epoch": fitted.best_epoch + 1,
         "seconds_per_epoch": seconds,
         "history": fitted.history,
         "report": dataset.summary(),
@@ -192,6 +218,15 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         },
     }
     write(out / "metrics.json", json.dumps(result, indent=2) + "\n")
+
+
+def check_same_run(config: dict[str, Any], file: Path) -> None:
+    """Refuses to go on with a run that was begun with other flags."""
+    was = yaml.safe_load(file.read_text())
+    names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
+    if changed := sorted(names.difference(MAY_CHANGE)):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+        raise ValueError(f"--resume: the run in {file.parent} was begun with another {flags}")
 
 
 def mean_of_sets(sets: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 import yaml
 
 from pyg_negsamp.datasets import BENCHMARKS, PRESETS
@@ -21,6 +22,8 @@ from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 SYNTHETIC = tuple(PRESETS)
 #: Flags that say how to start a run, not what it is.
 IN_COMMAND_ONLY = ("config", "resume", "out")
+#: What may change when a run goes on.
+MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
 
 
 class Parser(argparse.ArgumentParser):
@@ -205,15 +208,24 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     )
     group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
-    group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
-    group.add_argument("--resume", action="store_true", help="go on with the run in --out")
     return parser
+
+
+def add_run_flags(parser: Parser) -> None:
+    """The flags of a script that trains one model."""
+    group = parser.add_argument_group("run")
+    group.add_argument("--out", help="folder for the run (default: a new one under runs/)")
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help=f"go on with the run in --out; its flags hold, but for {', '.join(MAY_CHANGE)}",
+    )
 
 
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads flags; a config file, or that of a run to resume, supplies the defaults."""
     args = parser.parse_args(argv)
-    if args.resume:
+    if getattr(args, "resume", False):
         if not args.out:
             raise ValueError("--resume needs --out, the folder of the run to go on with")
         args.config = args.config or str(Path(args.out) / "config.yaml")
@@ -233,6 +245,10 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
             for word in as_typed(name.replace("_", "-"), value)
         ]
         args = parser.parse_args([*lines, *(sys.argv[1:] if argv is None else argv)])
+    if args.lr is None:
+        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch sees no CUDA device")
     return args
 
 
@@ -240,4 +256,6 @@ def as_typed(flag: str, value: Any) -> list[str]:
     """A flag and its value as they would be typed."""
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
-    return [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
+    if isinstance(value, list):
+        return [f"--{flag}", *map(str, value)]
+    return [f"--{flag}={value}"]  # in one word, or -1e-05 would look like a flag

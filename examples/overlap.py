@@ -17,9 +17,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from flags import Parser
+from common import load, one_line_errors
+from flags import Helper, Parser, add_data_flags
 from pyg_negsamp.candidates import UniformCandidates
-from pyg_negsamp.datasets import PRESETS, InteractionDataset, PredefinedSplit, SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.nn import MF
 from pyg_negsamp.nn.pooling import pool_rows
@@ -61,10 +61,8 @@ class ByEpoch(Callback):
 
 def run(args: argparse.Namespace) -> list[float]:
     """Trains MF with ANS, prints the overlap, and returns that of every epoch."""
-    if args.dataset in PRESETS:
-        train, val, test = SyntheticInteractions(args.dataset)
-    else:
-        train, val, test = InteractionDataset(args.root, args.dataset, split=PredefinedSplit(0.1))
+    train, val, test = load(args)
+    val = test if args.protocol == "paper" else val
     torch.manual_seed(args.seed)
     sampler = WatchedANS(
         UniformCandidates(train),
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> list[float]:
         epsilon=args.epsilon,
     )
     model, epochs = Recommender(MF(train), sampler, lr=args.lr, seed=args.seed), ByEpoch()
-    options = {"epochs": args.epochs, "patience": 8, "eval_every": 2, "callbacks": [epochs]}
+    options = {"epochs": args.epochs, "patience": 16, "callbacks": [epochs]}
     with tempfile.TemporaryDirectory() as out:
         best = fit(model, train, val, out, **options).best_epoch + 1
     seen = epochs.overlap
@@ -88,21 +86,19 @@ def run(args: argparse.Namespace) -> list[float]:
 def main(argv: Sequence[str] | None = None) -> list[float]:
     """Runs from the command line."""
     parser = Parser(
-        description=(__doc__ or "").split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=(__doc__ or "").split("\n")[0], formatter_class=Helper, allow_abbrev=False
     )
-    parser.add_argument("--dataset", default="tiny", help="a benchmark or a synthetic preset")
-    parser.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
+    add_data_flags(parser)
+    parser.set_defaults(dataset="tiny")
     parser.add_argument("--num-candidates", type=int, default=16, metavar="M")
     parser.add_argument("--gamma", type=float, default=3e-3, help="weight of the gates' losses")
     parser.add_argument("--epsilon", type=float, default=0.98, help="weight of the gain")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--epochs", type=int, default=100, help="most epochs to train")
     parser.add_argument("--seed", type=int, default=0)
-    try:
-        return run(parser.parse_args(argv))
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+    args = parser.parse_args(argv)
+    with one_line_errors(parser):
+        return run(args)
 
 
 if __name__ == "__main__":

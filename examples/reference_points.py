@@ -8,14 +8,15 @@ from a few values each; test is read once, by the chosen one.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
 
-from common import load, print_table
+from common import load, one_line_errors, print_table
 from flags import Helper, Parser, add_data_flags
-from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.evaluation import Scorer, evaluate
+from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import EASE, ItemKNN, popularity
 
 
@@ -28,11 +29,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_data_flags(parser)
     args = parser.parse_args(argv)
-    try:
-        dataset = load(args)
-        train_data, val_data, test_data = dataset
-    except (ValueError, OSError, DownloadError) as error:
-        parser.error(str(error))
+    with one_line_errors(parser):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Searches, ranks and prints."""
+    dataset = load(args)
+    train_data, val_data, test_data = dataset
+    for name, split in (("validation", val_data), ("test", test_data)):
+        if not held_out_links(split).numel() and (name == "test" or args.protocol == "clean"):
+            raise ValueError(f"{args.dataset} is too small: no {name} links are held out")
     dataset.report()
     print()
     if args.protocol == "paper":

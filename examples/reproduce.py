@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import fcntl
 import hashlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -20,8 +22,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -29,15 +32,13 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import psutil
 import torch
 import yaml
 
 import pyg_negsamp
-from common import build, fit_options, load, mean_of_sets, write
+from common import build, fit_options, load, mean_of_sets, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
-from pyg_negsamp.datasets import DownloadError
-from pyg_negsamp.evaluation import Scorer, evaluate_sampled, evaluate_users
+from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate_sampled, evaluate_users
 from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, fit
 from table import Method, Summary, summarise, to_csv, to_markdown
@@ -45,7 +46,11 @@ from table import Method, Summary, summarise, to_csv, to_markdown
 HERE = Path(__file__).parent / "reproduce"
 PROTOCOLS = ("clean", "paper")
 #: Rankings without training, which a row may name as its `reference`.
-REFERENCES = {"popularity": popularity, "item-knn": ItemKNN, "ease": EASE}
+REFERENCES: dict[str, Callable[..., Scorer]] = {
+    "popularity": popularity,
+    "item-knn": ItemKNN,
+    "ease": EASE,
+}
 
 
 @dataclass(frozen=True)
@@ -127,24 +132,12 @@ def read_table(path: str | Path) -> Table:
     fields = {"paper", "table", "dataset", "encoder", "protocol", "flags", "source", "rows"}
     if set(said) != fields:
         raise ValueError(f"{path} must have the fields {', '.join(sorted(fields))}")
-    rows = []
-    for row in said["rows"]:
-        unknown = set(row) - {"method", "encoder", "flags", "source", "printed", "proposed"}
-        if unknown or not {"method", "flags", "source"} <= set(row):
-            raise ValueError(f"{path}, row {row.get('method')}: needs method, flags, source")
-        encoder = row.get("encoder", said["encoder"])
-        if encoder not in {**ENCODERS, **REFERENCES}:
-            raise ValueError(f"{path}, row {row['method']}: no encoder '{encoder}'")
-        rows.append(
-            Row(
-                row["method"],
-                encoder,
-                row["flags"],
-                row["source"],
-                row.get("printed", {}),
-                row.get("proposed", False),
-            )
-        )
+    if said["encoder"] not in ENCODERS:
+        raise ValueError(f"{path}, encoder: no '{said['encoder']}'")
+    for name, kind in (("flags", dict), ("rows", list)):
+        if not isinstance(said[name], kind) or (kind is list and not said[name]):
+            raise ValueError(f"{path}, {name}: must be a {kind.__name__} that says something")
+    rows = [_read_row(f"{path}, row {n}", row, said) for n, row in enumerate(said["rows"], 1)]
     protocols = tuple(np.atleast_1d(said["protocol"]).tolist())
     if not set(protocols) <= set(PROTOCOLS):
         raise ValueError(f"{path}: protocol must be out of {', '.join(PROTOCOLS)}")
@@ -156,6 +149,34 @@ def read_table(path: str | Path) -> Table:
         protocols,
         said["flags"],
         tuple(rows),
+    )
+
+
+def _read_row(where: str, row: Any, table: Mapping[str, Any]) -> Row:
+    """A row of the YAML; refuses one with which no cell could be computed, or shown."""
+    fields = {"method", "encoder", "flags", "source", "printed", "proposed"}
+    if not isinstance(row, dict) or not {"method", "flags", "source"} <= set(row) <= fields:
+        raise ValueError(f"{where}: needs method, flags, source; may have {', '.join(fields)}")
+    encoder = row.get("encoder", table["encoder"])
+    if encoder not in {**ENCODERS, **REFERENCES}:
+        raise ValueError(f"{where}: no encoder '{encoder}'")
+    if not isinstance(row["flags"], dict) or not isinstance(row.get("printed", {}), dict):
+        raise ValueError(f"{where}: flags and printed must be 'name: value' lines")
+    if encoder in REFERENCES:
+        own = set(inspect.signature(REFERENCES[encoder]).parameters) - {"data", "edge_type"}
+        if unknown := set(row["flags"]) - own:
+            raise ValueError(f"{where}: {encoder} has no {', '.join(sorted(unknown))}")
+    cutoffs = {str(k) for k in np.atleast_1d(table["flags"].get("top-k", [20, 50]))}
+    for name in row.get("printed", {}):
+        if "@" in name and name.split("@")[1] not in cutoffs:
+            raise ValueError(f"{where}: printed {name} is not among top-k of the table's flags")
+    return Row(
+        row["method"],
+        encoder,
+        row["flags"],
+        row["source"],
+        row.get("printed", {}),
+        row.get("proposed", False),
     )
 
 
@@ -218,13 +239,22 @@ def _is_text(part: ast.AST) -> bool:
 
 def run_cell(cell: Cell, deadline: float) -> bool:
     """Trains and tests one cell, or goes on with it; `False` if it is not to be started now."""
-    result = cell.folder / "metrics.json"
-    if result.exists():
+    if (cell.folder / "metrics.json").exists():
         return True
-    if time.time() > deadline or not take(cell.folder):
+    if time.time() > deadline:
         return False
+    with taken(cell.folder) as ours:
+        if ours and not (cell.folder / "metrics.json").exists():
+            train_and_test(cell)
+        return ours
+
+
+def train_and_test(cell: Cell) -> None:
+    """Runs a cell that is ours, or goes on with it, and writes what was found."""
+    result = cell.folder / "metrics.json"
     started = time.perf_counter()
-    train_data, val_data, test_data = load(cell.args)
+    train_data, val_data, test_data = splits = load(cell.args)
+    check_leakage(*splits)
     if cell.protocol == "paper":
         val_data = test_data
     epochs: dict[str, Any] = {}
@@ -232,7 +262,7 @@ def run_cell(cell: Cell, deadline: float) -> bool:
     seconds: list[float] = []
     scorer: Scorer
     if cell.row.encoder in REFERENCES:
-        scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)  # type: ignore[operator]
+        scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)
     else:
         model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
         false = FalseNegatives(test_data)
@@ -249,7 +279,7 @@ def run_cell(cell: Cell, deadline: float) -> bool:
             )
         except NonFiniteLossError as error:
             write(result, json.dumps({"failed": str(error)}) + "\n")
-            return True
+            return
         scorer = model.scoring_tables()
         extra["false-negative rate"] = false.rate
         seconds = [epoch["seconds"] for epoch in fitted.history]
@@ -279,24 +309,19 @@ def run_cell(cell: Cell, deadline: float) -> bool:
     write(result, json.dumps(found, indent=2) + "\n")
     shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
     shutil.rmtree(cell.folder / "logs", ignore_errors=True)
-    (cell.folder / "process").unlink(missing_ok=True)
-    return True
 
 
-def take(folder: Path) -> bool:
-    """Claims a cell for this process, unless another one that is alive has it."""
+@contextmanager
+def taken(folder: Path) -> Iterator[bool]:
+    """Whether a cell is ours meanwhile; no other process has it then, even one that was killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    owner = folder / "process"
-    try:
-        with owner.open("x") as file:
-            file.write(str(os.getpid()))
-        return True
-    except FileExistsError:
-        said = owner.read_text()
-        if said.isdigit() and int(said) != os.getpid() and psutil.pid_exists(int(said)):
-            return False
-        write(owner, str(os.getpid()))  # of one that was killed
-        return True
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
@@ -394,7 +419,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder (default: runs/reproduce/TABLE)")
     options = parser.parse_args(argv)
-    try:
+    with one_line_errors(parser, "the same command goes on"):
         for name in ("seeds", "jobs"):
             if getattr(options, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
@@ -416,10 +441,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         missing = sum(not (cell.folder / "metrics.json").exists() for cell in everything)
         if missing:
             print(f"{missing} cells are missing, or with another process; the same command goes on")
-    except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: interrupted; the same command goes on\n")
 
 
 def outcome(cell: Cell) -> str:

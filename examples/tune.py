@@ -29,13 +29,12 @@ import optuna
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import TrialState
 from torch_geometric.data import HeteroData
 
-from common import build, fit_options, load, write
+from common import build, fit_options, load, one_line_errors, write
 from flags import IN_COMMAND_ONLY, Parser, make_parser, parse
-from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.space import Choice, Range, Space
@@ -137,12 +136,15 @@ def open_study(args: argparse.Namespace, fixed: dict[str, Any]) -> optuna.Study:
             file.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise ValueError(f"{args.study}: {error}") from None
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{args.study}",
-        engine_kwargs={"connect_args": {"timeout": 60}},
-        heartbeat_interval=60,  # so that a killed trial does not count as running for ever
-        grace_period=180,
-    )
+    try:
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{args.study}",
+            engine_kwargs={"connect_args": {"timeout": 60}},
+            heartbeat_interval=60,  # so that a killed trial does not count as running for ever
+            grace_period=180,
+        )
+    except (StorageInternalError, RuntimeError) as error:
+        raise ValueError(f"{args.study} is not a study of optuna's: {error}") from None
     study = optuna.create_study(
         storage=storage,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=args.least_epochs),
@@ -331,16 +333,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = ENCODERS[chosen.encoder]
     parser = make_tuner(encoder)
     parser.prog += f" {chosen.encoder}"
-    try:
+    with one_line_errors(parser, "the same command goes on"):
         args = parse(parser, argv[1:])
         args.encoder = chosen.encoder
         Search(encoder, args, given_flags(encoder, argv[1:])).run()
-    except (ValueError, OSError, DownloadError, yaml.YAMLError) as error:
-        parser.error(str(error))
-    except NonFiniteLossError as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: interrupted; the same command goes on\n")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.transforms import ToSparseTensor
+from torch_geometric.transforms import RandomLinkSplit, ToSparseTensor
 
 from pyg_negsamp.candidates import PoolCandidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.datasets import RandomSplit, SyntheticInteractions
 from pyg_negsamp.evaluation import check_leakage, evaluate
-from pyg_negsamp.graph import EDGE_TYPE, known_links, links_in
+from pyg_negsamp.graph import EDGE_TYPE, held_out_links, known_links, links_in
 from pyg_negsamp.nn import LightGCN
 from pyg_negsamp.training import LinkLoader
 from pyg_negsamp.transforms import RNS
@@ -292,3 +292,47 @@ def test_splits_read_sparse_links_too() -> None:
             assert torch.equal(a[EDGE_TYPE].edge_index, b[EDGE_TYPE].edge_index)
             assert torch.equal(a[EDGE_TYPE].edge_label_index, b[EDGE_TYPE].edge_label_index)
     assert "adj_t" in sparse[EDGE_TYPE]  # the input is left alone
+
+
+# What is held out ---------------------------------------------------------------------------
+
+
+def test_held_out_links_are_those_with_a_label_or_without_any() -> None:
+    data = bipartite()
+    assert held_out_links(data).shape == (2, 0)
+    store = data[EDGE_TYPE]
+    store.edge_label_index = torch.tensor([[0, 1, 2, 3], [1, 3, 5, 7]], dtype=torch.int32)
+    assert pairs(held_out_links(data)) == [(0, 1), (1, 3), (2, 5), (3, 7)]
+    store.edge_label = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    assert pairs(held_out_links(data)) == [(0, 1), (2, 5)]
+    store.pos_edge_label_index = torch.tensor([[4], [4]])
+    assert pairs(held_out_links(data)) == [(4, 4)]
+
+
+@pytest.mark.parametrize("link", [(0, 8), (5, 0), (-1, 0)])
+def test_held_out_links_are_in_range(link: tuple[int, int]) -> None:
+    data = bipartite()
+    data[EDGE_TYPE].edge_label_index = torch.tensor([[0, link[0]], [1, link[1]]])
+    with pytest.raises(ValueError, match=r"'edge_label_index' must be (users|items) in \[0, "):
+        evaluate({"user": torch.ones(5, 2), "item": torch.ones(8, 2)}, data)
+
+
+def test_links_labelled_zero_are_not_ranked() -> None:
+    """What `RandomLinkSplit` adds by default."""
+    _, _, test = RandomLinkSplit(edge_types=[EDGE_TYPE], num_val=0.2, num_test=0.4)(bipartite())
+    store = test[EDGE_TYPE]
+    x_dict = {"user": torch.randn(5, 3), "item": torch.randn(8, 3)}
+    assert (store.edge_label == 0).any()
+    whole = evaluate(x_dict, test, (2,))
+    store.edge_label_index = store.edge_label_index[:, store.edge_label == 1]
+    del store.edge_label
+    assert evaluate(x_dict, test, (2,)) == whole
+
+
+def test_narrow_ids_do_not_overflow() -> None:
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 100_000, 60_000
+    links = torch.tensor([[99_999, 70_000], [59_999, 3]], dtype=torch.int32)
+    data[EDGE_TYPE].edge_index = links
+    seen = UniformCandidates(data).is_seen(links[0].long(), links[1].long().unsqueeze(1))
+    assert seen.all()

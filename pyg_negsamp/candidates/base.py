@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE, is_in, known_links
 from pyg_negsamp.ragged import entries_of
 
 MAX_INT64 = 2**63 - 1
@@ -168,11 +168,3 @@ def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = 
     size = (limit.size(0), num)
     unit = torch.rand(size, dtype=torch.float64, device=limit.device, generator=generator)
     return unit.mul_(limit).long()
-
-
-def is_in(x: Tensor, known: Tensor) -> Tensor:
-    """Which entries of `x`, of any shape, are among the sorted `known [n]`."""
-    if not known.numel():
-        return torch.zeros_like(x, dtype=torch.bool)
-    at = torch.searchsorted(known, x).clamp(max=known.numel() - 1)
-    return known[at] == x

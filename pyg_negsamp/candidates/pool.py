@@ -9,9 +9,9 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
-from pyg_negsamp.candidates.base import Candidates, integers_below, is_in
+from pyg_negsamp.candidates.base import Candidates, integers_below
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, links_in
+from pyg_negsamp.graph import EDGE_TYPE, is_in, links_in
 from pyg_negsamp.ragged import entries_of
 
 
@@ -26,7 +26,8 @@ class PoolCandidates(Candidates):
         PoolCandidates(data, members, row=category, by="item")     `[C, I]`: like the positive
 
     Memory: 8 bytes per link and per entry of the pool. Cost: `O(S + B * M * log)` with `S` the
-    number of links of the users in the batch.
+    number of links of the users in the batch. On other devices than CPU a draw waits for the
+    device, to see that nobody's pool is empty.
 
     Args:
         data: Training graph, see :class:`Candidates`.

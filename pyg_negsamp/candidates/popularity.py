@@ -84,10 +84,12 @@ class PopularityCandidates(Candidates):
         if self.power > 0 and links.index.numel() == 0:
             raise invalid(self, "data", "a graph with links to tell what is popular", "0 links")
         degree = torch.bincount(links.index[1], minlength=links.num_items)
-        weight = degree.double().pow(self.power)  # 0 ** 0 is 1
+        # Relative to the most popular, so that no power is too large; 0 ** 0 is 1.
+        weight = (degree.double() / degree.max().clamp(min=1)).pow(self.power)
+        drawn = (degree > 0) | (self.power == 0)
         goal = min(LINE_LENGTH, 2**62 // max(links.num_users, 1))
         length = (weight * (goal / weight.sum())).round().long()
-        length = torch.where(weight > 0, length.clamp(min=1), 0)
+        length = torch.where(drawn, length.clamp(min=1), 0)
         return pad(length.cumsum(0), (1, 0))
 
     def _length(self, item: Tensor) -> Tensor:

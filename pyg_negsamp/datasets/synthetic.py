@@ -52,7 +52,7 @@ PRESETS: dict[str, SyntheticPreset] = {
     "tiny": SyntheticPreset(60, 80, 900, 4, 8, 10, 1.2, activity_spread=0.5, noise=0.3),
     "small": SyntheticPreset(3_000, 4_000, 90_000, 32, 400),
     "medium": SyntheticPreset(10_000, 12_000, 400_000, 16, 160, 30, 1.7),
-    "yelp2018": SyntheticPreset(31_668, 38_048, 1_561_406, 16, 320, 20, 1.5),
+    "yelp2018-like": SyntheticPreset(31_668, 38_048, 1_561_406, 16, 320, 20, 1.5),
     "large": SyntheticPreset(120_000, 100_000, 10_000_000, 16, 640, 8, 1.2),
 }
 
@@ -65,7 +65,7 @@ class SyntheticInteractions(InteractionDataset):
     something about both, as in real logs, and `affinity` tells whether a negative is one.
 
     Args:
-        preset: Name of a size in `PRESETS`: `"tiny"`, `"small"`, `"medium"`, `"yelp2018"` or
+        preset: Name of a size in `PRESETS`: `"tiny"`, `"small"`, `"medium"`, `"yelp2018-like"` or
             `"large"`.
         seed: Seed of the world; the same seed gives the same links bit by bit.
         split: Transform that gives train, validation and test. Default: `RandomSplit()`.

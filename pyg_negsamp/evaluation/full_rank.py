@@ -16,7 +16,7 @@ from torch_geometric.utils import coalesce
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
-from pyg_negsamp.graph import EDGE_TYPE, Links, known_links
+from pyg_negsamp.graph import EDGE_TYPE, Links, held_out_links, known_links
 from pyg_negsamp.nn.pooling import Pool, as_layers, pool_layers
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
@@ -60,16 +60,20 @@ def rank(
         x_dict: Embeddings of users and items, per layer or not; or a function that scores all
             items for users `[b]`.
         data: `edge_index` holds the links known at that time, which are left out of the lists;
-            `edge_label_index` the held-out links.
+            the held-out links are read by :func:`pyg_negsamp.graph.held_out_links`.
         k: Length of the lists.
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
         block_size: Users per block. Default: what fits the cache (16 MiB of scores on CPU).
 
     Raises:
-        ValueError: If nothing is held out, sizes disagree, or embeddings are not finite.
+        ValueError: If nothing is held out, sizes disagree, embeddings are not finite, or `k` or
+            `block_size` is less than 1.
     """
-    links, held_out = known_links(data, edge_type), held_out_links(data, edge_type)
+    for name, least in (("k", k), ("block_size", block_size)):
+        if least is not None and least < 1:
+            raise invalid("rank", name, "at least 1", least)
+    links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
 
     user = held_out[0].unique()
@@ -108,10 +112,10 @@ def _joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
         yield Ranked(user, top, torch.cat(held_out, dim=1))
 
 
-def held_out_links(data: HeteroData, edge_type: EdgeType) -> Tensor:
-    """The links `[2, E]` to be ranked; refuses a split without any."""
-    held_out = data[edge_type].get("edge_label_index")
-    if held_out is None or held_out.size(1) == 0:
+def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
+    """The held-out links `[2, E]`; refuses a split without any."""
+    held_out = held_out_links(data, edge_type)
+    if held_out.size(1) == 0:
         raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
     return held_out
 

@@ -10,7 +10,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links, links_in
+from pyg_negsamp.graph import EDGE_TYPE, held_out_links, known_links, links_in
 
 
 def check_leakage(
@@ -41,7 +41,7 @@ def check_leakage(
     known = known_links(train, edge_type)
     size = max(known.num_users, known.num_items)
     splits = {
-        name: (split, _held_out(split, edge_type))
+        name: (split, held_out_links(split, edge_type))
         for name, split in (("val", val), ("test", test))
         if split is not None
     }
@@ -63,17 +63,6 @@ def check_leakage(
                         "about them: rev_edge_types, is_undirected)",
                         f"{leaked.size(1)} of {held_out.size(1)} links there: {pairs}",
                     )
-
-
-def _held_out(split: HeteroData | Data, edge_type: EdgeType) -> Tensor:
-    """The links `[2, E]` that a split asks for."""
-    store = split[edge_type] if isinstance(split, HeteroData) else split
-    if "pos_edge_label_index" in store:  # RandomLinkSplit(split_labels=True)
-        return store.pos_edge_label_index
-    held_out, label = store.get("edge_label_index"), store.get("edge_label")
-    if held_out is None:
-        return torch.empty(2, 0, dtype=torch.long)
-    return held_out if label is None else held_out[:, label != 0]
 
 
 def _readable(

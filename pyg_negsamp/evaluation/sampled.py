@@ -17,7 +17,7 @@ from pyg_negsamp.evaluation.full_rank import (
     Scorer,
     dot_products,
     evaluate,
-    held_out_links,
+    links_to_rank,
 )
 from pyg_negsamp.evaluation.metrics import METRICS
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
@@ -77,7 +77,7 @@ def evaluate_sampled(
     for name, (value, low) in least.items():
         if value < low:
             raise invalid("evaluate_sampled", name, f"at least {low}", value)
-    links, held_out = known_links(data, edge_type), held_out_links(data, edge_type)
+    links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
     among = _among_sampled(score, links, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.graph import known_links
+from pyg_negsamp.graph import held_out_links, is_in, known_links
 from pyg_negsamp.training.recommender import Recommender
 
 
@@ -22,7 +21,7 @@ class FalseNegatives(Callback):
     training is the same with it. A synthetic negative counts by the items that it was made of.
 
     Args:
-        held_out: Split whose `edge_label_index` says what else users like.
+        held_out: Split whose held-out links say what else users like.
 
     Attributes:
         found: Instances with a false negative so far; a resumed run goes on counting.
@@ -42,7 +41,7 @@ class FalseNegatives(Callback):
         """Sorts the held-out links."""
         edge_type = pl_module.encoder.edge_type
         self.num_items = known_links(self.held_out, edge_type).num_items
-        user, item = self.held_out[edge_type].edge_label_index.to(pl_module.device)
+        user, item = held_out_links(self.held_out, edge_type).to(pl_module.device)
         self.key = (user * self.num_items + item).unique()
         self._found = torch.tensor(self.found, device=pl_module.device)
 
@@ -52,7 +51,7 @@ class FalseNegatives(Callback):
         """Looks the step's negatives up."""
         user, index = batch[pl_module.user_type].src_index, pl_module.chosen
         pairs = user.unsqueeze(1) * self.num_items + index.flatten(1)
-        self._found += self._held_out(pairs).any(dim=1).sum()
+        self._found += is_in(pairs, self.key).any(dim=1).sum()
         self.total += len(user)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
@@ -66,7 +65,3 @@ class FalseNegatives(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the counts of a checkpoint."""
         self.found, self.total = state_dict["found"], state_dict["total"]
-
-    def _held_out(self, pairs: Tensor) -> Tensor:
-        at = torch.searchsorted(self.key, pairs).clamp(max=len(self.key) - 1)
-        return self.key[at] == pairs

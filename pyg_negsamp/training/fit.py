@@ -20,6 +20,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
+from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.memory import keep_freed_memory
 from pyg_negsamp.training.progress import Progress
@@ -97,8 +98,7 @@ def fit(
     if eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
-    held_out = val_data[recommender.encoder.edge_type].get("edge_label_index")
-    if held_out is None or held_out.size(1) == 0:
+    if held_out_links(val_data, recommender.encoder.edge_type).size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
     check_leakage(train_data, val_data, edge_type=recommender.encoder.edge_type)
     loader = LinkLoader(
@@ -106,6 +106,10 @@ def fit(
     )
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
+    if device == "auto":  # lightning would take Apple's, which has no double precision
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if not resume:
+        recommender.history = []
     keep_freed_memory()
     last = last_checkpoint(out, resume)
     folder = last.parent

@@ -38,7 +38,7 @@ class LinkLoader(DataLoader):
             them.
 
     Raises:
-        ValueError: If there are no links or `batch_size < 1`.
+        ValueError: If there are no links, `batch_size < 1` or `seed < 0`.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class LinkLoader(DataLoader):
             raise invalid(self, "data", "a graph with at least one training link", "0 links")
         if batch_size < 1:
             raise invalid(self, "batch_size", "at least 1", batch_size)
+        if seed < 0:
+            raise invalid(self, "seed", "not negative", seed)
         order = EpochOrder(links.index.size(1), batch_size, shuffle, seed)
         # The sampler yields whole batches of positions: no Python per link, nothing to collate.
         self.order = order

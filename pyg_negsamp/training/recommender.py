@@ -100,13 +100,13 @@ class Recommender(LightningModule):
             candidates,
             generator=self.generator,
         )
-        self.chosen = chosen.index
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
         neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
+        self.chosen = chosen.index if negatives.index is None else negatives.index
 
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
         score = cosine if self.similarity == "cosine" else dot

@@ -239,3 +239,11 @@ def test_log_mass_is_the_log_probability_up_to_a_constant() -> None:
     expected = 0.75 * degrees.double().log()
     torch.testing.assert_close(mass - mass[0], expected - expected[0], atol=1e-9, rtol=0)
     assert not UniformCandidates(DATA).log_mass(torch.arange(10)).any()
+
+
+def test_a_huge_power_is_the_most_popular_alone() -> None:
+    source = PopularityCandidates(DATA, power=400.0)
+    degrees = [sum(i == item for _, i in LINKS) for item in range(10)]
+    assert max(degrees) == degrees[2] == 3
+    assert frequencies(source, 0)[2] == 40_000
+    assert frequencies(source, 5)[2] == 0  # has seen it

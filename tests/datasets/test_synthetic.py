@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyg_negsamp.datasets import PRESETS, LatestSplit, RandomSplit, SyntheticInteractions
+from pyg_negsamp.datasets import (
+    BENCHMARKS,
+    PRESETS,
+    LatestSplit,
+    RandomSplit,
+    SyntheticInteractions,
+)
 from pyg_negsamp.graph import EDGE_TYPE
 
 
@@ -119,3 +125,8 @@ def test_arguments_are_checked(arguments: dict, message: str) -> None:
 def test_split_that_needs_times_is_refused() -> None:
     with pytest.raises(ValueError, match="LatestSplit: 'time'"):
         SyntheticInteractions("tiny", split=LatestSplit())
+
+
+def test_no_preset_has_the_name_of_real_data() -> None:
+    """The scripts take both as `--dataset`."""
+    assert not set(PRESETS) & set(BENCHMARKS)

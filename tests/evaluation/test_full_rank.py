@@ -230,3 +230,10 @@ def test_on_a_gpu(function: Callable) -> None:
     else:
         for name, value in function(x_dict, data, (3,))[1].items():
             torch.testing.assert_close(found[1][name].cpu(), value, check_dtype=False)
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"k": 3, "block_size": 0}])
+def test_rank_refuses_nothing(wrong: dict[str, int]) -> None:
+    x_dict, data = problem()
+    with pytest.raises(ValueError, match="must be at least 1"):
+        list(rank(x_dict, data, **wrong))

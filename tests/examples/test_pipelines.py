@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +105,16 @@ def test_overlap_refuses_in_one_line(wrong: list[str], capsys: pytest.CaptureFix
         overlap.main(wrong)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_reference_points_want_something_held_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("user,item\n0,0\n1,1\n2,2\n")
+    with pytest.raises(SystemExit) as stopped:
+        reference_points.main(["--dataset", str(file)])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "too small" in said
+    assert said.count("\n") == 1

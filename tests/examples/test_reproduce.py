@@ -261,13 +261,27 @@ def test_budget(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_cell_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
-    assert reproduce.take(tmp_path / "cell")
-    assert reproduce.take(tmp_path / "cell")  # our own, interrupted
-    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    (tmp_path / "cell" / "process").write_text(str(alive.pid))
-    assert not reproduce.take(tmp_path / "cell")
-    alive.communicate(b"\n")
-    assert reproduce.take(tmp_path / "cell")
+    cell = tmp_path / "cell"
+    with reproduce.taken(cell) as ours:
+        assert ours
+    hold = f"""
+import fcntl
+file = open({str(cell / "lock")!r}, "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+input()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    with reproduce.taken(cell) as ours:
+        assert not ours
+    other.kill()
+    other.wait()
+    with reproduce.taken(cell) as ours:
+        assert ours
 
 
 def test_several_jobs_from_the_command_line(small: Path) -> None:
@@ -290,6 +304,23 @@ def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "--alpha is for" in error(capsys, str(small), "--out", str(small.parent / "x"))
     small.write_text(SMALL.replace("encoder: mf", "encoder: mff"))
     assert "no encoder 'mff'" in error(capsys, str(small))
+    for wrong, said in (
+        ({"rows": []}, "rows: must be a list"),
+        ({"rows": None}, "rows: must be a list"),
+        ({"rows": ["RNS"]}, "row 1: needs method, flags, source"),
+        ({"flags": None}, "flags: must be a dict"),
+        ({"encoder": "ease"}, "encoder: no 'ease'"),
+    ):
+        small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), **wrong}))
+        assert said in error(capsys, str(small))
+    row = {"method": "x", "flags": {}, "source": "y"}
+    for wrong, said in (
+        ({"encoder": "ease", "flags": {"k": 1}}, "row 1: ease has no k"),
+        ({"flags": None}, "row 1: flags and printed must be"),
+        ({"printed": {"Recall@7": 0.1}}, "row 1: printed Recall@7 is not among top-k"),
+    ):
+        small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), "rows": [{**row, **wrong}]}))
+        assert said in error(capsys, str(small))
     small.write_text(SMALL.replace("source: made up\n", ""))
     assert "must have the fields" in error(capsys, str(small))
 

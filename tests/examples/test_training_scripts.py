@@ -122,7 +122,7 @@ def test_paper_protocol_says_so_and_selects_on_test(
     result = run(tmp_path, "--protocol", "paper")
     assert "SELECTED ON TEST" in capsys.readouterr().out
     assert result["protocol"] == "paper"
-    best = result["history"][result["best_epoch"]]
+    best = result["history"][result["best_epoch"] - 1]
     assert best["val/NDCG@20"] == pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
 
 
@@ -229,3 +229,24 @@ def test_sampled_evaluation_stands_beside_full_ranking(
     assert "sampled: held-out items among 100 others only" in capsys.readouterr().out
     assert set(result["test_sampled"]) == set(result["test"])
     assert "test_sampled" not in run(tmp_path / "full", "--neg", "rns")
+
+
+def test_a_run_goes_on_with_its_own_flags_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "run", "--neg", "rns")
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    resume = ["--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
+    for flags in (["--dim", "16"], ["--neg", "dns"], ["--seed", "5"]):
+        with pytest.raises(SystemExit) as stopped:
+            common.main(MF, [*resume, *flags])
+        assert stopped.value.code == 2
+        assert f"was begun with another {flags[0]}" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == config
+    common.main(MF, resume)
+    assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]) == 3
+
+
+def test_flags_of_a_file_are_for_files(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in ("--test-file", "--user-column", "--item-column"):
+        assert f"{flag} is for a --dataset file, not for tiny" in error(capsys, flag, "x")

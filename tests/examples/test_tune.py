@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,8 +105,8 @@ def test_a_grid_is_tried_point_by_point(
 
     common.main(MF, ["--config", str(config), "--out", "run"])
     result = json.loads(Path("run/metrics.json").read_text())
-    assert result["history"][result["best_epoch"]]["val/NDCG@20"] == best.value
-    assert result["best_epoch"] + 1 == best.user_attrs["best_epoch"]
+    assert result["history"][result["best_epoch"] - 1]["val/NDCG@20"] == best.value
+    assert result["best_epoch"] == best.user_attrs["best_epoch"]
 
 
 def test_a_finished_study_computes_nothing(
@@ -233,6 +235,8 @@ def test_mistakes_do_not_stand_in_the_way(
         ("--study best.yaml", "--study must be a file named *.db"),
         ("--study text.db", "file is not a database"),
         ("--study folder.db", "unable to open database file"),
+        ("--study other.db", "other.db is not a study of optuna's"),
+        ("--out x", "unrecognized arguments"),
         ("--dataset nothing", "'name' must be one of"),
         ("--config nothing.yaml", "nothing.yaml"),
         ("--unknown 1", "unrecognized arguments"),
@@ -243,6 +247,8 @@ def test_mistakes_are_one_line_and_exit_code_2(
 ) -> None:
     Path("text.db").write_text("no study, but a text\n" * 100)
     Path("folder.db").mkdir()
+    with closing(sqlite3.connect("other.db")) as file:
+        file.execute("CREATE TABLE studies (x)")
     assert message in error(capsys, *flags.split())
     assert not fits
 

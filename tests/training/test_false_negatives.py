@@ -11,7 +11,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import MF
 from pyg_negsamp.training import FalseNegatives, Recommender, fit
-from pyg_negsamp.transforms import DNS, MixGCF, NegativeSampling
+from pyg_negsamp.transforms import ANS, DNS, MixGCF, NegativeSampling
 
 
 @pytest.mark.parametrize("cls", [DNS, MixGCF])
@@ -68,3 +68,19 @@ def test_a_resumed_run_goes_on_counting(tmp_path: Path) -> None:
         counts.append((rate.found, rate.total))
     assert counts[0] == counts[1]
     assert counts[0][0] > 0
+
+
+def test_of_augmented_candidates_only_those_taken_count(tmp_path: Path) -> None:
+    train, val, _ = SyntheticInteractions("tiny")
+    model = Recommender(MF(train, dim=8), ANS(UniformCandidates(train), dim=8, num_negatives=2))
+    fit(model, train, val, tmp_path, epochs=1, progress=False)
+    assert model.chosen.size(1) == 2
+
+
+def test_nothing_held_out_is_no_false_negative(tmp_path: Path) -> None:
+    train, val, _ = SyntheticInteractions("tiny")
+    model = Recommender(MF(train, dim=8), DNS(UniformCandidates(train)))
+    counter = FalseNegatives(train)
+    fit(model, train, val, tmp_path, epochs=1, callbacks=[counter], progress=False)
+    assert counter.total > 0
+    assert counter.rate == 0

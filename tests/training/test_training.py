@@ -328,3 +328,16 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
     subprocess.run([*command, str(reached + 3), "resume"], check=True)
     subprocess.run([*command[:2], str(tmp_path / "whole"), str(reached + 3)], check=True)
     assert torch.equal(last_weights(out), last_weights(tmp_path / "whole"))
+
+
+def test_a_second_run_of_a_model_has_a_history_of_its_own(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    model = recommender(splits[0])
+    train(model, splits, tmp_path / "first", epochs=3)
+    again = train(model, splits, tmp_path / "second", epochs=2)
+    assert len(again.history) == 2
+    assert again.best == again.history[again.best_epoch][again.monitor]
+    assert again.best == pytest.approx(
+        evaluate(model.scoring_tables(), splits[1])[again.monitor.removeprefix("val/")]
+    )
