@@ -136,6 +136,8 @@ def make_loss(args: argparse.Namespace) -> torch.nn.Module:
 
 def build(encoder: type[Encoder], args: argparse.Namespace, data: HeteroData) -> Recommender:
     """The model that the flags describe, over one training graph."""
+    if args.lr is None:
+        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
     torch.manual_seed(args.seed)
     network = make_encoder(encoder, args, data)
     return Recommender(

@@ -245,8 +245,6 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
             for word in as_typed(name.replace("_", "-"), value)
         ]
         args = parser.parse_args([*lines, *(sys.argv[1:] if argv is None else argv)])
-    if args.lr is None:
-        args.lr = 5e-3 if args.dataset in SYNTHETIC else 1e-3
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device")
     return args

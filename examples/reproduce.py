@@ -133,7 +133,7 @@ def read_table(path: str | Path) -> Table:
     if set(said) != fields:
         raise ValueError(f"{path} must have the fields {', '.join(sorted(fields))}")
     if said["encoder"] not in ENCODERS:
-        raise ValueError(f"{path}, encoder: no '{said['encoder']}'")
+        raise ValueError(f"{path}: no encoder '{said['encoder']}'")
     for name, kind in (("flags", dict), ("rows", list)):
         if not isinstance(said[name], kind) or (kind is list and not said[name]):
             raise ValueError(f"{path}, {name}: must be a {kind.__name__} that says something")

@@ -143,15 +143,17 @@ def open_study(args: argparse.Namespace, fixed: dict[str, Any]) -> optuna.Study:
             heartbeat_interval=60,  # so that a killed trial does not count as running for ever
             grace_period=180,
         )
-    except (StorageInternalError, RuntimeError) as error:
-        raise ValueError(f"{args.study} is not a study of optuna's: {error}") from None
-    study = optuna.create_study(
-        storage=storage,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=args.least_epochs),
-        study_name="study",
-        direction="maximize",
-        load_if_exists=True,
-    )
+        study = optuna.create_study(
+            storage=storage,
+            pruner=optuna.pruners.MedianPruner(4, n_warmup_steps=args.least_epochs),
+            study_name="study",
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except (StorageInternalError, RuntimeError):
+        raise ValueError(
+            f"{args.study} is not a study of optuna's, or of another version"
+        ) from None
     # Whoever joins or goes on must not try the same again.
     tried = len(study.get_trials(deepcopy=False))
     study.sampler = optuna.samplers.TPESampler(seed=args.seed + tried)

@@ -111,7 +111,7 @@ def test_reference_points_want_something_held_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "few.csv"
-    file.write_text("user,item\n0,0\n1,1\n2,2\n")
+    file.write_text("user,item\n" + "".join(f"0,{item}\n" for item in range(5)))
     with pytest.raises(SystemExit) as stopped:
         reference_points.main(["--dataset", str(file)])
     assert stopped.value.code == 2

@@ -309,7 +309,7 @@ def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) ->
         ({"rows": None}, "rows: must be a list"),
         ({"rows": ["RNS"]}, "row 1: needs method, flags, source"),
         ({"flags": None}, "flags: must be a dict"),
-        ({"encoder": "ease"}, "encoder: no 'ease'"),
+        ({"encoder": "ease"}, "no encoder 'ease'"),
     ):
         small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), **wrong}))
         assert said in error(capsys, str(small))
