@@ -80,13 +80,15 @@ class Candidates(torch.nn.Module, ABC):
                 out of range.
         """
 
-    def _check_draw(self, user: Tensor, num: int) -> None:
+    def _checked(self, user: Tensor, num: int) -> Tensor:
+        """User ids as int64, because they are multiplied; refuses a draw that cannot be."""
         if num < 1:
             raise invalid(self, "num", "at least 1", num)
         if user.device.type == "cpu" and user.numel():
             low, high = int(user.min()), int(user.max())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
+        return user.long()
 
     def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """The known links of some users.
@@ -111,7 +113,7 @@ class Candidates(torch.nn.Module, ABC):
         Returns:
             `[B, M]` bool.
         """
-        return is_in(user.unsqueeze(1) * self.num_items + item, self.key)
+        return is_in(user.long().unsqueeze(1) * self.num_items + item, self.key)
 
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items that are not to be drawn for the users to `-inf`, in place.

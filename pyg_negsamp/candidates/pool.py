@@ -125,7 +125,7 @@ class PoolCandidates(Candidates):
         Raises:
             ValueError: If a row has nothing to draw, besides what the base class raises.
         """
-        self._check_draw(user, num)
+        user = self._checked(user, num)
         cut, left = self._cuts(user, pos)
         self._check_not_empty(user, left)
         # The base class's line, made for this batch: row b owns the points from `line[b]` on.

@@ -114,7 +114,7 @@ class PopularityCandidates(Candidates):
         Returns:
             `[B, M]` int64 item ids.
         """
-        self._check_draw(user, num)
+        user = self._checked(user, num)
         cut_before = self.cut[self.first[user]].unsqueeze(1)
         left = self.total - (self.cut[self.first[user + 1]].unsqueeze(1) - cut_before)
         point = integers_below(left, num, generator)

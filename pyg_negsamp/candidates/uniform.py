@@ -78,7 +78,7 @@ class UniformCandidates(Candidates):
         Returns:
             `[B, M]` int64 item ids.
         """
-        self._check_draw(user, num)
+        user = self._checked(user, num)
         limit = self.num_items - (self.first[user + 1] - self.first[user])
         item = integers_below(limit.unsqueeze(1), num, generator)
         if not self.key.numel():

@@ -88,9 +88,9 @@ def _pairs(name: str, users: int, items: int, links: int, url: str, *used_by: st
 
 _ALL = (
     _adjacency("gowalla", 29_858, 40_981, (810_128, "d453bfc18e5613d6"),
-               (217_242, "dac9527045e35230"), f"{LIGHTGCN}/gowalla", "ANS", "SDNS"),
+               (217_242, "dac9527045e35230"), f"{LIGHTGCN}/gowalla", "LightGCN"),
     _adjacency("yelp2018", 31_668, 38_048, (1_237_259, "57dc5c4771924bc2"),
-               (324_147, "1cab41ea195cf475"), f"{LIGHTGCN}/yelp2018", "DINS", "ANS"),
+               (324_147, "1cab41ea195cf475"), f"{LIGHTGCN}/yelp2018", "LightGCN", "DINS"),
     _adjacency("ml-1m", 6_040, 3_706, (800_005, "75fec3689423805f"),
                (200_204, "12996286e5312c55"), f"{AHNS}/ml", "AHNS"),
     _adjacency("amazon-phones", 27_879, 10_429, (155_163, "d642974473ff8b21"),

@@ -167,7 +167,8 @@ def _sort_links(data: HeteroData, edge_type: EdgeType) -> HeteroData:
     store.pop("adj_t", None)  # sparse matrices become lists of links here
     store.edge_index = links
     order = sorted_order(pair_key(*links))
-    for name in ("edge_index", "time", "split"):
-        if name in store:
-            store[name] = store[name][..., order]
+    for name in store.edge_attrs():
+        if isinstance(store[name], Tensor):
+            at = data.__cat_dim__(name, store[name], store)
+            store[name] = store[name].index_select(at, order)
     return data

@@ -16,6 +16,7 @@ from pyg_negsamp.datasets.log import OWNER, InteractionLog, require_links, split
 from pyg_negsamp.errors import invalid
 
 BLANKS = r"\s+"
+INTEGER = r"0|-?[1-9]\d{0,17}"
 UNREADABLE = (
     pd.errors.ParserError,
     pd.errors.EmptyDataError,
@@ -60,14 +61,18 @@ def read_table(path: Path, format: str, columns: Columns, sep: str | None = None
             sep = {"csv": ",", "tsv": "\t"}.get(format) or _guess_separator(path)
         header = None if any(isinstance(name, int) for name in columns.given().values()) else 0
         engine: Literal["c", "python"] = "python" if len(sep) > 1 and sep != BLANKS else "c"
-        # All columns, since pandas would not notice ragged lines if it read some only.
-        frame = pd.read_csv(path, sep=sep, header=header, engine=engine)
+        # Ids as they are written: what pandas guesses depends on the file, and even on the part of
+        # it. All columns, since pandas would not notice ragged lines if it read some only.
+        ids = {columns.user: "str", columns.item: "str"}
+        frame = pd.read_csv(path, sep=sep, header=header, engine=engine, dtype=ids)
     except UNREADABLE as error:
         reason = str(error).strip()
         raise invalid(OWNER, str(path), f"a readable {format} table", reason) from error
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the surplus for row names
         raise invalid(OWNER, str(path), f"a readable {format} table", "more fields than columns")
     _check_columns(columns, frame.columns, str(path))
+    if header is None:
+        _check_no_header(frame, columns, path)
     return frame[list(columns.given().values())]
 
 
@@ -84,6 +89,16 @@ def read_tables_log(
         _check_complete(frames[part], columns, str(path))
     split = split_column({part: len(frame) for part, frame in frames.items()})
     frame = pd.concat(frames.values(), ignore_index=True)
+    for role in ("user", "item"):
+        column = getattr(columns, role)
+        kinds = {pd.api.types.is_numeric_dtype(part[column]) for part in frames.values()}
+        if len(kinds) > 1:
+            expected = (
+                f"a column of one kind of ids in all of {', '.join(map(str, parts.values()))}"
+            )
+            raise invalid(OWNER, role, expected, "numbers in one and text in another")
+        if format != "parquet":
+            frame[column] = _whole_numbers(frame[column])
     source = ", ".join(str(path) for path in parts.values())
     return log_from_frame(frame, columns, min_rating, source=source, split=split)
 
@@ -132,6 +147,21 @@ def log_from_frame(
         user_ids=pd.Index(user_ids),
         item_ids=pd.Index(item_ids),
     )
+
+
+def _whole_numbers(ids: pd.Series) -> pd.Series:
+    """Ids as integers, if that is what all of them are, written in the usual way."""
+    ids = ids.str.strip()
+    return ids.astype("int64") if ids.str.fullmatch(INTEGER).all() else ids
+
+
+def _check_no_header(frame: pd.DataFrame, columns: Columns, path: Path) -> None:
+    """Refuses a file whose first line alone is no number, where columns are given by position."""
+    ids = frame[[columns.user, columns.item]].astype("str")
+    number = ids.apply(lambda column: column.str.strip().str.fullmatch(INTEGER))
+    if len(number) > 1 and not number.iloc[0].any() and bool(number.iloc[1:].all(axis=None)):
+        expected = "a table without header, because columns are given by position"
+        raise invalid(OWNER, str(path), expected, f"the first line {ids.iloc[0].tolist()}")
 
 
 def _guess_separator(path: Path) -> str:

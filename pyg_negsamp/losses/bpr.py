@@ -56,7 +56,8 @@ class SoftBPRLoss(BPRLoss):
     .. math:: L = \frac{1}{B} \sum_b \sum_k w_{bk}
               \left[ -\ln \sigma((1 - \alpha)(s_b - s_{bk})) \right]
 
-    `alpha = 0` is :class:`BPRLoss`. With DNS, it equals SDNS of the same `alpha` with BPR.
+    `alpha = 0` is :class:`BPRLoss`. With DNS, it equals SDNS of the same `alpha` with BPR, but for
+    the L2 penalty of training, which falls on SDNS's mixtures.
 
     Args:
         alpha: The share of the positive that SDNS would mix in, in [0, 1). Default 0.7; the

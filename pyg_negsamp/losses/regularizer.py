@@ -23,4 +23,4 @@ def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         A scalar, to be multiplied by the coefficient.
     """
     total = user.square().sum() + pos.square().sum() + neg.square().sum()
-    return total / (2 * user.size(0))
+    return total / (2 * max(user.size(0), 1))

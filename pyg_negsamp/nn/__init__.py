@@ -7,7 +7,7 @@ from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.nn.mf import MF
 from pyg_negsamp.nn.ngcf import NGCF, NGCFConv
 from pyg_negsamp.nn.pooling import POOLS, Pool, pool_layers
-from pyg_negsamp.nn.popularity import popularity
+from pyg_negsamp.nn.popularity_ranking import popularity
 from pyg_negsamp.nn.sgl import SGL
 from pyg_negsamp.nn.simgcl import SimGCL, XSimGCL
 

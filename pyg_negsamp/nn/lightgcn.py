@@ -49,7 +49,8 @@ class LightGCN(Encoder):
             falls on layer 1.
         alpha: Weights of the layers returned, as PyG's `alpha`: a number for all, or `H` of
             them. With `pool='mean'` only: layer `l` comes back times `H * alpha[l]`, so that the
-            mean is the weighted sum. Default: `1 / H` each.
+            mean is the weighted sum; the L2 penalty of training falls on layer 0 as it comes back.
+            Default: `1 / H` each.
 
     Raises:
         ValueError: If an argument is out of range.

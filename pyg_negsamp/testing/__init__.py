@@ -4,6 +4,6 @@ Needs pytest, which the extra `test` installs.
 """
 
 from pyg_negsamp.testing.contract import SamplerContract
-from pyg_negsamp.testing.toy import Toy, toy
+from pyg_negsamp.testing.toy_problem import Toy, toy
 
 __all__ = ["SamplerContract", "Toy", "toy"]

@@ -25,7 +25,7 @@ from torch_geometric.data import Data
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import BPRLoss
 from pyg_negsamp.nn.pooling import POOLS, pool_rows
-from pyg_negsamp.testing.toy import Toy, toy
+from pyg_negsamp.testing.toy_problem import Toy, toy
 from pyg_negsamp.transforms import Negatives, NegativeSampling
 
 
@@ -102,7 +102,8 @@ class SamplerContract:
     def test_chooses_among_the_candidates_given(self) -> None:
         """Candidates that come with the call are the only ones."""
         for problem, sampler in self.cases():
-            candidates = torch.tensor([[0, 3, 5, 7]]).expand(len(problem.user), -1)
+            repeats = -(-self.least_candidates // 4)
+            candidates = torch.tensor([[0, 3, 5, 7] * repeats]).expand(len(problem.user), -1)
             index = self.sample(sampler, problem, candidates=candidates).index
             if index is not None:
                 assert set(index.flatten().tolist()) <= {0, 3, 5, 7}
@@ -194,9 +195,10 @@ class SamplerContract:
         """Embeddings and candidates come back as they went in."""
         for problem, sampler in self.cases():
             before = copy.deepcopy(problem)
-            candidates = torch.arange(6).expand(9, -1).clone()
+            given = (torch.arange(max(6, self.least_candidates)) % 6).expand(9, -1)
+            candidates = given.clone()
             self.sample(sampler, problem, candidates=candidates)
-            assert torch.equal(candidates, torch.arange(6).expand(9, -1))
+            assert torch.equal(candidates, given)
             for old, new in zip(
                 before.user_xs + before.item_xs, problem.user_xs + problem.item_xs, strict=True
             ):

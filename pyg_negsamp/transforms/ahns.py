@@ -25,7 +25,8 @@ class AHNS(NegativeSampling):
 
     .. math:: j = \arg\min_{m} \; | e_u \cdot e_m - \beta (e_u \cdot e_p + \alpha)^{p + 1} |
 
-    The paper assumes positives to score above :math:`-\alpha`. Where one does not, the power is
+    The paper assumes positives to score above 0; the formula needs no more than :math:`-\alpha`.
+    Where one scores less, the power is
     infinite, zero, or not a real number; here the base is taken as 0 then. For `p < -1` the target
     is thereby the hardest candidate, the limit of what the paper asks for as a positive's score
     falls (its criterion C2); for `p = -1` it is `beta`, for `p > -1` it is zero.

@@ -28,7 +28,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.space import Space
-from pyg_negsamp.transforms.batch import read_positives, write_negatives
+from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
@@ -253,6 +253,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """
         batch = copy.copy(batch)
         found = read_positives(self, batch, self.edge_type, self.candidates)
+        if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
+            expected = "in the numbering of the whole graph, by which this sampler knows its nodes"
+            raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
         mixes = type(self).synthesize is not NegativeSampling.synthesize
         if found.binary and (mixes or not self.finds_items):
             expected = "in the triplet form, because the negatives of this sampler are no items"
@@ -263,10 +266,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             chosen = self.choose(found.user, found.pos, (), (), found.candidates, generator)
             write_negatives(batch, self.edge_type, found, chosen.index)
             return batch
-        if isinstance(x_dict, Mapping):
-            user_xs, item_xs = x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
-        else:
-            user_xs = item_xs = x_dict
+        user_xs, item_xs = self._ends(x_dict)
         negatives = self.sample(
             found.user, found.pos, user_xs, item_xs, found.candidates, generator
         )
@@ -276,6 +276,17 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             raise invalid(self, "batch", expected, "edge_label_index, the binary form")
         write_negatives(batch, self.edge_type, found, index, negatives)
         return batch
+
+    def _ends(self, x_dict: Mapping[NodeType, Layers] | Layers) -> tuple[Layers, Layers]:
+        """The layers of users and items; on homogeneous graphs they are the same."""
+        if isinstance(x_dict, Mapping):
+            return x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
+        return x_dict, x_dict
+
+    @property
+    def needs_global_ids(self) -> bool:
+        """Whether it looks nodes up by their ids, so that a sampled subgraph would mislead it."""
+        return False
 
     # PyG's transforms take the data alone and print their name alone; a module's methods pass
     # every argument on, and print them.

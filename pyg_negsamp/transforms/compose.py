@@ -39,6 +39,9 @@ class Compose(NegativeSampling):
             raise invalid(self, "synthesize", f"one with pool {select.pool!r}", synthesize.pool)
         if type(synthesize).synthesize is NegativeSampling.synthesize:
             raise invalid(self, "synthesize", "a sampler that mixes", type(synthesize).__name__)
+        if not (select.finds_items or isinstance(select, Compose)):
+            expected = "a sampler that hands on the items it selected"
+            raise invalid(self, "select", expected, type(select).__name__)
         super().__init__(
             select.candidates,
             num_candidates=select.num_candidates,
@@ -47,6 +50,12 @@ class Compose(NegativeSampling):
             edge_type=select.edge_type,
         )
         self.selector, self.synthesizer = select, synthesize
+        self.width = select.width or synthesize.width
+
+    @property
+    def needs_global_ids(self) -> bool:
+        """As either of the two."""
+        return self.selector.needs_global_ids or self.synthesizer.needs_global_ids
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Tells both where training stands."""
@@ -89,8 +98,5 @@ class Compose(NegativeSampling):
         """What the selector's method adds, around what the synthesizer makes."""
         selected, state = chosen.state
         negatives = self.selector.make(selected, user, pos, neg)
-        if negatives.index is not chosen.index:
-            expected = "a sampler that hands on the items it selected"
-            raise invalid(self, "select", expected, type(self.selector).__name__)
         negatives.xs = self.synthesizer.synthesize(user, pos, neg, state)
         return negatives

@@ -95,18 +95,18 @@ class ContrastiveDNS(NegativeSampling):
         self.epoch = epoch
 
     @torch.no_grad()
-    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
         """Retrieves anew, if it is time."""
-        if self.candidates is None or (self.epoch % self.n and self.retrieved[0, 0] >= 0):
+        if self.candidates is None or (self.epoch % self.n and self.retrieved.max() >= 0):
             return
         users, items = (
-            normalize(pool_layers(as_layers(x_dict[self.edge_type[end]]), self.pool))
-            for end in (0, 2)
+            normalize(pool_layers(as_layers(xs), self.pool)) for xs in self._ends(x_dict)
         )
         sign = 1 if self.mode == "similar" else -1
         rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))
         generator = torch.Generator(users.device).manual_seed(self.epoch)
-        for ids in torch.arange(len(users), device=users.device).split(rows):
+        active = self.candidates.first.diff().nonzero().flatten()  # others need not have a pool
+        for ids in active.split(rows):
             if self.mode == "random":
                 size = self.retrieved.size(1)
                 self.retrieved[ids] = self.candidates(ids, size, generator)

@@ -82,6 +82,11 @@ class IRGAN(NegativeSampling):
         for table in (self.users, self.items):
             torch.nn.init.xavier_uniform_(table.weight)
 
+    @property
+    def needs_global_ids(self) -> bool:
+        """The generator has embeddings of its own."""
+        return True
+
     def log_policy(self, user: Tensor, candidates: Tensor) -> Tensor:
         """Logarithms of the generator's probabilities over the candidates, `[B, M]`."""
         scores = torch.einsum("bd,bmd->bm", self.users(user), self.items(candidates))

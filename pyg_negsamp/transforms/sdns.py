@@ -22,9 +22,9 @@ class SDNS(DNS):
               j = \arg\max_{k \in C} \; e_u \cdot e_k
 
     at every layer. With BPR this equals :class:`DNS` with
-    :class:`~pyg_negsamp.losses.SoftBPRLoss` of the same `alpha` (eq. 7 and 10): same loss, same
-    gradients. `alpha = 0` is DNS. Gradients flow through the positive and the chosen rows. Cost:
-    that of DNS.
+    :class:`~pyg_negsamp.losses.SoftBPRLoss` of the same `alpha` (eq. 7 and 10): same ranking loss,
+    same gradients; an L2 penalty falls on the mixture here, on the item there. `alpha = 0` is DNS.
+    Gradients flow through the positive and the chosen rows. Cost: that of DNS.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import NodeType
 
 from pyg_negsamp.candidates import Candidates
@@ -16,6 +17,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn.pooling import as_layers, pool_layers
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.batch import stores
 from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Selection
 
@@ -93,24 +95,51 @@ class SRNS(NegativeSampling):
         self.num_new, self.alpha, self.warmup, self.tau = num_new, alpha, warmup, tau
         self.history: deque[tuple[Tensor, Tensor]] = deque(maxlen=HISTORY)
         if candidates is not None:
-            device = candidates.key.device
-            everyone = torch.arange(candidates.num_users, device=device)
-            first = torch.Generator(device).manual_seed(0)
-            memory = candidates(everyone, self.num_candidates, first)
-            self.register_buffer("memory", memory)
+            if getattr(candidates, "by", "user") == "item":
+                expected = "pools by user: the memory is one per user, whatever the positive"
+                raise invalid(self, "candidates", expected, "pools by item")
+            first = torch.Generator(candidates.key.device).manual_seed(0)
+            active = candidates.first.diff().nonzero().flatten()  # others need not have a pool
+            size = (candidates.num_users, self.num_candidates)
+            self.register_buffer("memory", candidates.key.new_zeros(size))
+            self.memory[active] = candidates(active, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Moves the warm-up to `epoch`."""
         self.epoch = epoch
 
     @torch.no_grad()
-    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
         """Keeps a copy of the pooled embeddings, as the record of this epoch's scores."""
         users, items = (
-            pool_layers(as_layers(x_dict[self.edge_type[end]]), self.pool).detach().clone()
-            for end in (0, 2)
+            pool_layers(as_layers(xs), self.pool).detach().clone() for xs in self._ends(x_dict)
         )
         self.history.append((users, items))
+
+    def forward(
+        self,
+        batch: HeteroData | Data,
+        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+        generator: torch.Generator | None = None,
+    ) -> HeteroData | Data:
+        """As :class:`NegativeSampling`; without deviation on a sampled subgraph.
+
+        Args:
+            batch: The mini-batch.
+            x_dict: Embeddings of its nodes.
+            generator: Source of randomness.
+
+        Returns:
+            A copy of `batch` with negatives.
+        """
+        whole, renumbered = self.history, "n_id" in stores(batch, self.edge_type)[1]
+        try:
+            if renumbered:  # the record knows nodes by their ids in the whole graph
+                self.history = deque(maxlen=HISTORY)
+            return super().forward(batch, x_dict, generator)
+        finally:
+            if renumbered:
+                self.history = whole
 
     def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """First pass: the users' memories."""

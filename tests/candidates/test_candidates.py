@@ -247,3 +247,15 @@ def test_a_huge_power_is_the_most_popular_alone() -> None:
     assert max(degrees) == degrees[2] == 3
     assert frequencies(source, 0)[2] == 40_000
     assert frequencies(source, 5)[2] == 0  # has seen it
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_narrow_user_ids_do_not_overflow(cls: type[Candidates]) -> None:
+    num = 70_000
+    data = graph(num, num, [(num - 1, item) for item in range(0, num, 2)] + [(0, 1)])
+    source, user = cls(data), torch.full((50,), num - 1, dtype=torch.int32)
+    drawn = source(user, 100)
+    assert (drawn % 2 == 1).all()
+    assert source.is_seen(user[:1], torch.tensor([[0, 1]], dtype=torch.int32)).tolist() == [
+        [True, False]
+    ]

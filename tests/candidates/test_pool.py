@@ -339,7 +339,7 @@ def test_the_memory_of_srns_keeps_to_the_pool() -> None:
 
 def test_srns_needs_pools_by_user() -> None:
     source, _ = by_category(12, toy().data)
-    with pytest.raises(ValueError, match=r"PoolCandidates: 'pos' must be given: .* by item"):
+    with pytest.raises(ValueError, match="SRNS: 'candidates' must be pools by user"):
         SRNS(source)
 
 

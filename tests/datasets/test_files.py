@@ -336,3 +336,37 @@ def test_options_are_checked(tmp_path: Path, frame: pd.DataFrame) -> None:
         InteractionDataset.from_frame(frame, "who", "what", duplicates="maybe")
     with pytest.raises(ValueError, match="'split' must be a transform that gives three"):
         InteractionDataset.from_frame(frame, "who", "what", split=lambda data: data)
+
+
+# Ids as they are written ----------------------------------------------------------------------
+
+
+def test_ids_are_the_same_in_every_file(tmp_path: Path) -> None:
+    """Also where one file alone would look like numbers, and with leading zeros."""
+    (tmp_path / "train.csv").write_text("user,item\n1,007\n2,7\n")
+    (tmp_path / "test.csv").write_text("user,item\n1,7\n2,007\nx9,7\n")
+    dataset = InteractionDataset.from_files(tmp_path / "train.csv", test=tmp_path / "test.csv")
+    assert dataset.user_ids.tolist() == ["1", "2", "x9"]
+    assert dataset.item_ids.tolist() == ["007", "7"]
+
+
+def test_ids_of_a_long_file_are_of_one_kind(tmp_path: Path) -> None:
+    """Pandas guesses in parts."""
+    rows = [f"{number % 1000},{number % 7}" for number in range(300_000)]
+    (tmp_path / "long.csv").write_text("\n".join(["user,item", *rows, "zz,1"]) + "\n")
+    dataset = InteractionDataset.from_files(tmp_path / "long.csv")
+    assert len(dataset.user_ids) == 1001
+
+
+def test_whole_numbers_stay_numbers(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("user,item\n10, 3\n9, 20\n10, 20\n")
+    dataset = InteractionDataset.from_files(tmp_path / "pairs.csv")
+    assert dataset.user_ids.tolist() == [9, 10]
+    assert dataset.item_ids.tolist() == [3, 20]
+
+
+@pytest.mark.parametrize("options", [{"format": "pairs"}, {"user": 0, "item": 1}])
+def test_a_header_is_no_user(tmp_path: Path, options: dict) -> None:
+    (tmp_path / "log.csv").write_text("userId,movieId\n1,2\n2,3\n")
+    with pytest.raises(ValueError, match=r"without header.*\['userId', 'movieId'\]"):
+        InteractionDataset.from_files(tmp_path / "log.csv", **options)

@@ -13,7 +13,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.datasets import KarateClub
 from torch_geometric.transforms import RandomLinkSplit
 
-from pyg_negsamp.candidates import PopularityCandidates, UniformCandidates
+from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.testing import Toy, toy
 from pyg_negsamp.transforms import (
@@ -22,11 +22,15 @@ from pyg_negsamp.transforms import (
     DENS,
     DINS,
     DNS,
+    IRGAN,
     PRIS,
     RNS,
     SAMPLERS,
     SDNS,
+    SRNS,
+    AdvIR,
     Compose,
+    ContrastiveDNS,
     MixGCF,
     NegativeSampling,
 )
@@ -404,14 +408,53 @@ def test_a_methods_own_weights_stay_elsewhere() -> None:
         torch.testing.assert_close(out.dst_neg_weight[b].float(), weight)
 
 
-def test_weights_are_the_same_where_nothing_is_known() -> None:
+def test_there_are_no_weights_where_nothing_is_known() -> None:
     problem = toy()
     batch, _ = subgraph(problem)
     empty = copy.copy(problem.data)
     empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
     out = RNS(UniformCandidates(empty), num_negatives=5)(batch)["item"]
     assert torch.equal(out.dst_neg_index, batch["item"].dst_neg_index)
-    assert out.dst_neg_weight.unique().tolist() == pytest.approx([0.2])
+    assert "dst_neg_weight" not in out
+
+
+@pytest.mark.parametrize(
+    ("cls", "source"),
+    [(IRGAN, UniformCandidates), (AdvIR, UniformCandidates), (PRIS, PopularityCandidates)],
+)
+def test_samplers_with_tables_of_their_own_refuse_renumbered_nodes(
+    cls: type[NegativeSampling], source: type[Candidates]
+) -> None:
+    problem = toy()
+    batch, _ = subgraph(problem)
+    x_dict = local_x(batch, problem)
+    options = {} if cls is PRIS else {"dim": 5}
+    sampler = cls(source(problem.data), **options)
+    for refusing in (sampler, Compose(sampler, MixGCF())):
+        with pytest.raises(ValueError, match="'batch' must be in the numbering of the whole graph"):
+            refusing(batch, x_dict)
+    PRIS(UniformCandidates(problem.data), num_negatives=2)(batch, x_dict)
+
+
+def test_srns_has_no_deviation_on_renumbered_nodes() -> None:
+    problem = toy()
+    batch, _ = subgraph(problem)
+    x_dict = local_x(batch, problem)
+    plain = SRNS(UniformCandidates(problem.data), alpha=0.0)
+    moving = SRNS(UniformCandidates(problem.data), alpha=100.0, warmup=1)
+    moving.set_epoch(5, 9)
+    for seed in range(3):
+        noise = [torch.randn(x.shape, generator=generator(seed)) for x in problem.item_xs]
+        item_xs = [x + z for x, z in zip(problem.item_xs, noise, strict=True)]
+        moving.refresh({"user": problem.user_xs, "item": item_xs})
+    found = [sampler(batch, x_dict)["item"].dst_neg_index for sampler in (plain, moving)]
+    assert torch.equal(*found)
+    assert len(moving.history) == 3
+
+
+@pytest.mark.parametrize("cls", [SRNS, ContrastiveDNS])
+def test_refreshes_on_homogeneous_graphs(cls: type[NegativeSampling], karate: Data) -> None:
+    cls(UniformCandidates(karate)).refresh(torch.randn(34, 4))
 
 
 def test_ids_of_the_whole_graph_are_taken_as_they_are() -> None:

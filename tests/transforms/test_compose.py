@@ -311,3 +311,17 @@ class TestCompose(SamplerContract):
 def test_refuses_a_synthesizer_that_mixes_nothing() -> None:
     with pytest.raises(ValueError, match="Compose: 'synthesize' must be a sampler that mixes"):
         Compose(DNS(), AHNS())
+
+
+def test_refuses_a_selector_that_takes_no_items() -> None:
+    problem = toy()
+    candidates = UniformCandidates(problem.data)
+    with pytest.raises(ValueError, match="Compose: 'select' must be a sampler that hands on"):
+        Compose(ANS(candidates, dim=5), MixGCF())
+
+
+def test_knows_the_width_of_its_parts() -> None:
+    problem = toy()
+    sampler = Compose(DENS(UniformCandidates(problem.data), dim=64), MixGCF())
+    with pytest.raises(ValueError, match="of width 64"):
+        sampler.sample(problem.user, problem.pos, problem.user_xs, problem.item_xs)
