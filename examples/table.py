@@ -108,7 +108,12 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
     lines = ["| method | " + " | ".join(f"{name} | printed | diff" for name in metrics)]
     lines[0] += " | p | seeds | s per run |"
     lines.append("|---" * (3 * len(metrics) + 4) + "|")
-    best = {m: max((row.mean[m] for row in rows if m in row.mean), default=None) for m in metrics}
+    best = {
+        m: (min if "rate" in m else max)(
+            (row.mean[m] for row in rows if m in row.mean), default=None
+        )
+        for m in metrics
+    }
     for row in rows:
         parts = [row.method]
         for name in metrics:

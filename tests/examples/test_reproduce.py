@@ -24,7 +24,7 @@ import plot_tables
 import reproduce
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import ENCODERS
-from table import Method, summarise, to_markdown
+from table import Method, Summary, summarise, to_markdown
 
 FOLDER = ROOT / "examples" / "reproduce"
 TABLES = sorted(FOLDER.glob("*/*.yaml"))
@@ -391,3 +391,14 @@ def test_yaml_of_the_search_fits_a_row(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump({"dataset": "tiny", "epochs": 1, "dim": 8, **flags}))
     common.main(ENCODERS["mf"], ["--config", str(config), "--out", str(tmp_path / "run")])
     assert (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_of_rates_the_lowest_is_best() -> None:
+    metrics = ["false-negative rate", "NDCG@5"]
+    rows = [
+        Summary(name, 1, {}, mean=dict(zip(metrics, values, strict=True)))
+        for name, values in (("a", (0.2, 0.4)), ("b", (0.1, 0.3)))
+    ]
+    said = to_markdown(rows, metrics)
+    assert "| a | 20.00 |  |  | **40.00** |" in said
+    assert "| b | **10.00** |  |  | 30.00 |" in said
