@@ -153,10 +153,12 @@ def main(argv: list[str] | None = None) -> None:
     wanted = args.stages or (quick if args.quick else list(STAGES[:-3]))
     if args.plot and "growth" not in wanted:
         parser.exit(2, f"{parser.prog}: error: --plot needs --stages growth\n")
-    if args.recbole and "recbole" not in wanted:
-        wanted.append("recbole")
-    if args.recbole is None and find_spec("recbole"):
+    asked = args.recbole is not None
+    if not asked and find_spec("recbole"):
         args.recbole = sys.executable
+        asked = not args.stages and args.dataset in BENCHMARKS
+    if asked and "recbole" not in wanted:
+        wanted.append("recbole")
     if "recbole" in wanted and not (args.recbole and args.dataset in BENCHMARKS):
         parser.exit(2, f"{parser.prog}: error: RecBole needs --recbole and a benchmark\n")
     keep_freed_memory()  # as training does; what is measured beside it has the same
