@@ -143,7 +143,7 @@ def write_negatives(
         items.dst_neg_xs, weight = negatives.xs, negatives.weight
         if negatives.loss is not None:
             items.dst_neg_loss = negatives.loss
-    if positives.hopeless is not None and bool(positives.hopeless.any()):
+    if positives.hopeless is not None:
         useful = (~positives.hopeless).unsqueeze(1)
         if weight is None:
             K = (index if index is not None else items.dst_neg_xs).size(1)

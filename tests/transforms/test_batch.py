@@ -408,14 +408,14 @@ def test_a_methods_own_weights_stay_elsewhere() -> None:
         torch.testing.assert_close(out.dst_neg_weight[b].float(), weight)
 
 
-def test_there_are_no_weights_where_nothing_is_known() -> None:
+def test_weights_are_the_same_where_nothing_is_known() -> None:
     problem = toy()
     batch, _ = subgraph(problem)
     empty = copy.copy(problem.data)
     empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
     out = RNS(UniformCandidates(empty), num_negatives=5)(batch)["item"]
     assert torch.equal(out.dst_neg_index, batch["item"].dst_neg_index)
-    assert "dst_neg_weight" not in out
+    assert out.dst_neg_weight.unique().tolist() == pytest.approx([0.2])
 
 
 @pytest.mark.parametrize(
