@@ -55,7 +55,6 @@ class Candidates(torch.nn.Module, ABC):
         first = torch.searchsorted(user, torch.arange(self.num_users + 1).to(user))
         self.register_buffer("first", first, persistent=False)
 
-    @abstractmethod
     def forward(
         self,
         user: Tensor,
@@ -77,18 +76,23 @@ class Candidates(torch.nn.Module, ABC):
 
         Raises:
             ValueError: If `num < 1`, or (checked on CPU, where it is free) if a user id is
-                out of range.
+                out of range; of :class:`PoolCandidates`, if a row has nothing to draw.
         """
-
-    def _checked(self, user: Tensor, num: int) -> Tensor:
-        """User ids as int64, because they are multiplied; refuses a draw that cannot be."""
         if num < 1:
             raise invalid(self, "num", "at least 1", num)
         if user.device.type == "cpu" and user.numel():
             low, high = int(user.min()), int(user.max())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        return user.long()
+        return self._draw(
+            user.long(), num, generator, pos
+        )  # ids are multiplied: int32 is too small
+
+    @abstractmethod
+    def _draw(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+    ) -> Tensor:
+        """What :meth:`forward` returns, for arguments that have been checked."""
 
     def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """The known links of some users.

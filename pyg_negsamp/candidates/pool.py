@@ -104,28 +104,9 @@ class PoolCandidates(Candidates):
             raise invalid(self, "pool", f"links from {size[0]} ids to {size[1]} items", pool)
         return index, size[0]
 
-    def forward(
-        self,
-        user: Tensor,
-        num: int,
-        generator: torch.Generator | None = None,
-        pos: Tensor | None = None,
+    def _draw(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        """Draws candidates out of the pools, independently and with replacement.
-
-        Args:
-            user: `[B]` int64 user ids.
-            num: Number of candidates per row, `M`.
-            generator: Source of randomness, on the device of `user`. Default: torch's own.
-            pos: `[B]` positives, whose pools are meant with `by='item'`.
-
-        Returns:
-            `[B, M]` int64 item ids.
-
-        Raises:
-            ValueError: If a row has nothing to draw, besides what the base class raises.
-        """
-        user = self._checked(user, num)
         cut, left = self._cuts(user, pos)
         self._check_not_empty(user, left)
         # The base class's line, made for this batch: row b owns the points from `line[b]` on.

@@ -96,25 +96,9 @@ class PopularityCandidates(Candidates):
         """How long the slices of `item` are."""
         return self.start[item + 1] - self.start[item]
 
-    def forward(
-        self,
-        user: Tensor,
-        num: int,
-        generator: torch.Generator | None = None,
-        pos: Tensor | None = None,
+    def _draw(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        """Draws candidates, independently and with replacement: see :class:`Candidates`.
-
-        Args:
-            user: `[B]` int64 user ids.
-            num: Number of candidates per row, `M`.
-            generator: Source of randomness, on the device of `user`. Default: torch's own.
-            pos: Not read.
-
-        Returns:
-            `[B, M]` int64 item ids.
-        """
-        user = self._checked(user, num)
         cut_before = self.cut[self.first[user]].unsqueeze(1)
         left = self.total - (self.cut[self.first[user + 1]].unsqueeze(1) - cut_before)
         point = integers_below(left, num, generator)

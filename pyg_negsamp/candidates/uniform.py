@@ -60,25 +60,9 @@ class UniformCandidates(Candidates):
         seen_below = torch.searchsorted(self.key - nth, rank, right=True) - first
         return rank + seen_below - line
 
-    def forward(
-        self,
-        user: Tensor,
-        num: int,
-        generator: torch.Generator | None = None,
-        pos: Tensor | None = None,
+    def _draw(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        """Draws candidates, independently and with replacement: see :class:`Candidates`.
-
-        Args:
-            user: `[B]` int64 user ids.
-            num: Number of candidates per row, `M`.
-            generator: Source of randomness, on the device of `user`. Default: torch's own.
-            pos: Not read.
-
-        Returns:
-            `[B, M]` int64 item ids.
-        """
-        user = self._checked(user, num)
         limit = self.num_items - (self.first[user + 1] - self.first[user])
         item = integers_below(limit.unsqueeze(1), num, generator)
         if not self.key.numel():

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
@@ -92,18 +93,9 @@ def fit(
         NonFiniteLossError: If the loss becomes NaN or infinite.
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
-    for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
-        if value < 1:
-            raise invalid("fit", name, "at least 1", value)
-    if eval_every > epochs:
-        expected = f"at most epochs = {epochs}, or nothing is ever selected"
-        raise invalid("fit", "eval_every", expected, eval_every)
-    if held_out_links(val_data, recommender.encoder.edge_type).size(1) == 0:
-        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
-    check_leakage(train_data, val_data, edge_type=recommender.encoder.edge_type)
-    loader = LinkLoader(
-        train_data, batch_size, seed=recommender.seed, edge_type=recommender.encoder.edge_type
-    )
+    edge_type = recommender.encoder.edge_type
+    _check(train_data, val_data, edge_type, epochs, patience, eval_every)
+    loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
     if device == "auto":  # lightning would take Apple's, which has no double precision
@@ -144,6 +136,26 @@ def fit(
     recommender.load_state_dict(state["state_dict"])
     history = recommender.history
     return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+
+
+def _check(
+    train_data: HeteroData,
+    val_data: HeteroData,
+    edge_type: EdgeType,
+    epochs: int,
+    patience: int,
+    eval_every: int,
+) -> None:
+    """Refuses what training would stumble over after a while, or never notice."""
+    for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
+        if value < 1:
+            raise invalid("fit", name, "at least 1", value)
+    if eval_every > epochs:
+        expected = f"at most epochs = {epochs}, or nothing is ever selected"
+        raise invalid("fit", "eval_every", expected, eval_every)
+    if held_out_links(val_data, edge_type).size(1) == 0:
+        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+    check_leakage(train_data, val_data, edge_type=edge_type)
 
 
 def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
