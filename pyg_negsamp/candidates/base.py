@@ -84,9 +84,8 @@ class Candidates(torch.nn.Module, ABC):
             low, high = int(user.min()), int(user.max())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        return self._draw(
-            user.long(), num, generator, pos
-        )  # ids are multiplied: int32 is too small
+        # As int64, because ids are multiplied.
+        return self._draw(user.long(), num, generator, pos)
 
     @abstractmethod
     def _draw(
