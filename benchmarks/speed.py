@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 import torch_geometric
@@ -27,6 +28,7 @@ import torch_geometric
 import stages
 from bench import Bench, stolen_seconds
 from pyg_negsamp.datasets import BENCHMARKS
+from pyg_negsamp.datasets.download import DownloadError
 from pyg_negsamp.graph import known_links
 from pyg_negsamp.training.memory import keep_freed_memory
 
@@ -89,7 +91,6 @@ def plot(bench: Bench, folder: Path) -> None:
     """The rows of the growth stage, one picture for each of what grows."""
     import matplotlib.pyplot as plt
 
-    folder.mkdir(parents=True, exist_ok=True)
     rows = [row for row in bench.rows if row.stage == "growth"]
     points = [({k: int(v) for k, v in (p.split("=") for p in r.name.split())}, r) for r in rows]
     usual = {"M": 32, "D": stages.D, "L": stages.L}
@@ -112,9 +113,17 @@ def plot(bench: Bench, folder: Path) -> None:
         plt.close(figure)
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and leaves with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints `message` alone, without the usage."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measures, prints, and checks."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=(__doc__ or "").split("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -133,26 +142,31 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write rows, ratios and machine there"
     )
-    parser.add_argument("--plot", metavar="DIR", help="draw the growth stage there")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw the growth stage there")
     parser.add_argument(
         "--recbole", metavar="PYTHON", help="interpreter that has RecBole; adds the stage 'recbole'"
     )
     parser.add_argument("--quick", action="store_true", help="the most telling rows")
     parser.add_argument("--check", action="store_true", help="exit 1 where a ratio is missed")
     args = parser.parse_args(argv)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
+    if args.repeats < 1:
+        parser.error(f"--repeats: expected at least 1, got {args.repeats}")
     try:
+        for folder in (args.json and args.json.parent, args.plot):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
         if args.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda: torch sees no CUDA device")
         train, val, test = (split.to(args.device) for split in stages.load(args))
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except (ValueError, OSError, DownloadError) as error:
+        parser.error(str(error))
 
     quick = ["draw", "propagate", "step", "evaluate"]
     wanted = args.stages or (quick if args.quick else list(STAGES[:-3]))
     if args.plot and "growth" not in wanted:
-        parser.exit(2, f"{parser.prog}: error: --plot needs --stages growth\n")
+        parser.error("--plot needs --stages growth")
+    if args.plot and not find_spec("matplotlib"):
+        parser.error("--plot needs matplotlib: pip install 'pyg_negsamp[bench]'")
     asked = args.recbole is not None
     if not asked and find_spec("recbole"):
         args.recbole = sys.executable
@@ -160,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     if asked and "recbole" not in wanted:
         wanted.append("recbole")
     if "recbole" in wanted and not (args.recbole and args.dataset in BENCHMARKS):
-        parser.exit(2, f"{parser.prog}: error: RecBole needs --recbole and a benchmark\n")
+        parser.error("RecBole needs --recbole and a benchmark")
     keep_freed_memory()  # as training does; what is measured beside it has the same
     bench = Bench(args.device, 5 if args.quick else args.repeats)
     machine: dict[str, object] = {
@@ -196,8 +210,8 @@ def main(argv: list[str] | None = None) -> None:
     for stage in wanted:
         try:
             run[stage]()
-        except ValueError as error:
-            parser.exit(2, f"{parser.prog}: error: {error}\n")
+        except (ValueError, OSError) as error:
+            parser.error(str(error))
 
     print()
     machine["stolen_CPU_seconds"] = stolen_seconds() - stolen
@@ -213,7 +227,7 @@ def main(argv: list[str] | None = None) -> None:
         result = {"dataset": args.dataset, "machine": machine, "rows": rows, "ratios": found}
         args.json.write_text(json.dumps(result, indent=2) + "\n")
     if args.plot:
-        plot(bench, Path(args.plot))
+        plot(bench, args.plot)
     if args.check and missed:
         sys.exit(1)
 

@@ -9,6 +9,7 @@ import multiprocessing
 import resource
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -178,13 +179,21 @@ def profile(bench: Bench, data: HeteroData, steps: int = 10) -> None:
 
 
 def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:
-    """Whole epochs as training runs them, without validation: what lightning adds to the steps."""
+    """Whole epochs as training runs them, without validation, beside as many bare steps."""
+    batches = -(-known_links(train).index.size(1) // B)
     for name, sampler in (("MF", "RNS"), ("LightGCN-3", "DINS-64")):
         encoder, _ = STEPS[name]
         model = make_model(train, encoder, sampler)
+        step = make_step(bench.device, train, model)
+        started = time.perf_counter()
+        for _ in range(batches):
+            step()
+        float(model.loss_sum)  # waits for the device
+        seconds = time.perf_counter() - started
+        bench.keep(Row("epoch", f"{name} + {sampler}, a bare step", seconds * 1e3 / batches))
+        model = make_model(train, encoder, sampler)
         with tempfile.TemporaryDirectory() as out:
             fitted = fit(model, train, val, out, epochs=2, device=bench.device, progress=False)
-        batches = -(-known_links(train).index.size(1) // B)
         seconds = fitted.history[-1]["seconds"]  # the first epoch makes the optimiser's state
         for what, ms in (
             (f"{name} + {sampler}, an epoch of {batches} steps", seconds * 1e3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
@@ -81,7 +82,7 @@ class Candidates(torch.nn.Module, ABC):
         if num < 1:
             raise invalid(self, "num", "at least 1", num)
         if user.device.type == "cpu" and user.numel():
-            low, high = int(user.min()), int(user.max())
+            low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
         # As int64, because ids are multiplied.
@@ -171,5 +172,10 @@ def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = 
     limit, and no value is favoured by more than `limit / 2**53` relative.
     """
     size = (limit.size(0), num)
-    unit = torch.rand(size, dtype=torch.float64, device=limit.device, generator=generator)
+    if limit.device.type != "cpu":
+        unit = torch.rand(size, dtype=torch.float64, device=limit.device, generator=generator)
+    else:
+        # Torch's generator says where to start; numpy's is three times as fast from there.
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        unit = torch.from_numpy(np.random.Generator(np.random.SFC64(seed)).random(size))
     return unit.mul_(limit).long()

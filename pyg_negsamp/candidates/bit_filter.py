@@ -5,18 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-WORD = 64
+#: Odd, 2**32 divided by the golden ratio, as int32: its multiples spread well (Knuth).
+SPREAD = -1640531527
 
 
-class BitFilter(torch.nn.Module):
+class BitFilter:
     """Says for most unseen items that they are unseen, without a search.
 
-    Every link owns a word of 64 bits. The words of a user's links lie together, and each of his
-    items sets the bit in them that its id leads to. An item whose bit is not set is not his; one
-    whose bit is set, may be: one unseen item in 64 to one in 32 is. As a user's words are near each
-    other, a row of candidates touches little memory.
+    Every link owns two words of 32 bits. The words of a user's links lie together, and each of his
+    items sets two bits in the one of them that its id leads to. An item of which a bit is not set
+    is not his; one whose bits are both set, may be: about one unseen item in 200 is. As a user's
+    words are near each other, a row of candidates touches little memory.
 
-    (A hash table with a single row of bits, B. H. Bloom, doi:10.1145/362686.362692.)
+    (B. H. Bloom, doi:10.1145/362686.362692, with both bits in one word.)
+
+    Not a module: only the CPU looks things up here, wherever the sampler moves.
 
     Args:
         first: `[U + 1]` where each user's links start in the list of all of them.
@@ -24,34 +27,41 @@ class BitFilter(torch.nn.Module):
         item: `[E]` their items.
     """
 
-    first: Tensor
-    word: Tensor
-
     def __init__(self, first: Tensor, user: Tensor, item: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("first", first, persistent=False)
-        # One word more than links: users without links look there, or at their neighbour's.
-        word = torch.zeros(len(user) + 1, dtype=torch.int64, device=user.device)
-        bit = (self._word(user, item) * WORD + item % WORD).unique()
-        word.index_add_(0, bit // WORD, torch.ones_like(bit) << bit % WORD)
-        self.register_buffer("word", word, persistent=False)
+        first, user, item = first.cpu(), user.cpu(), item.cpu().int()
+        word = _word(first[user], first.diff()[user], item.unsqueeze(1)).flatten().long() * 32
+        bit = torch.cat([word + (item & 31), word + (item >> 5 & 31)]).unique()
+        # Two words more than links own: users without links look there, or at their neighbour's.
+        bits = torch.zeros(2 * len(user) + 2, dtype=torch.int64)
+        bits.index_add_(0, bit // 32, torch.ones_like(bit) << bit % 32)
+        self.bits = bits.int()
 
-    def _word(self, user: Tensor, item: Tensor) -> Tensor:
-        """Which word holds the item's bit: of a power of two of them, at most one per link."""
-        degree = self.first[user + 1] - self.first[user]
-        _, exponent = torch.frexp(degree.double())
-        last = (1 << (exponent.long() - 1).clamp(min=0)) - 1
-        return ((item >> 6) & last).add_(self.first[user])
-
-    def forward(self, user: Tensor, item: Tensor) -> Tensor:
+    def __call__(self, first: Tensor, degree: Tensor, item: Tensor) -> Tensor:
         """Which pairs may be known links.
 
         Args:
-            user: `[B]` user ids.
+            first: `[B]` where the users' links start, on the CPU as all of these.
+            degree: `[B]` how many they are.
             item: `[B, M]` item ids.
 
         Returns:
-            `[B, M]`, 0 where the pair is certainly unknown, 1 where it may be known; int64.
+            `[B, M]` bool, false where the pair is certainly unknown.
         """
-        word = self.word[self._word(user.unsqueeze(1), item)]
-        return (word >> (item & (WORD - 1))) & 1
+        item = item.int()
+        word = self.bits.index_select(0, _word(first, degree, item).view(-1)).view_as(item)
+        other = word >> (item >> 5 & 31)
+        word >>= item & 31
+        word &= other
+        return word.bitwise_and_(1).bool()
+
+
+def _word(first: Tensor, degree: Tensor, item: Tensor) -> Tensor:
+    """`[B, M]` int32: which word holds the items' bits, of one or two per link."""
+    # They are a power of two, so that remainders are masks; the last one's number is such a mask.
+    _, exponent = torch.frexp(degree.double())
+    last = (1 << exponent) - 1
+    word = item * SPREAD
+    word >>= 12  # the lowest bits of a product depend on the lowest bits of the id alone
+    word &= last.int().unsqueeze(1)
+    word += first.mul(2).int().unsqueeze(1)
+    return word

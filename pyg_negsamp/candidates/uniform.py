@@ -28,8 +28,8 @@ class UniformCandidates(Candidates):
     over first, and only what it cannot rule out is searched among the links. On other devices all
     are searched, and nothing is copied to the host.
 
-    Memory: 24 bytes per link, 8 per user. Cost: `O(B * M)` on CPU, `O(B * M * log E)` elsewhere.
-    10^8 users x 10^8 items fit in int64.
+    Memory: 16 bytes per link and 8 per user; on the CPU 8 more per link. Cost: `O(B * M)` on CPU,
+    `O(B * M * log E)` elsewhere. 10^8 users x 10^8 items fit in int64.
 
     Args:
         data: Training graph, see :class:`Candidates`.
@@ -63,14 +63,16 @@ class UniformCandidates(Candidates):
     def _draw(
         self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        limit = self.num_items - (self.first[user + 1] - self.first[user])
-        item = integers_below(limit.unsqueeze(1), num, generator)
+        first = self.first[user]
+        degree = self.first[user + 1] - first
+        item = integers_below((self.num_items - degree).unsqueeze(1), num, generator)
         if not self.key.numel():
             return item
         if item.device.type != "cpu":
             return self._outcome(user.unsqueeze(1), item)
-        row, column = self.filter(user, item).nonzero(as_tuple=True)
-        item[row, column] = self._outcome(user[row], item[row, column])
+        doubtful = self.filter(first, degree, item).view(-1).nonzero().view(-1)
+        flat = item.view(-1)
+        flat[doubtful] = self._outcome(user[doubtful // num], flat[doubtful])
         return item
 
     def _outcome(self, user: Tensor, item: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -62,9 +63,21 @@ def test_parts_and_memory_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MB at most" in said
 
 
-def test_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        speed.main([*CPU, "--dataset", "nothing"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--dataset", "nothing"],
+        ["--dataset", "tiny", "--stages", "nothing"],
+        ["--dataset", "tiny", "--repeats", "0"],
+        ["--dataset", "tiny", "--plot", "plots"],
+        ["--dataset", "tiny", "--json", __file__ + "/speed.json"],
+    ],
+)
+def test_refuses_in_one_line(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped, contextlib.chdir(tmp_path):
+        speed.main([*CPU, *flags])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 
