@@ -3,7 +3,7 @@
 python examples/overlap.py --dataset lastfm --root DATA
 
 Both choose among the same candidates: DNS the one with the highest score, ANS the one whose
-augmented form has the highest gain. A share of 1 / M would be chance.
+augmented form has the highest score with its gain (eq. 13). A share of 1 / M would be chance.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> list[float]:
     add_data_flags(parser)
     parser.set_defaults(dataset="tiny")
     parser.add_argument("--num-candidates", type=int, default=16, metavar="M")
-    parser.add_argument("--gamma", type=float, default=3e-3, help="weight of the gates' losses")
+    parser.add_argument("--gamma", type=float, default=0.05, help="weight of the gates' losses")
     parser.add_argument("--epsilon", type=float, default=0.98, help="weight of the gain")
     parser.add_argument("--lr", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--epochs", type=int, default=100, help="most epochs to train")

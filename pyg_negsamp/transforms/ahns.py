@@ -26,10 +26,10 @@ class AHNS(NegativeSampling):
     .. math:: j = \arg\min_{m} \; | e_u \cdot e_m - \beta (e_u \cdot e_p + \alpha)^{p + 1} |
 
     The paper assumes positives to score above 0; the formula needs no more than :math:`-\alpha`.
-    Where one scores less, the power is
-    infinite, zero, or not a real number; here the base is taken as 0 then. For `p < -1` the target
-    is thereby the hardest candidate, the limit of what the paper asks for as a positive's score
-    falls (its criterion C2); for `p = -1` it is `beta`, for `p > -1` it is zero.
+    Where one scores less, the power is not a real number (for fractional `p`), or one of the wrong
+    sign or trend (for `p = -2`, a target below 0); here the base is taken as 0 then. For `p < -1`
+    the target is thereby the hardest candidate, the limit of what the paper asks for as a
+    positive's score falls (its criterion C2); for `p = -1` it is `beta`, for `p > -1` it is zero.
 
     `beta = 0` takes the score closest to zero. For `K > 1`, the `K` closest. Gradients flow
     through the chosen rows only. Cost: that of :class:`DNS`.

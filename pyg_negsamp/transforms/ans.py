@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import pad
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
@@ -32,22 +32,24 @@ class ANS(NegativeSampling):
         \text{negative} &= \arg\max_{n^{aug}} \; s(u, n^{aug}) +
              \epsilon \, [ s(u, n^{aug}) - s(u, n) ]
 
-    The gates learn by :math:`\gamma (L_c + L_d)`, summed over the candidates, averaged over the
-    batch. What the paper prints has no lower bound, and what its code computes differs; both are
-    here, by `variant`:
+    The gates learn by :math:`\gamma (L_c + L_d)`, averaged over the batch. What the paper prints
+    has no lower bound, and what its code computes differs; both are here, by `variant`:
 
     ==============  =================================  =======================================
     ..              `'printed'` (eq. 5, 7, 10)         `'released'` (the default)
     ==============  =================================  =======================================
-    :math:`L_c`     `s(u, n_e) - s(u, n_h)`            softplus of it
-    :math:`L_d`     `|p' - n_h|^2 + s(p'', n_e)`       `|p' - n_h| + |p'' * n_e|`
+    :math:`L_c`     sum of                             :math:`\ln(1 + \sum_n \exp(` the same
+                    `s(u, n_e) - s(u, n_h)`            :math:`))`
+    :math:`L_d`     sum of                             mean of
+                    `|p' - n_h|^2 + s(p'', n_e)`       `|p' - n_h| + |p'' * n_e|`
     noise           uniform in [0, 0.1], shortened to  of unit length, times the margin,
                     the margin if longer               times 0.1
     ==============  =================================  =======================================
 
     The ablations of table 5 switch off `disentangle` (the whole item is augmented, no auxiliary
-    loss), `gain` (epsilon = 0), `direction` (all ones), `magnitude` (the noise as drawn).
-    `hard_only` is HNS of section 5.3: random candidates' hard factors are the negatives.
+    loss), `gain` (epsilon = 0), `direction` (all ones), `magnitude` (the noise as drawn, and
+    uniform in [0, 1]: the interval is the first half of regulating it). `hard_only` is HNS of
+    section 5.3: random candidates' hard factors are the negatives.
 
     The paper has one layer; with several, factors and noise are made at each, scores and losses
     are those of the pooled parts, and one candidate is taken for all. For `K > 1`, the `K` best.
@@ -58,9 +60,9 @@ class ANS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the embeddings, `D`. Default 64.
-        gamma: Weight of the auxiliary losses, at least 0. Default 0.0001; the paper
-            searches [0, 1]. Being sums over `M`, whose gradient does not shrink with the
-            embeddings, they pull fresh ones to zero where `gamma * M` is above some 0.01.
+        gamma: Weight of the auxiliary losses, at least 0. Default 0.01; the paper searches
+            [0, 1]. The gradient of the distances does not shrink with the embeddings, so that much
+            more (of `'printed'`, much more than 0.01 / `M`) can pull fresh ones to zero.
         epsilon: Weight of the gain, at least 0. Default 0.5; the paper searches [0, 1].
         variant: `'released'` (bounded below, hence trainable) or `'printed'`.
         disentangle: Whether to split items into factors.
@@ -80,7 +82,7 @@ class ANS(NegativeSampling):
     #: The paper's ranges, but for gamma: see the argument.
     search_space: ClassVar[Space] = {
         "num_candidates": Choice((2, 4, 8, 16, 32)),
-        "gamma": Range(1e-6, 1e-2, log=True),
+        "gamma": Range(1e-5, 1e-1, log=True),
         "epsilon": Range(0.0, 1.0),
     }
     finds_items = False
@@ -90,7 +92,7 @@ class ANS(NegativeSampling):
         candidates: Candidates | None = None,
         *,
         dim: int = 64,
-        gamma: float = 0.0001,
+        gamma: float = 0.01,
         epsilon: float = 0.5,
         variant: str = "released",
         disentangle: bool = True,
@@ -129,7 +131,7 @@ class ANS(NegativeSampling):
         x = item_xs[0]
         size = (*candidates.shape, len(item_xs), x.size(1))
         noise = torch.rand(size, dtype=x.dtype, device=x.device, generator=generator)
-        return Selection(candidates, noise.mul_(0.1))
+        return Selection(candidates, noise.mul_(0.1) if self.magnitude else noise)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Factors, augmentation, and the `K` best of the augmented candidates."""
@@ -163,7 +165,7 @@ class ANS(NegativeSampling):
     def _augment(
         self, neg: Tensor, hard: Tensor, pos: Tensor, pos_hard: Tensor, noise: Tensor
     ) -> Tensor:
-        """The candidates with their noise, of the right length and direction (eq. 8-12)."""
+        """The candidates with their noise, of the right length and direction (eq. 8-11)."""
         if self.magnitude:
             noise = self._regulate(noise, self._margin(hard, pos_hard))
         if self.direction:
@@ -180,12 +182,11 @@ class ANS(NegativeSampling):
         )
         if self.variant == "printed":
             distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
-        else:
-            contrast = softplus(contrast)
-            # The gradient of this norm at 0 is 0.
-            norm = torch.linalg.vector_norm
-            distance = norm(pos_hard - hard, dim=-1) + norm(pos_easy * easy, dim=-1)
-        return self.gamma * (contrast + distance).sum(1).mean()
+            return self.gamma * (contrast + distance).sum(1).mean()
+        # The gradient of this norm at 0 is 0.
+        norm = torch.linalg.vector_norm
+        distance = norm(pos_hard - hard, dim=-1) + norm(pos_easy * easy, dim=-1)
+        return self.gamma * (pad(contrast, (1, 0)).logsumexp(1) + distance.mean(1)).mean()
 
     def _margin(self, hard: Tensor, pos_hard: Tensor) -> Tensor:
         """The bound on the noise (eq. 10), `[B, M, H, 1]`; 1 where its denominator is 0."""

@@ -34,8 +34,12 @@ class ContrastiveDNS(NegativeSampling):
 
     and each positive gets one of those `k`, or several, at random, besides the random one. To be
     used with :class:`~pyg_negsamp.losses.ContrastiveLoss`, eq. 5. Negative 0 is the random one,
-    the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. Until the first :meth:`refresh`
-    (which training calls) all are random.
+    the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. The first retrieval is in epoch `n`
+    (counted from 0), by :meth:`refresh`, which training calls; until then all are random, as
+    the paper activates retrieval "after a number of epochs" (section 2.1).
+
+    Both are drawn anew whenever a positive comes up. In the paper the random one is drawn once for
+    the whole training, and the retrieved one once per retrieval.
 
     Similarity is that of the pooled embeddings. A user with fewer than `k` unobserved items has
     the hardest of them repeated. Candidates that come with a call or a batch take the place of
@@ -49,7 +53,8 @@ class ContrastiveDNS(NegativeSampling):
             :class:`~pyg_negsamp.candidates.UniformCandidates`. What is retrieved keeps to the
             users' pools of :class:`~pyg_negsamp.candidates.PoolCandidates` as well.
         k: Items to retrieve per user. Default 100; the paper finds 50 to 150 to work best.
-        n: Epochs between retrievals. Default 10; the paper uses 5, 10 and 20.
+        n: Epochs before the first retrieval, and between retrievals. Default 10; the paper uses
+            5, 10 and 20.
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
         common: `num_candidates` (default: as many as negatives), `num_negatives` (default 2),
             `pool` and `edge_type` of :class:`NegativeSampling`.
@@ -97,20 +102,21 @@ class ContrastiveDNS(NegativeSampling):
     @torch.no_grad()
     def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
         """Retrieves anew, if it is time."""
-        if self.candidates is None or (self.epoch % self.n and self.retrieved.max() >= 0):
+        if self.candidates is None or self.epoch < self.n:
+            return
+        if self.epoch % self.n and self.retrieved.max() >= 0:
+            return
+        active = self.candidates.first.diff().nonzero().flatten()  # others need not have a pool
+        if self.mode == "random":
+            generator = torch.Generator(active.device).manual_seed(self.epoch)
+            self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
             return
         users, items = (
             normalize(pool_layers(as_layers(xs), self.pool)) for xs in self._ends(x_dict)
         )
         sign = 1 if self.mode == "similar" else -1
         rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))
-        generator = torch.Generator(users.device).manual_seed(self.epoch)
-        active = self.candidates.first.diff().nonzero().flatten()  # others need not have a pool
         for ids in active.split(rows):
-            if self.mode == "random":
-                size = self.retrieved.size(1)
-                self.retrieved[ids] = self.candidates(ids, size, generator)
-                continue
             similarity = sign * users[ids] @ items.t()
             self.candidates.mask_(similarity, ids)
             best = similarity.topk(self.retrieved.size(1), dim=1)

@@ -17,9 +17,9 @@ from pyg_negsamp.transforms.negatives import Selection
 class CuCo(NegativeSampling):
     r"""Takes the highest-scored of ever fewer candidates, so that hardness falls over time.
 
-    Chu et al., IJCAI 2021 (doi:10.24963/ijcai.2021/317), for graph classification; as the AHNS
-    paper (arXiv:2401.05191) transfers it to recommendation, with a pacing from hard to easy. At
-    epoch `t` of `T`:
+    Chu et al., IJCAI 2021 (doi:10.24963/ijcai.2021/317), for graph classification; transferred to
+    recommendation by the AHNS paper (arXiv:2401.05191), which says no more than "an
+    anti-curriculum pacing function", from hard to easy. At epoch `t` of `T`, linearly:
 
     .. math:: j = \arg\max_{k \in C_t} \; e_u \cdot e_k, \quad
               |C_t| = \max(1, \lfloor (1 - t / T) M \rfloor)

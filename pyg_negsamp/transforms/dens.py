@@ -30,7 +30,8 @@ class DENS(NegativeSampling):
         g_n &= \sigma(W_n n + W_p p'), \quad n' = n \odot g_n \\
         x &= \arg\max_m \; v \cdot (f n_m - n'_m), \quad f = 1 - \min(1, t / T_0)
 
-    at each layer, `v` being the user vector that the layer meets in the score. So candidates are
+    at each layer, `v` being the user vector that the layer meets in the score: the pooled one,
+    unless layers are concatenated. So candidates are
     ranked by their irrelevant part at first, and by how little is relevant about them after
     `warmup` epochs. The gates learn by an auxiliary loss, with the scores of the parts (`p''` and
     `n''` being the irrelevant ones), pooled over the layers:

@@ -35,15 +35,15 @@ class SRNS(NegativeSampling):
               P(k \mid u, p) = \sigma(s(u, k) - s(u, p))
 
     with the (population) deviation over the last five epochs, and :math:`\alpha_t` rising to
-    `alpha` over `warmup` epochs. After each use, `S_2` new candidates join and `S_1` of the
-    `S_1 + S_2` stay, drawn without replacement in proportion to :math:`\exp(s(u, k) / \tau)`.
+    `alpha` over `warmup` epochs. After each use, `S_2` new candidates join, and of the union `S_1`
+    stay, drawn without replacement in proportion to :math:`\exp(s(u, k) / \tau)`. An item that is
+    there twice counts once, unless fewer than `S_1` are left then.
 
     The past scores are recomputed from the pooled embeddings of the last five epochs, kept by
-    :meth:`refresh`; so they exist for every pair, also for items new to the memory, where the
-    authors record scores of a fixed set. A user that occurs twice in a batch has one memory
-    for the whole batch, renewed once. Candidates that come with a call or a batch are chosen
-    from by the same rule, without memory; and without deviation on a sampled subgraph, which
-    numbers its nodes anew.
+    :meth:`refresh`; so they exist for every pair, also for items new to the memory. A user that
+    occurs twice in a batch has one memory for the whole batch, renewed once. Candidates that come
+    with a call or a batch are chosen from by the same rule, without memory; and without deviation
+    on a sampled subgraph, which numbers its nodes anew.
 
     State: memory `[U, S_1]` (8 bytes each) and five copies of the pooled tables, `5 * N * D` (4
     bytes each); all in `state_dict`. Gradients flow through the chosen rows only. Cost:
@@ -204,7 +204,8 @@ class SRNS(NegativeSampling):
         # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.
         noise = torch.rand(pool.shape, dtype=torch.double, device=pool.device, generator=generator)
         gumbel = -(-noise.clamp(min=1e-300).log()).log()
-        stay = (scores.double() / self.tau + gumbel).topk(self.num_candidates, dim=1).indices
+        value = (scores.double() / self.tau + gumbel).masked_fill(is_repeat(pool), -torch.inf)
+        stay = value.topk(self.num_candidates, dim=1).indices
         kept = pool.gather(1, stay)
         # Of rows with the same user, the last one writes, on every device.
         row = torch.arange(len(user), device=user.device)
@@ -218,6 +219,14 @@ class SRNS(NegativeSampling):
     def set_extra_state(self, state: dict[str, list[tuple[Tensor, Tensor]]]) -> None:
         """Takes over the history of a `state_dict`."""
         self.history = deque(state["history"], maxlen=HISTORY)
+
+
+def is_repeat(item: Tensor) -> Tensor:
+    """`[B, S]` bool: which items `[B, S]` stand in the same row before."""
+    ordered, place = item.sort(dim=1, stable=True)
+    same = torch.zeros_like(item, dtype=torch.bool)
+    same[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return torch.empty_like(same).scatter_(1, place, same)
 
 
 def probability(users: Tensor, items: Tensor, pos: Tensor, candidates: Tensor) -> Tensor:

@@ -348,6 +348,7 @@ def test_srns_needs_pools_by_user() -> None:
 def test_what_contrastive_dns_retrieves_is_in_the_pool(mode: str, k: int) -> None:
     problem, (data, allowed) = toy(num_layers=0), toy_pool()
     sampler = ContrastiveDNS(PoolCandidates(data, SHOWN), k=k, mode=mode, num_negatives=4).double()
+    sampler.set_epoch(sampler.n, 99)
     sampler.refresh(problem.x_dict())
     users, items = problem.user_xs[0], problem.item_xs[0]
     for user, retrieved in enumerate(sampler.retrieved.tolist()):
@@ -369,7 +370,8 @@ def test_what_contrastive_dns_retrieves_is_in_the_pool(mode: str, k: int) -> Non
 
 def test_contrastive_dns_retrieves_by_user() -> None:
     problem = toy()
-    sampler = ContrastiveDNS(by_category(12, problem.data)[0], k=3)
+    sampler = ContrastiveDNS(by_category(12, problem.data)[0], k=3, n=1)
+    sampler.set_epoch(1, 99)
     with pytest.raises(ValueError, match=r"PoolCandidates: 'pos' must be given: .* by item"):
         sampler.refresh(problem.x_dict())
 

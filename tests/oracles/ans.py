@@ -1,12 +1,13 @@
 """ANS: augmented negative sampling (Zhao et al., RecSys 2023, eq. 3-14)."""
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor
 
 from .bpr import minus_log_sigmoid
 from .pooling import descending_order, dot, layer_vectors, pool_vectors, user_vector_of_layer
-from .scoring import norm, sigmoid, softplus
+from .scoring import norm, sigmoid
 
 # How it is read, where the paper leaves it open.
 #
@@ -17,7 +18,8 @@ from .scoring import norm, sigmoid, softplus
 #     positives, with no sum of their own. Here they are summed over the candidates and, as the
 #     BPR term, averaged over the batch. ``Augmented`` holds every term, for other reductions.
 #  4. Eq. 5, 7: the loss L_c is a difference of scores and s(e_p'', e_n^easy) is a score: neither
-#     has a lower bound. The released variant has softplus and norms in their place, and has one.
+#     has a lower bound. The released variant has one: for each positive ln(1 + the sum of exp of
+#     the differences), and in eq. 7 norms, averaged over the candidates in place of summed.
 #  5. Eq. 7: ||.||^2 is the squared Euclidean norm. The text below it has the superscripts of
 #     "e_p^easy and e_n''" exchanged; the equation is followed.
 #  6. Eq. 9: sgn(0) = 0, so a dimension in which the factors agree is not augmented.
@@ -118,12 +120,9 @@ def disentangle(weights: Weights, e_u: list[float], e_p: list[float], e_n: list[
     return Factors(n_hard, n_easy, p_hard, p_easy)
 
 
-def contrast_term(
-    e_u: list[float], n_hard: list[float], n_easy: list[float], released: bool
-) -> float:
-    """One term of eq. 5: s(u, easy) - s(u, hard); released: ln(1 + exp of that)."""
-    difference = dot(e_u, n_easy) - dot(e_u, n_hard)
-    return softplus(difference) if released else difference
+def contrast_term(e_u: list[float], n_hard: list[float], n_easy: list[float]) -> float:
+    """One term of eq. 5: s(u, easy) - s(u, hard)."""
+    return dot(e_u, n_easy) - dot(e_u, n_hard)
 
 
 def disentangle_term(factors: Factors, released: bool) -> float:
@@ -274,9 +273,7 @@ def ans(
                 together(p_easy, pool, where),
             )
             if options.disentangle:
-                contrast.append(
-                    contrast_term(whole_u, whole.n_hard, whole.n_easy, options.released)
-                )
+                contrast.append(contrast_term(whole_u, whole.n_hard, whole.n_easy))
                 disentangled.append(disentangle_term(whole, options.released))
             else:
                 contrast.append(0.0)
@@ -296,12 +293,22 @@ def ans(
     return rows
 
 
-def auxiliary_loss(outcome: Augmented, gamma: float) -> float:
-    """Gamma * (L_c + L_d): summed over the candidates, averaged over the batch (eq. 5, 7, 14)."""
+def auxiliary_loss(outcome: Augmented, gamma: float, released: bool) -> float:
+    """Gamma * (L_c + L_d), averaged over the batch (eq. 5, 7, 14).
+
+    L_c and L_d are sums over the candidates; released: ln(1 + sum of exp), and a mean.
+    """
     total = 0.0
     for b in range(len(outcome.contrast)):
-        for m in range(len(outcome.contrast[b])):
-            total += outcome.contrast[b][m] + outcome.disentangle[b][m]
+        if released:
+            exponentials = 0.0
+            for x in outcome.contrast[b]:
+                exponentials += math.exp(x)
+            total += math.log(1.0 + exponentials)
+            total += sum(outcome.disentangle[b]) / len(outcome.disentangle[b])
+        else:
+            for m in range(len(outcome.contrast[b])):
+                total += outcome.contrast[b][m] + outcome.disentangle[b][m]
     return gamma * total / len(outcome.contrast)
 
 
@@ -313,6 +320,7 @@ def total_loss(
     outcome: Augmented,
     gamma: float,
     pool: str,
+    released: bool,
     where: str = "layer",
 ) -> float:
     """Eq. 14 without its L2 term: BPR on the chosen negatives plus the auxiliary loss."""
@@ -325,7 +333,7 @@ def total_loss(
             e_n = together(vectors, pool, where)
             of_b += minus_log_sigmoid(dot(e_u, e_p) - dot(e_u, e_n))
         total += of_b / len(outcome.vectors[b])
-    return total / len(user) + auxiliary_loss(outcome, gamma)
+    return total / len(user) + auxiliary_loss(outcome, gamma, released)
 
 
 def hns(

@@ -614,10 +614,8 @@ def test_ans_gate_and_factors_by_hand() -> None:
     assert ans.margin(weights, factors.n_hard, factors.p_hard) == pytest.approx(sigmoid(1 / 6.5))
     assert ans.margin(weights, [0.0, 1.0], [1.0, 0.0]) == 1.0
     # u = (0, ln 3): easy ln 3, hard ln 3
-    assert ans.contrast_term([0.0, LN3], factors.n_hard, factors.n_easy, False) == 0.0
-    assert ans.contrast_term([4.0, 0.0], factors.n_hard, factors.n_easy, False) == -2.0
-    released = ans.contrast_term([4.0, 0.0], factors.n_hard, factors.n_easy, True)
-    assert released == pytest.approx(softplus(-2.0))
+    assert ans.contrast_term([0.0, LN3], factors.n_hard, factors.n_easy) == 0.0
+    assert ans.contrast_term([4.0, 0.0], factors.n_hard, factors.n_easy) == -2.0
     # (6 - 0.75)^2 + (2 - 1)^2 and 2 * 0.25 + 2 * 1; the product of the easy parts is (0.5, 2)
     assert ans.disentangle_term(factors, False) == pytest.approx(5.25**2 + 1.0 + 2.5)
     released = ans.disentangle_term(factors, True)
@@ -648,19 +646,22 @@ def test_ans_by_hand() -> None:
     # eq. 5: both parts are n / 2. eq. 7: ||(p - n) / 2||^2 + p.n / 4
     assert out.contrast == [[0.0, 0.0]]
     assert out.disentangle[0] == pytest.approx([(1 + 4) / 4 + 3 / 4, 0.25 / 4 + 1.5 / 4])
-    assert ans.auxiliary_loss(out, 0.5) == pytest.approx(0.5 * (2.0 + 0.4375))
+    assert ans.auxiliary_loss(out, 0.5, False) == pytest.approx(0.5 * (2.0 + 0.4375))
     # s(u, p) - s(u, n) = 1 - 0.6 for both
-    loss = ans.total_loss(USER, POS, one([1.0, 0.0]), item_xs, out, 0.5, "mean")
+    loss = ans.total_loss(USER, POS, one([1.0, 0.0]), item_xs, out, 0.5, "mean", False)
     assert loss == pytest.approx(minus_log_sigmoid(0.4) + 0.5 * 2.4375)
     # released: the noise has the lengths 1 and 0.1 * sqrt 2: (0.06, 0.08) and 0.1 / sqrt 2 twice
     out = ans.ans(*args, ans_weights(2, None), 0.0, 2, "mean", ans.RELEASED)
     assert out.ids == [[2, 1]]
     assert out.vectors[0][1][0] == pytest.approx([0.06, 2.92])
     assert out.vectors[0][0][0] == pytest.approx([0.5 + 0.1 / math.sqrt(2), 1.0])
-    assert out.contrast[0] == pytest.approx([LN2, LN2])
+    assert out.contrast[0] == [0.0, 0.0]
     easy_products = [math.hypot(0.0, 3 / 4), math.hypot(0.5 / 4, 1 / 4)]
     distances = [math.hypot(0.5, 1.0), 0.25]
     assert out.disentangle[0] == pytest.approx([distances[m] + easy_products[m] for m in range(2)])
+    # ln(1 + e^0 + e^0), and a mean
+    expected = 0.5 * (math.log(3) + sum(distances + easy_products) / 2)
+    assert ans.auxiliary_loss(out, 0.5, True) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -743,7 +744,7 @@ def test_ans_where() -> None:
     args = (user, pos, user_xs, item_xs, candidates, ans_noise(6, 1, 12))
     out = ans.ans(*args, ans_weights(12, 32), 0.3, 2, "concat", where="pooled")
     assert len(out.vectors[0][0][0]) == 12
-    loss = ans.total_loss(user, pos, user_xs, item_xs, out, 0.1, "concat", where="pooled")
+    loss = ans.total_loss(user, pos, user_xs, item_xs, out, 0.1, "concat", False, "pooled")
     assert math.isfinite(loss)
 
 

@@ -102,7 +102,7 @@ class TestANS(SamplerContract):
         vectors = torch.tensor(outcome.vectors, dtype=torch.double)
         torch.testing.assert_close(negatives.xs, vectors, rtol=1e-12, atol=1e-14)
         if ablation.get("disentangle", True):
-            loss = ans.auxiliary_loss(outcome, 0.7)
+            loss = ans.auxiliary_loss(outcome, 0.7, variant == "released")
             assert negatives.loss.item() == pytest.approx(loss, rel=1e-12)
         else:
             assert negatives.loss is None
@@ -128,7 +128,7 @@ class TestANS(SamplerContract):
         noise = torch.zeros(*first.shape, num_layers + 1, 5)
         options = ans.Options(released=variant == "released")
         outcome = ans.ans(*as_given(problem), first, noise, weights, 0.5, 1, pool, options)
-        loss = ans.auxiliary_loss(outcome, 0.7)
+        loss = ans.auxiliary_loss(outcome, 0.7, variant == "released")
         assert negatives.loss.item() == pytest.approx(loss, rel=1e-12)
 
         sampler.disentangle = False
@@ -153,6 +153,14 @@ class TestANS(SamplerContract):
         assert abs(noise.std() - 0.1 / 12**0.5) < 2e-4
         for rows in (noise.flatten(0, 3), noise.transpose(-1, -2).flatten(0, 3)):
             assert torch.corrcoef(rows.t()).fill_diagonal_(0).abs().max() < 0.06
+
+    def test_noise_is_ten_times_as_large_where_nothing_regulates_it(self) -> None:
+        problem, candidates = problem_and_candidates(3)
+        regulated, free = (
+            drawn_noise(self.make(problem, magnitude=magnitude), problem, candidates)
+            for magnitude in (True, False)
+        )
+        torch.testing.assert_close(free, 10 * regulated)
 
     @pytest.mark.parametrize("gain", [True, False])
     def test_no_noise_is_dns(self, gain: bool) -> None:
@@ -267,9 +275,11 @@ class TestANS(SamplerContract):
         neg = problem.item_xs[0][candidates]
         if variant == "printed":
             each = (pos - neg).square().sum(-1) / 4 + (pos * neg).sum(-1) / 4
+            expected = each.sum(1).mean()
         else:
-            each = math.log(2) + (pos - neg).norm(dim=-1) / 2 + (pos * neg).norm(dim=-1) / 4
-        torch.testing.assert_close(loss, 2.0 * each.sum(1).mean())
+            each = (pos - neg).norm(dim=-1) / 2 + (pos * neg).norm(dim=-1) / 4
+            expected = math.log(1 + candidates.size(1)) + each.mean()
+        torch.testing.assert_close(loss, 2.0 * expected)
 
     def test_hard_only_with_gates_at_one_half_is_half_the_candidate(self) -> None:
         problem, candidates = problem_and_candidates(3)
@@ -319,7 +329,7 @@ class TestANS(SamplerContract):
             given = problem.user, problem.pos, *moved
             weights = weights_of(sampler, step)
             outcome = ans.ans(*given, candidates, noise, weights, 0.5, 2, pool, options)
-            return ans.total_loss(*given, outcome, 0.7, pool)
+            return ans.total_loss(*given, outcome, 0.7, pool, variant == "released")
 
         assert loss.item() == pytest.approx(value(0.0), rel=1e-9)
         assert slope == pytest.approx((value(1e-6) - value(-1e-6)) / 2e-6, rel=1e-6)

@@ -454,7 +454,9 @@ def test_srns_has_no_deviation_on_renumbered_nodes() -> None:
 
 @pytest.mark.parametrize("cls", [SRNS, ContrastiveDNS])
 def test_refreshes_on_homogeneous_graphs(cls: type[NegativeSampling], karate: Data) -> None:
-    cls(UniformCandidates(karate)).refresh(torch.randn(34, 4))
+    sampler = cls(UniformCandidates(karate))
+    sampler.set_epoch(10, 99)
+    sampler.refresh(torch.randn(34, 4))
 
 
 def test_ids_of_the_whole_graph_are_taken_as_they_are() -> None:

@@ -242,6 +242,7 @@ class TestCompose(SamplerContract):
         candidates = UniformCandidates(problem.data)
         select = ContrastiveDNS(candidates, k=3, num_candidates=6, num_negatives=3)
         sampler = Compose(select, DINS())
+        sampler.set_epoch(select.n, 99)
         sampler.refresh(problem.x_dict())
         negatives = self.sample(sampler, problem)
         for b, user in enumerate(problem.user.tolist()):

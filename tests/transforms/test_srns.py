@@ -20,6 +20,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import POOLS
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import DNS, SRNS
+from pyg_negsamp.transforms import srns as srns_module
 
 Tables = tuple[list[Tensor], list[Tensor]]
 
@@ -191,7 +192,7 @@ class TestSRNS(SamplerContract):
         sets: Counter[tuple[int, ...]] = Counter()
         included = torch.zeros(8, dtype=torch.double)
         for new in itertools.product(range(7), repeat=s2):
-            slots = [0, 1, *new]
+            slots = list(dict.fromkeys([0, 1, *new]))
             scores = [values[item] for item in slots]
             for kept, probability in srns.kept_sets(scores, tau, s1).items():
                 sets[tuple(sorted(slots[slot] for slot in kept))] += probability / 7**s2
@@ -224,8 +225,10 @@ class TestSRNS(SamplerContract):
         user, _, user_xs, item_xs = as_given(problem)
         scores = candidate_scores(user, user_xs, item_xs, options, pool)
         for row, u in enumerate(user.tolist()):
-            pairs = sorted(zip(scores[row], options[row].tolist(), strict=True), reverse=True)
-            assert sorted(sampler.memory[u].tolist()) == sorted(item for _, item in pairs[:6])
+            best = sorted(set(zip(scores[row], options[row].tolist(), strict=True)), reverse=True)
+            kept = sorted(item for _, item in best[:6])
+            assert sorted(set(sampler.memory[u].tolist())) == kept
+            assert len(sampler.memory[u]) == 6
         idle = torch.tensor([1, 2, 3, 5])
         assert torch.equal(sampler.memory[idle], before[idle])
 
@@ -241,8 +244,25 @@ class TestSRNS(SamplerContract):
             assert index[0] == index[2]  # same user, same positive, same memory
             scores = problem.user_xs[0][2] @ problem.item_xs[0].t()
             options = torch.cat([memory[2], newcomers[3]])  # of the last of its rows
-            kept = options[scores[options].topk(6).indices]
-            assert torch.equal(sampler.memory[2].sort().values, kept.sort().values)
+            options = options.unique()
+            kept = options[scores[options].topk(min(6, len(options))).indices]
+            assert torch.equal(sampler.memory[2].unique(), kept.sort().values)
+
+    def test_an_item_is_in_the_memory_once_where_there_are_enough(self) -> None:
+        """After many uses too, whatever drew it again; and the first of two stays."""
+        problem = toy(0)
+        sampler = self.make(problem, num_candidates=4, num_new=5, tau=0.1)
+        generator = problem.generator()
+        for _ in range(20):
+            self.sample(sampler, problem, generator=generator)
+        used = sampler.memory[problem.user.unique()]
+        assert all(len(row.unique()) == 4 for row in used)
+        repeat = srns_module.is_repeat(torch.tensor([[3, 1, 3, 3], [5, 6, 7, 8], [2, 0, 0, 2]]))
+        assert repeat.tolist() == [
+            [False, False, True, True],
+            [False, False, False, False],
+            [False, False, True, True],
+        ]
 
     def test_chooses_before_it_renews(self) -> None:
         problem = toy(0)
