@@ -155,6 +155,8 @@ def main(argv: list[str] | None = None) -> None:
         for folder in (args.json and args.json.parent, args.plot):
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
+        if args.json and args.json.is_dir():
+            raise ValueError(f"--json {args.json} is a folder")
         if args.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("--device cuda: torch sees no CUDA device")
         train, val, test = (split.to(args.device) for split in stages.load(args))

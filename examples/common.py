@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import inspect
 import json
+import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -15,6 +17,8 @@ from typing import Any
 
 import torch
 import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from torch_geometric.data import HeteroData
 
 from flags import (
@@ -37,6 +41,7 @@ from pyg_negsamp.datasets import (
     SyntheticInteractions,
 )
 from pyg_negsamp.evaluation import check_leakage, evaluate, evaluate_sampled
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import Encoder, popularity
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
@@ -50,23 +55,32 @@ def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:
     with one_line_errors(parser):
         args = parse(parser, argv)
         args.out = args.out or f"runs/{run_name(encoder, args)}"
-        with one_line_errors(parser, f"go on with --resume --out {args.out}"):
+        with one_line_errors(parser, lambda: how_to_go_on(args.out)):
             run(encoder, args)
+
+
+def how_to_go_on(out: str) -> str:
+    """What to do after Ctrl-C."""
+    kept = (Path(out) / "checkpoints" / "last.ckpt").exists()
+    return f"go on with --resume --out {out}" if kept else "before the first checkpoint"
 
 
 def run_name(encoder: type[Encoder], args: argparse.Namespace) -> str:
     """What a run is called that was not given a folder."""
     name = f"{encoder.__name__.lower()}-{args.neg}-{Path(args.dataset).stem}"
-    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    # The process, too: several may start in one second.
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
 @contextmanager
-def one_line_errors(parser: argparse.ArgumentParser, go_on: str = "") -> Iterator[None]:
+def one_line_errors(
+    parser: argparse.ArgumentParser, go_on: Callable[[], str] = str
+) -> Iterator[None]:
     """Ends a script in one line: code 2 for bad input, 1 for diverged training, 130 for Ctrl-C.
 
     Args:
         parser: The script's.
-        go_on: How to go on after Ctrl-C.
+        go_on: Says how to go on after Ctrl-C.
     """
     try:
         yield
@@ -75,7 +89,7 @@ def one_line_errors(parser: argparse.ArgumentParser, go_on: str = "") -> Iterato
     except NonFiniteLossError as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: {'; '.join(filter(None, ['interrupted', go_on]))}\n")
+        parser.exit(130, f"\n{parser.prog}: {'; '.join(filter(None, ['interrupted', go_on()]))}\n")
 
 
 def load(args: argparse.Namespace) -> InteractionDataset:
@@ -177,11 +191,10 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     last_checkpoint(out, args.resume)  # refuses before anything is written
-    config = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
+    flags = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
+    config = {"encoder": encoder.__name__, "links": digest(train_data), **flags}
     if args.resume:
         check_same_run(config, out / "config.yaml")
-    out.mkdir(parents=True, exist_ok=True)
-    write(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     fitted = fit(
         model,
         train_data,
@@ -189,6 +202,7 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         out,
         **fit_options(args),
         resume=args.resume,
+        callbacks=[WriteConfig(out / "config.yaml", config)],
     )
 
     print_history(fitted)
@@ -227,8 +241,26 @@ def check_same_run(config: dict[str, Any], file: Path) -> None:
     was = yaml.safe_load(file.read_text())
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
-        raise ValueError(f"--resume: the run in {file.parent} was begun with another {flags}")
+        said = {"encoder": "encoder", "links": "set of training links"}
+        what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
+        raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
+
+
+def digest(data: HeteroData) -> str:
+    """Tells training links from others, to notice data that have changed."""
+    return hashlib.sha256(known_links(data).index.numpy().tobytes()).hexdigest()[:16]
+
+
+class WriteConfig(Callback):
+    """Writes the run's flags once training has accepted them."""
+
+    def __init__(self, file: Path, config: dict[str, Any]) -> None:
+        self.file, self.config = file, config
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the first step: what a resumption needs is there before its checkpoint."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        write(self.file, yaml.safe_dump(self.config, sort_keys=False))
 
 
 def mean_of_sets(sets: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -22,12 +22,16 @@ from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 SYNTHETIC = tuple(PRESETS)
 #: Flags that say how to start a run, not what it is.
 IN_COMMAND_ONLY = ("config", "resume", "out")
+#: What a run's `config.yaml` holds besides flags: the encoder, and a digest of the training links.
+NOT_FLAGS = ("encoder", "links")
 #: What may change when a run goes on.
 MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and leaves with exit code 2."""
+
+    encoder = ""  # name of the class that the script trains
 
     def error(self, message: str) -> NoReturn:
         """Prints `message` alone, without the usage."""
@@ -153,6 +157,7 @@ def make_parser(encoder: type[Encoder]) -> Parser:
         formatter_class=Helper,
         allow_abbrev=False,
     )
+    parser.encoder = encoder.__name__
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these flags; flags win")
 
     add_data_flags(parser)
@@ -233,7 +238,10 @@ def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
         config = yaml.safe_load(Path(args.config).read_text())
         if not isinstance(config, dict):
             raise ValueError(f"{args.config} must hold 'flag: value' lines")
-        config = {name.replace("-", "_"): value for name, value in config.items()}
+        config = {str(name).replace("-", "_"): value for name, value in config.items()}
+        encoder, _ = (config.pop(name, None) for name in NOT_FLAGS)
+        if encoder not in (None, parser.encoder):
+            raise ValueError(f"{args.config} is of a run with {encoder}, not {parser.encoder}")
         known = {action.dest for action in parser._actions} - {"help", *IN_COMMAND_ONLY}
         for name in config.keys() - known:
             raise ValueError(f"{args.config} has an unknown flag '{name}'")

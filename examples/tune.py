@@ -335,7 +335,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder = ENCODERS[chosen.encoder]
     parser = make_tuner(encoder)
     parser.prog += f" {chosen.encoder}"
-    with one_line_errors(parser, "the same command goes on"):
+    with one_line_errors(parser, lambda: "the same command goes on"):
         args = parse(parser, argv[1:])
         args.encoder = chosen.encoder
         Search(encoder, args, given_flags(encoder, argv[1:])).run()

@@ -76,11 +76,14 @@ class Candidates(torch.nn.Module, ABC):
             `[B, M]` int64 item ids, none of them seen by the row's user.
 
         Raises:
-            ValueError: If `num < 1`, or (checked on CPU, where it is free) if a user id is
-                out of range; of :class:`PoolCandidates`, if a row has nothing to draw.
+            ValueError: If `num < 1`, if user ids are no integers, or (checked on CPU, where it is
+                free) if one is out of range; of :class:`PoolCandidates`, if a row has nothing to
+                draw.
         """
         if num < 1:
             raise invalid(self, "num", "at least 1", num)
+        if user.is_floating_point() or user.dtype == torch.bool:
+            raise invalid(self, "user", "integers", user.dtype)
         if user.device.type == "cpu" and user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import EdgeType
+from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
 from pyg_negsamp.candidates.base import Candidates, integers_below
@@ -61,7 +61,8 @@ class PoolCandidates(Candidates):
             raise invalid(self, "by", "'user' or 'item'", repr(by))
         self.by = by
         num_ids = self.num_users if by == "user" else self.num_items
-        index, num_rows = self._read(data, pool, num_ids)
+        owner = edge_type[0] if by == "user" else edge_type[2]
+        index, num_rows = self._read(data, pool, num_ids, (owner, edge_type[2]))
         if row is None:
             row = torch.arange(num_ids)
         row = row.to(index.device).long()
@@ -80,7 +81,11 @@ class PoolCandidates(Candidates):
             self._check_not_empty(users[0].unique(), self._cuts(users[0].unique())[1])
 
     def _read(
-        self, data: HeteroData | Data, pool: EdgeType | Tensor, num_ids: int
+        self,
+        data: HeteroData | Data,
+        pool: EdgeType | Tensor,
+        num_ids: int,
+        ends: tuple[NodeType, NodeType],
     ) -> tuple[Tensor, int]:
         """The entries `[2, P]` of the pool and its number of rows."""
         if isinstance(pool, tuple):
@@ -89,6 +94,8 @@ class PoolCandidates(Candidates):
             if index is None:
                 known = data.edge_types if isinstance(data, HeteroData) else "none in `Data`"
                 raise invalid(self, "pool", f"an edge type with links, out of {known}", pool)
+            if (pool[0], pool[2]) != ends:
+                raise invalid(self, "pool", f"an edge type from '{ends[0]}' to '{ends[1]}'", pool)
             size = (num_ids, self.num_items)
         else:
             if not is_sparse(pool):

@@ -144,6 +144,8 @@ class InteractionDataset(GraphTriple):
             FileNotFoundError: If a file is missing.
             ValueError: If a file cannot be read as asked, with file and line where known.
         """
+        if train is None:
+            raise invalid(cls, "train", "a file", None)
         if valid is not None and test is None:
             raise invalid(cls, "test", "given together with 'valid'", None)
         given = {TRAIN: train, VAL: valid, TEST: test}
@@ -186,6 +188,8 @@ class InteractionDataset(GraphTriple):
             ValueError: If a column is missing or has missing or unusable values, or no
                 interaction is left.
         """
+        if not isinstance(frame, pd.DataFrame):
+            raise invalid(cls, "frame", "a pandas DataFrame", type(frame).__name__)
         log = log_from_frame(frame, Columns(user, item, time, rating), min_rating)
         dataset = cls.__new__(cls)
         dataset._setup("frame", *clean(log, duplicates), split, transform, edge_type)
@@ -215,7 +219,7 @@ class InteractionDataset(GraphTriple):
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `report`, without printing them."""
-        return summarize(self.name, self._data_list, self._repeats, self.edge_type)
+        return summarize(self.name, self.graphs, self._repeats, self.edge_type)
 
     def report(self) -> dict[str, Any]:
         """Prints and returns what is in the data, traps included.

@@ -11,6 +11,8 @@ from pyg_negsamp.datasets.tables import Column, Columns, read_tables_log
 from pyg_negsamp.errors import invalid
 
 SUFFIXES = {".txt": "adjacency", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
+#: Ids of adjacency text are positions in tables, and numbers of pairs must fit in int64.
+MAX_IDS = 2**30
 FORMATS = ("adjacency", "pairs", "csv", "tsv", "parquet")
 
 
@@ -56,7 +58,15 @@ def read_files(
                     OWNER, name, "None for adjacency text, which has no columns; "
                     "state another format, such as 'pairs'", repr(value),
                 )  # fmt: skip
-        return read_adjacency_log(parts)
+        log = read_adjacency_log(parts)
+        for name, size in (("user", log.num_users), ("item", log.num_items)):
+            if size > MAX_IDS:
+                raise invalid(
+                    OWNER, ", ".join(map(str, parts.values())), "text with ids that count from "
+                    f"zero, below {MAX_IDS} (other formats, such as 'pairs', take any)",
+                    f"{name} {size - 1}",
+                )  # fmt: skip
+        return log
     default: tuple[Column, Column] = (0, 1) if format == "pairs" else ("user", "item")
     columns = Columns(
         default[0] if user is None else user, default[1] if item is None else item, time, rating

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
@@ -89,17 +90,20 @@ def read_tables_log(
         _check_complete(frames[part], columns, str(path))
     split = split_column({part: len(frame) for part, frame in frames.items()})
     frame = pd.concat(frames.values(), ignore_index=True)
+    source = ", ".join(map(str, parts.values()))
     for role in ("user", "item"):
         column = getattr(columns, role)
-        kinds = {pd.api.types.is_numeric_dtype(part[column]) for part in frames.values()}
-        if len(kinds) > 1:
-            expected = (
-                f"a column of one kind of ids in all of {', '.join(map(str, parts.values()))}"
-            )
+        if format == "parquet":
+            shares = [pd.api.types.is_numeric_dtype(part[column]) for part in frames.values()]
+        else:  # Text so far, which becomes integers if all of it is written as such.
+            ids = frame[column].str.strip()
+            number = ids.str.fullmatch(INTEGER).to_numpy(dtype=bool)
+            frame[column] = ids.astype("int64") if number.all() else ids
+            ends = np.cumsum([len(part) for part in frames.values()])
+            shares = [part.mean() for part in np.split(number, ends[:-1]) if len(part)]
+        if 0 in shares and 1 in shares:
+            expected = f"a column of one kind of ids in all of {source}"
             raise invalid(OWNER, role, expected, "numbers in one and text in another")
-        if format != "parquet":
-            frame[column] = _whole_numbers(frame[column])
-    source = ", ".join(str(path) for path in parts.values())
     return log_from_frame(frame, columns, min_rating, source=source, split=split)
 
 
@@ -120,8 +124,8 @@ def log_from_frame(
         split: `[rows]` part of every row, or `None`.
 
     Raises:
-        ValueError: If a column is missing, has missing or unusable values, if `min_rating` is
-            given without a rating column, or if no row is left.
+        ValueError: If a column is missing, has missing or unusable values or two roles, if
+            `min_rating` is given without a rating column, or if no row is left.
     """
     _check_columns(columns, frame.columns, source)
     _check_complete(frame, columns, source)
@@ -132,8 +136,8 @@ def log_from_frame(
         frame = frame[kept]
         split = None if split is None else split[torch.from_numpy(kept)]
     require_links(len(frame), [source])
-    user, user_ids = pd.factorize(frame[columns.user], sort=True)
-    item, item_ids = pd.factorize(frame[columns.item], sort=True)
+    user, user_ids = _numbered(frame[columns.user], "user")
+    item, item_ids = _numbered(frame[columns.item], "item")
     return InteractionLog(
         user=_tensor(user, torch.int64),
         item=_tensor(item, torch.int64),
@@ -144,15 +148,19 @@ def log_from_frame(
         if columns.rating is None
         else _tensor(_numbers(frame[columns.rating], "rating"), torch.float64),
         split=split,
-        user_ids=pd.Index(user_ids),
-        item_ids=pd.Index(item_ids),
+        user_ids=user_ids,
+        item_ids=item_ids,
     )
 
 
-def _whole_numbers(ids: pd.Series) -> pd.Series:
-    """Ids as integers, if that is what all of them are, written in the usual way."""
-    ids = ids.str.strip()
-    return ids.astype("int64") if ids.str.fullmatch(INTEGER).all() else ids
+def _numbered(ids: pd.Series, role: str) -> tuple[Any, pd.Index]:
+    """The position of every id among the sorted distinct ones, and these."""
+    try:
+        position, distinct = pd.factorize(ids, sort=True)
+    except TypeError as error:
+        expected = "a column of ids that can be told apart and sorted"
+        raise invalid(OWNER, role, expected, f"{error} in {ids.name!r}") from error
+    return position, pd.Index(distinct)
 
 
 def _check_no_header(frame: pd.DataFrame, columns: Columns, path: Path) -> None:
@@ -172,9 +180,14 @@ def _guess_separator(path: Path) -> str:
 
 def _check_columns(columns: Columns, available: Iterable[Any], source: str) -> None:
     available = list(available)
+    others: dict[Column, str] = {}
     for role, column in columns.given().items():
-        if column not in available:
-            raise invalid(OWNER, role, f"a column of {source}: {available}", repr(column))
+        if available.count(column) != 1:
+            expected = f"a column of {source}, there once: {available}"
+            raise invalid(OWNER, role, expected, repr(column))
+        earlier = others.setdefault(column, role)
+        if earlier != role:
+            raise invalid(OWNER, role, f"another column than '{earlier}'", repr(column))
 
 
 def _check_complete(frame: pd.DataFrame, columns: Columns, source: str) -> None:

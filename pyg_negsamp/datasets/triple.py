@@ -25,23 +25,24 @@ class GraphTriple(InMemoryDataset):
         transform: Callable[[HeteroData], Any] | None = None,
     ) -> None:
         super().__init__(root, transform)
-        self._data_list = list(graphs)
+        # Under a name of its own: PyG's properties empty `_data_list`, a cache to them.
+        self.graphs = list(graphs)
 
     def len(self) -> int:
-        return len(self._data_list)
+        return len(self.graphs)
 
     def get(self, idx: int) -> HeteroData:
-        return copy.copy(self._data_list[idx])
+        return copy.copy(self.graphs[idx])
 
     def copy(self, idx: Any = None) -> GraphTriple:
         """A copy whose graphs own their tensors; of some graphs only, if `idx` is given."""
         chosen = self if idx is None else self.index_select(idx)
         other = copy.copy(self)
         other._indices = None
-        other._data_list = [self.get(i).clone() for i in chosen.indices()]
+        other.graphs = [self.get(i).clone() for i in chosen.indices()]
         return other
 
     def to(self, device: Any) -> GraphTriple:
         """Moves the graphs to a device, in place as PyG does."""
-        self._data_list = [graph.to(device) for graph in self._data_list]
+        self.graphs = [graph.to(device) for graph in self.graphs]
         return self

@@ -26,7 +26,8 @@ BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
 USERS_COUNTED = 1024
 
 #: What ranks: embeddings of users and items, `[N, D]` or `H` of them per node type, whose pooled
-#: dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`.
+#: dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`, in floating
+#: point, which are finite, or `-inf` for items never to be recommended.
 Scorer: TypeAlias = Mapping[NodeType, Tensor | Sequence[Tensor]] | Callable[[Tensor], Tensor]
 
 
@@ -67,14 +68,14 @@ def rank(
         block_size: Users per block. Default: what fits the cache (16 MiB of scores on CPU).
 
     Raises:
-        ValueError: If nothing is held out, sizes disagree, embeddings are not finite, or `k` or
-            `block_size` is less than 1.
+        ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
+            or `k` or `block_size` is less than 1.
     """
     for name, least in (("k", k), ("block_size", block_size)):
         if least is not None and least < 1:
             raise invalid("rank", name, "at least 1", least)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
-    score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
+    score = scorer(x_dict, links, pool, edge_type)
 
     user = held_out[0].unique()
     # Links by the user's position in `user`, sorted, so that a block's links are a slice.
@@ -96,6 +97,8 @@ def rank(
         row, item = masked[:, mask_at[block] : mask_at[block + 1]]
         scores[row - block * block_size, item] = -torch.inf
         value, top = top_k(scores, min(k, links.num_items))
+        if not (value[:, 0] < torch.inf).all():  # the best of each, and NaN sorts above all
+            raise invalid("evaluate", "x_dict", "of finite scores, or -inf", "NaN or inf")
         top.masked_fill_(value == -torch.inf, links.num_items)
         row, item = wanted[:, want_at[block] : want_at[block + 1]]
         yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
@@ -120,6 +123,24 @@ def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
     return held_out
 
 
+def scorer(
+    x_dict: Scorer, links: Links, pool: Pool, edge_type: EdgeType
+) -> Callable[[Tensor], Tensor]:
+    """From user ids `[b]` to scores `[b, I]`, refused if they are anything else."""
+    if not callable(x_dict):
+        return dot_products(x_dict, links, pool, edge_type)
+
+    def score(user: Tensor) -> Tensor:
+        scores = x_dict(user)
+        size = (len(user), links.num_items)
+        if scores.shape != size or not scores.is_floating_point():
+            expected = f"a function whose scores are {[*size]}, in floating point"
+            raise invalid("evaluate", "x_dict", expected, f"{[*scores.shape]} {scores.dtype}")
+        return scores
+
+    return score
+
+
 def dot_products(
     x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
     links: Links,
@@ -127,6 +148,10 @@ def dot_products(
     edge_type: EdgeType,
 ) -> Callable[[Tensor], Tensor]:
     """Scores by embeddings, once these are known to be sound."""
+    for end in (0, 2):
+        if edge_type[end] not in x_dict:
+            expected = f"embeddings of '{edge_type[0]}' and '{edge_type[2]}'"
+            raise invalid("evaluate", "x_dict", expected, f"those of {[*x_dict]}")
     users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
@@ -178,8 +203,8 @@ def evaluate(
         The averages over users with held-out links, keyed `'Recall@20'`, as fractions.
 
     Raises:
-        ValueError: If nothing is held out, sizes disagree, embeddings are not finite, or a
-            metric or `k` is unknown.
+        ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
+            or a metric or `k` is unknown.
     """
     collection = metric_collection(k, metrics)
     for block in _joined(rank(x_dict, data, max(k), pool, edge_type, block_size)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from numbers import Integral
 
 import torch
 from torch_geometric.metrics import (
@@ -42,10 +43,13 @@ def metric_collection(
         metrics: Names out of `METRICS`. Default: all.
 
     Raises:
-        ValueError: If a name is unknown or a `k` is less than 1.
+        ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
-    if not k or min(k) < 1:
-        raise invalid("evaluate", "k", "list lengths of at least 1", k)
+    lengths = k if isinstance(k, Collection) else ()
+    if not lengths or not all(isinstance(length, Integral) and length >= 1 for length in lengths):
+        raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", k)
+    if not metrics:
+        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", metrics)
     for name in metrics:
         if name not in METRICS:
             raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", name)

@@ -15,9 +15,9 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.full_rank import (
     BLOCK_BYTES,
     Scorer,
-    dot_products,
     evaluate,
     links_to_rank,
+    scorer,
 )
 from pyg_negsamp.evaluation.metrics import METRICS
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
@@ -78,7 +78,7 @@ def evaluate_sampled(
         if value < low:
             raise invalid("evaluate_sampled", name, f"at least {low}", value)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
-    score = x_dict if callable(x_dict) else dot_products(x_dict, links, pool, edge_type)
+    score = scorer(x_dict, links, pool, edge_type)
     among = _among_sampled(score, links, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.
     block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])

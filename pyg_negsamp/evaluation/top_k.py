@@ -19,7 +19,7 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     columns for `topk`.
 
     Args:
-        scores: `[b, I]`, no NaN.
+        scores: `[b, I]`. NaN counts as the best, as it does there.
         k: How many, `1 <= k <= I`.
 
     Returns:

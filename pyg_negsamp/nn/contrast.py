@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -38,8 +39,8 @@ def contrast(first: Sequence[Tensor], second: Sequence[Tensor], temperature: flo
 
 
 def check_contrast(owner: object, weight: float, temperature: float) -> None:
-    """Raises `ValueError` unless `weight >= 0` and `temperature > 0`."""
-    if weight < 0:
-        raise invalid(owner, "weight", "at least 0", weight)
-    if temperature <= 0:
-        raise invalid(owner, "temperature", "above 0", temperature)
+    """Raises `ValueError` unless `weight >= 0` and `temperature > 0`, both finite."""
+    if not 0 <= weight < math.inf:
+        raise invalid(owner, "weight", "a finite number >= 0", weight)
+    if not 0 < temperature < math.inf:
+        raise invalid(owner, "temperature", "a finite number > 0", temperature)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import psutil
 import torch
 from torch import Tensor
@@ -30,14 +32,15 @@ class EASE:
         edge_type: The interactions in `data`.
 
     Raises:
-        ValueError: If `l2 <= 0`, or if the matrices do not fit into the memory that is free.
+        ValueError: If `l2` is not finite and above 0, or if the matrices do not fit into the memory
+            that is free.
     """
 
     def __init__(
         self, data: HeteroData, l2: float = 500.0, edge_type: EdgeType = EDGE_TYPE
     ) -> None:
-        if l2 <= 0:
-            raise invalid(self, "l2", "above 0", l2)
+        if not 0 < l2 < math.inf:
+            raise invalid(self, "l2", "a finite number > 0", l2)
         num_items = known_links(data, edge_type).num_items
         needed, free = 3 * 4 * num_items**2, psutil.virtual_memory().available
         if needed > free:

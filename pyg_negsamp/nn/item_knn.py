@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -33,7 +35,7 @@ class ItemKNN:
         edge_type: The interactions in `data`.
 
     Raises:
-        ValueError: If `k < 1` or `shrink < 0`.
+        ValueError: If `k < 1`, or if `shrink` is negative or not finite.
     """
 
     def __init__(
@@ -45,8 +47,8 @@ class ItemKNN:
     ) -> None:
         if k < 1:
             raise invalid(self, "k", "at least 1", k)
-        if shrink < 0:
-            raise invalid(self, "shrink", "at least 0", shrink)
+        if not 0 <= shrink < math.inf:
+            raise invalid(self, "shrink", "a finite number >= 0", shrink)
         seen = binary_matrix(data, edge_type)
         num_items = seen.size(1)
         by_item = seen.to_sparse_csc().t()  # [I, U], sparse CSR

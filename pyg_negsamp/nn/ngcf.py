@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.typing import Adj, EdgeType, OptTensor
 from torch_geometric.utils import is_sparse, spmm
 
+from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.nn.dropout import check_rate, dropout
@@ -121,6 +123,8 @@ class NGCF(Encoder):
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
+        if not math.isfinite(negative_slope):
+            raise invalid(self, "negative_slope", "a finite number", negative_slope)
         self.negative_slope = negative_slope
         self.adjacency = Adjacency(known_links(data, edge_type))
         self.convs = torch.nn.ModuleList(NGCFConv(dim, dim) for _ in range(num_layers))

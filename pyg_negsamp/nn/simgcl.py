@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
@@ -70,8 +71,8 @@ class SimGCL(LightGCN):
         temperature: float = 0.2,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type, include_ego=False)
-        if epsilon < 0:
-            raise invalid(self, "epsilon", "at least 0", epsilon)
+        if not 0 <= epsilon < math.inf:
+            raise invalid(self, "epsilon", "a finite number >= 0", epsilon)
         check_contrast(self, weight, temperature)
         self.epsilon, self.weight, self.temperature = epsilon, weight, temperature
 

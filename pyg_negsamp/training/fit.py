@@ -22,6 +22,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.training.checkpoints import WholeCheckpoints
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.memory import keep_freed_memory
 from pyg_negsamp.training.progress import Progress
@@ -65,13 +66,14 @@ def fit(
 
     After every epoch `out/checkpoints/last.ckpt` holds the whole state, written to a temporary
     name and renamed; after a better validation, `best.ckpt` does. With `resume`, a run goes on
-    from the last checkpoint and gives, bit by bit, what it would have given uninterrupted.
+    from the last checkpoint and gives, bit by bit, what it would have given uninterrupted (with as
+    many `epochs`: :class:`CuCo`'s schedule, for one, depends on their number).
     Large blocks of freed memory stay with the process, see :func:`keep_freed_memory`.
     Metrics per epoch are logged as CSV, and for TensorBoard if that is installed, under
     `out/logs`.
 
     Args:
-        recommender: What to train; left with the best weights.
+        recommender: What to train; left with the best weights, in evaluation mode.
         train_data: Training graph.
         val_data: Split to select by.
         out: Folder for checkpoints and logs.
@@ -87,7 +89,8 @@ def fit(
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
-            graph (see :func:`check_leakage`), or if a number is out of range.
+            graph (see :func:`check_leakage`), if a number is out of range, if there is no CUDA
+            device for `device='cuda'`, or if the checkpoint to resume from is damaged.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         NonFiniteLossError: If the loss becomes NaN or infinite.
@@ -98,6 +101,8 @@ def fit(
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
     if device == "auto":  # lightning would take Apple's, which has no double precision
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if not resume:
@@ -134,6 +139,7 @@ def fit(
     best = folder / "best.ckpt"
     state = torch.load(best, map_location=recommender.device, weights_only=True)
     recommender.load_state_dict(state["state_dict"])
+    recommender.eval()  # so that embeddings read from now on are without dropout and noise
     history = recommender.history
     return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
 
@@ -215,6 +221,7 @@ def _quiet_trainer(**arguments: Any) -> Trainer:
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
     return Trainer(
         devices=1,
+        plugins=[WholeCheckpoints()],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,

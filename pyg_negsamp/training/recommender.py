@@ -44,8 +44,9 @@ class Recommender(LightningModule):
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
 
     Raises:
-        ValueError: If encoder and sampler disagree on the pooling or the edge type, or if the
-            sampler has no candidates to draw from.
+        ValueError: If encoder and sampler disagree on the pooling, the edge type or the size of
+            the graph, if the sampler has no candidates to draw from, or if the loss wants
+            another similarity than `'dot'` or `'cosine'`.
     """
 
     def __init__(
@@ -69,6 +70,13 @@ class Recommender(LightningModule):
             raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
             raise invalid(self, "sampler", "one with candidates to draw from", sampler)
+        size, other = (
+            f"{graph.num_users} users and {graph.num_items} items"
+            for graph in (encoder, sampler.candidates)
+        )
+        if size != other:
+            expected = f"one with candidates from the encoder's graph, of {size}"
+            raise invalid(self, "sampler", expected, other)
         for name, value in (("lr", lr), ("l2", l2)):
             if not 0 <= value < math.inf:
                 raise invalid(self, name, "a finite number >= 0", value)
@@ -79,6 +87,8 @@ class Recommender(LightningModule):
         self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
         self.user_type, _, self.item_type = encoder.edge_type
         self.similarity = getattr(self.loss, "similarity", "dot")
+        if self.similarity not in ("dot", "cosine"):
+            raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
         self.history: list[dict[str, float]] = []
 
     # One step -------------------------------------------------------------------------------
@@ -188,7 +198,7 @@ class Recommender(LightningModule):
             raise NonFiniteLossError(
                 f"the loss became {loss} in epoch {self.current_epoch} with lr={self.lr}, "
                 f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
-                "checkpoint is from before."
+                "checkpoint, if there is one, is from before."
             )
         return loss
 

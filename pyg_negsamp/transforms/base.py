@@ -316,6 +316,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         ids = [("user", user, user_xs), ("pos", pos, item_xs)]
         if candidates is not None:
             ids.append(("candidates", candidates, item_xs))
+        elif self.candidates is not None and len(item_xs[0]) < self.candidates.num_items:
+            expected = f"tables of the candidates' graph, of {self.candidates.num_items} items"
+            raise invalid(self, "item_xs", expected, f"{len(item_xs[0])} items")
         for name, index, xs in ids:
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):
                 got = f"{int(index.min())}..{int(index.max())}"

@@ -60,7 +60,9 @@ def read_positives(
         label = links.get("edge_label")
         if label is not None and bool((label == 0).any()):
             expected = (
-                "of positives alone: leave negatives to this transform (neg_sampling=None, or "
+                "of positives alone: let the loader draw in triplet form (neg_sampling='triplet')"
+                if "n_id" in users
+                else "of positives alone: leave negatives to this transform (neg_sampling=None, or "
                 "RandomLinkSplit(add_negative_train_samples=False))"
             )
             raise invalid(owner, "edge_label", expected, "links labelled 0")

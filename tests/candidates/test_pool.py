@@ -419,6 +419,29 @@ def test_refuses_pools_that_do_not_fit() -> None:
         PoolCandidates(data, SHOWN)
 
 
+@pytest.mark.parametrize("by", ["user", "item"])
+def test_refuses_edge_types_between_others(by: str) -> None:
+    """Also where the ids would fit: read the other way round they mean something else."""
+    data = with_pool()
+    links = index([(u, i) for u in range(U) for i in range(U)])
+    kinds = [("item", "shown_to", "user"), ("user", "knows", "user"), ("shop", "has", "item")]
+    kinds.append(("item", "like", "item") if by == "user" else SHOWN)
+    data["shop"].num_nodes = U
+    for kind in kinds:
+        data[kind].edge_index = links
+        with pytest.raises(ValueError, match=f"'pool' must be an edge type from '{by}' to 'item'"):
+            PoolCandidates(data, kind, by=by)
+
+
+def test_pools_have_the_ends_of_the_interactions() -> None:
+    kind, shown = ("reader", "reads", "book"), ("reader", "saw", "book")
+    data = HeteroData()
+    data["reader"].num_nodes, data["book"].num_nodes = U, I
+    data[kind].edge_index, data[shown].edge_index = index(LINKS), index(POOL)
+    source = PoolCandidates(data, shown, edge_type=kind)
+    assert torch.equal(source.allowed, PoolCandidates(with_pool(), SHOWN).allowed)
+
+
 def test_refuses_edge_types_without_links() -> None:
     data = with_pool()
     data["user", "likes", "item"].time = torch.zeros(3)

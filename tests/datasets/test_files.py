@@ -292,6 +292,12 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ("user,item,stars\na,1,good\n", {"rating": "stars"}, "'rating' must be .*numbers"),
         ("user,item\na,1\n", {"min_rating": 4}, "'min_rating'.*together with a 'rating'"),
         ("user,item,r\na,1,2\n", {"rating": "r", "min_rating": 4}, "at least one interaction"),
+        ("user,item\na,1\n", {"user": "item"}, "'item' must be another column than 'user'"),
+        (
+            "user,item,at\na,1,2\n",
+            {"time": "at", "rating": "at"},
+            "'rating' must be another column than 'time'",
+        ),
     ],
 )
 def test_unusable_tables_are_explained(
@@ -322,6 +328,31 @@ def test_frames_with_missing_ids_or_columns_are_refused(frame: pd.DataFrame) -> 
         InteractionDataset.from_frame(frame, "what", "which")
 
 
+def test_other_things_than_frames_and_files_are_refused(frame: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=r"'frame' must be a pandas DataFrame \(got list\)"):
+        InteractionDataset.from_frame([1, 2])
+    twice = pd.concat([frame, frame["who"]], axis=1)
+    with pytest.raises(ValueError, match="'user' must be a column of frame, there once"):
+        InteractionDataset.from_frame(twice, "who", "what")
+    for test in (None, TOY / "test.txt"):
+        with pytest.raises(ValueError, match="'train' must be a file"):
+            InteractionDataset.from_files(None, test)
+
+
+@pytest.mark.parametrize("ids", [[[1], [2]], [{"a": 1}, {"a": 2}]])
+def test_ids_that_are_no_ids_are_refused(tmp_path: Path, ids: list) -> None:
+    pd.DataFrame({"user": ["a", "b"], "item": ids}).to_parquet(tmp_path / "log.parquet")
+    with pytest.raises(ValueError, match="'item' must be a column of ids that can be told apart"):
+        InteractionDataset.from_files(tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize("text", ["0 999999999999 2 3\n", "0 1\n999999999999 0\n"])
+def test_raw_ids_in_adjacency_text_are_refused(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "raw.txt", text)
+    with pytest.raises(ValueError, match=r"raw\.txt.*count from zero.*'pairs'.*999999999999"):
+        InteractionDataset.from_files(path)
+
+
 def test_options_are_checked(tmp_path: Path, frame: pd.DataFrame) -> None:
     odd = write(tmp_path / "log.odd", "0 1\n")
     with pytest.raises(ValueError, match=r"'format' must be stated.*log\.odd"):
@@ -348,6 +379,28 @@ def test_ids_are_the_same_in_every_file(tmp_path: Path) -> None:
     dataset = InteractionDataset.from_files(tmp_path / "train.csv", test=tmp_path / "test.csv")
     assert dataset.user_ids.tolist() == ["1", "2", "x9"]
     assert dataset.item_ids.tolist() == ["007", "7"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_numbers_in_one_file_and_text_in_another_are_refused(tmp_path: Path, suffix: str) -> None:
+    for name, prefix in (("train", "u"), ("valid", "u"), ("test", "")):
+        path = tmp_path / f"{name}.{suffix}"
+        users = [f"{prefix}{n}" for n in range(3)] if prefix else list(range(3))
+        part = pd.DataFrame({"user": users, "item": [5, 6, 7]})
+        if suffix == "parquet":
+            part.to_parquet(path)
+        else:
+            part.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
+    files = [tmp_path / f"{name}.{suffix}" for name in ("train", "test", "valid")]
+    with pytest.raises(ValueError, match=r"'user' .*one kind of ids in all.*numbers in one and"):
+        InteractionDataset.from_files(*files)
+
+
+def test_an_empty_file_has_ids_of_any_kind(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.csv", "user,item\n1,2\n2,3\n")
+    test = write(tmp_path / "test.csv", "user,item\n1,3\n")
+    valid = write(tmp_path / "valid.csv", "user,item\n")
+    assert InteractionDataset.from_files(train, test, valid).user_ids.tolist() == [1, 2]
 
 
 def test_ids_of_a_long_file_are_of_one_kind(tmp_path: Path) -> None:

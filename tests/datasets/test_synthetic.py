@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+
 import pytest
 import torch
 
@@ -130,3 +133,14 @@ def test_split_that_needs_times_is_refused() -> None:
 def test_no_preset_has_the_name_of_real_data() -> None:
     """The scripts take both as `--dataset`."""
     assert not set(PRESETS) & set(BENCHMARKS)
+
+
+def test_reading_properties_of_the_dataset_leaves_it_whole() -> None:
+    dataset = SyntheticInteractions("tiny")
+    for name in ("num_features", "num_node_features", "num_edge_features", "num_classes", "data"):
+        with contextlib.suppress(AttributeError, TypeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            getattr(dataset, name)
+    train, _, test = dataset
+    assert train[EDGE_TYPE].edge_index.size(1) > 0
+    assert test[EDGE_TYPE].edge_label_index.size(1) > 0

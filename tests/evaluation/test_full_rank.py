@@ -138,9 +138,13 @@ def test_refuses_what_it_cannot_rank() -> None:
         evaluate(short, data)
     with pytest.raises(ValueError, match="'metrics'"):
         evaluate(x_dict, data, metrics=["AUC"])
-    for k in ((), (0,)):
+    with pytest.raises(ValueError, match="'metrics' must be names out of"):
+        evaluate(x_dict, data, metrics=())
+    for k in ((), (0,), 20, (2.5,), (20, None), None):
         with pytest.raises(ValueError, match="'k'"):
             evaluate(x_dict, data, k)
+    with pytest.raises(ValueError, match=r"'x_dict' must be .* of 'user' and 'item' .*\['user'\]"):
+        evaluate({"user": x_dict["user"]}, data)
     del data[EDGE_TYPE].edge_label_index
     with pytest.raises(ValueError, match="held-out"):
         evaluate(x_dict, data)
@@ -155,6 +159,53 @@ def test_a_function_that_scores_keeps_its_table() -> None:
     before = table.clone()
     assert evaluate(lambda user: table[: len(user)], data, (1,), ("Recall",))["Recall@1"] == 0.5
     assert torch.equal(table, before)
+
+
+@pytest.mark.parametrize("function", [evaluate, evaluate_users, evaluate_sampled])
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (torch.zeros(20, 14), r"scores are \[\d+, 15\].*, 14\] torch.float32"),
+        (torch.zeros(20, 16), r"scores are \[\d+, 15\]"),
+        (torch.zeros(20), r"scores are \[\d+, 15\]"),
+        (torch.zeros(20, 15, dtype=torch.long), "floating point.*torch.int64"),
+    ],
+)
+def test_refuses_a_function_of_other_scores(
+    function: Callable, scores: torch.Tensor, message: str
+) -> None:
+    _, data = problem()
+    with pytest.raises(ValueError, match=f"'x_dict' must be a function whose .*{message}"):
+        function(lambda user: scores[user], data)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("num_items", [80, 2001])  # as one list, and in lanes
+def test_refuses_scores_that_are_not_finite(bad: float, num_items: int) -> None:
+    """Wherever they are, unless the item is known and left out anyway."""
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 2, num_items
+    data[EDGE_TYPE].edge_index = torch.tensor([[0], [7]])
+    data[EDGE_TYPE].edge_label_index = torch.tensor([[0, 1], [3, 4]])
+    for row, column in ((0, 0), (1, num_items // 2), (1, num_items - 1)):
+        scores = torch.rand(2, num_items)
+        scores[row, column] = bad
+        with pytest.raises(ValueError, match="'x_dict' must be of finite scores"):
+            evaluate(lambda user, scores=scores: scores[user], data)
+    scores = torch.rand(2, num_items)
+    scores[0, 7] = bad
+    evaluate(lambda user: scores[user], data)
+    tables = {"user": torch.full((2, 2), 1e30), "item": torch.full((num_items, 2), 1e30)}
+    with pytest.raises(ValueError, match="'x_dict' must be of finite scores"):
+        evaluate(tables, data)  # whose products are not
+
+
+def test_minus_infinity_is_never_recommended() -> None:
+    _, data = problem()
+    scores = torch.rand(20, 15)
+    scores[:, 1:] = -torch.inf
+    for block in rank(lambda user: scores[user], data, k=3):
+        assert set(block.top.flatten().tolist()) <= {0, 15}
 
 
 @pytest.mark.parametrize("seed", range(3))

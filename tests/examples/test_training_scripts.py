@@ -250,3 +250,74 @@ def test_a_run_goes_on_with_its_own_flags_or_not_at_all(
 def test_flags_of_a_file_are_for_files(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--test-file", "--user-column", "--item-column"):
         assert f"{flag} is for a --dataset file, not for tiny" in error(capsys, flag, "x")
+
+
+def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.csv"
+    rows = [f"u{u},i{(u * 7 + j * j) % 23}" for u in range(30) for j in range(12)]
+    file.write_text("user,item\n" + "\n".join(rows))
+    run(tmp_path / "run", "--neg", "rns", "--dataset", str(file))
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    resume = ["--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
+    for encoder in (LightGCN, NGCF):
+        with pytest.raises(SystemExit):
+            common.main(encoder, resume)
+        assert f"is of a run with MF, not {encoder.__name__}" in capsys.readouterr().err
+    file.write_text("user,item\n" + "\n".join(row.replace("i2", "i1") for row in rows))
+    with pytest.raises(SystemExit):
+        common.main(MF, resume)
+    assert "was begun with another set of training links" in capsys.readouterr().err
+    assert (tmp_path / "run" / "config.yaml").read_text() == config
+
+
+@pytest.mark.parametrize("flag", ["--epochs", "--patience", "--batch-size"])
+def test_what_training_refuses_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    error(capsys, "--out", str(tmp_path / "run"), flag, "0")
+    assert not (tmp_path / "run").exists()
+    run(tmp_path / "done", "--neg", "rns")
+    config = (tmp_path / "done" / "config.yaml").read_text()
+    capsys.readouterr()
+    error(capsys, "--resume", "--out", str(tmp_path / "done"), flag, "0")
+    assert (tmp_path / "done" / "config.yaml").read_text() == config
+
+
+def test_a_damaged_checkpoint_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, "--neg", "rns")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"no checkpoint at all"):
+        last.write_bytes(damaged)
+        capsys.readouterr()
+        said = error(capsys, "--resume", "--out", str(tmp_path), "--epochs", "3")
+        assert "a whole checkpoint" in said
+
+
+def test_ctrl_c_says_how_to_go_on_where_that_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run(tmp_path / "kept", "--neg", "rns")
+    monkeypatch.setattr(common, "load", interrupted)
+    for name, advice in (("none", "before the first checkpoint"), ("kept", "go on with --resume")):
+        with pytest.raises(SystemExit) as stopped:
+            common.main(MF, [*QUICK, "--out", str(tmp_path / name)])
+        assert stopped.value.code == 130
+        assert advice in capsys.readouterr().err
+
+
+def test_runs_of_one_second_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    args = common.make_parser(MF).parse_args([])
+    monkeypatch.setattr(common.time, "strftime", lambda _: "now")
+    names = set()
+    for process in (1, 2):
+        monkeypatch.setattr(common.os, "getpid", lambda process=process: process)
+        names.add(common.run_name(MF, args))
+    assert len(names) == 2

@@ -178,3 +178,9 @@ def test_reset_draws_the_matrices_anew_as_well() -> None:
     encoder.reset_parameters()
     for name, p in encoder.named_parameters():
         assert not torch.equal(p, before[name]), name
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_refuses_a_slope_that_is_not_finite(value: float) -> None:
+    with pytest.raises(ValueError, match="NGCF: 'negative_slope'"):
+        NGCF(graph(), negative_slope=value)

@@ -169,6 +169,8 @@ def test_answers_on_the_device_of_the_users(cls: type, splits: list[HeteroData])
         (ItemKNN, {"shrink": -1.0}, "shrink"),
         (EASE, {"l2": 0.0}, "l2"),
         (EASE, {"l2": -1.0}, "l2"),
+        *((ItemKNN, {"shrink": value}, "shrink") for value in (torch.nan, torch.inf)),
+        *((EASE, {"l2": value}, "l2") for value in (torch.nan, torch.inf)),
     ],
 )
 def test_refuses_bad_arguments(cls: type, arguments: dict, name: str) -> None:

@@ -203,6 +203,11 @@ def test_ranks_on_the_whole_graph() -> None:
         ({"dropout": -0.1}, "dropout"),
         ({"weight": -1.0}, "weight"),
         ({"temperature": 0.0}, "temperature"),
+        *(
+            ({name: value}, name)
+            for name in ("weight", "temperature")
+            for value in (torch.nan, torch.inf)
+        ),
     ],
 )
 def test_refuses_bad_arguments(arguments: dict, name: str) -> None:

@@ -195,6 +195,11 @@ def test_gradients_of_a_step_equal_dense_autograd(
         (SimGCL, {"epsilon": -0.1}, "epsilon"),
         (SimGCL, {"weight": -1.0}, "weight"),
         (SimGCL, {"temperature": 0.0}, "temperature"),
+        *(
+            (SimGCL, {name: value}, name)
+            for name in ("epsilon", "weight", "temperature")
+            for value in (torch.nan, torch.inf)
+        ),
         (SimGCL, {"num_layers": 0}, "num_layers"),
         (XSimGCL, {"epsilon": -0.1}, "epsilon"),
         (XSimGCL, {"pool": "concat"}, "pool"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
 import math
 import os
 import signal
@@ -24,6 +25,7 @@ from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import Fitted, LinkLoader, NonFiniteLossError, Recommender, fit
+from pyg_negsamp.training.checkpoints import WholeCheckpoints
 from pyg_negsamp.transforms import DNS, RNS, SAMPLERS
 
 
@@ -174,6 +176,55 @@ def test_refuses_parts_that_do_not_fit(splits: list[HeteroData]) -> None:
 
 
 # Run --------------------------------------------------------------------------------------------
+
+
+def test_refuses_candidates_of_another_graph(splits: list[HeteroData]) -> None:
+    for users, items in ((60, 70), (50, 80)):
+        other = SyntheticInteractions("tiny", num_users=users, num_items=items, num_links=500)[0]
+        sampler = RNS(UniformCandidates(other))
+        with pytest.raises(ValueError, match=rf"^Recommender: 'sampler' .*{users} users"):
+            Recommender(MF(splits[0], dim=8), sampler)
+    sampler = DNS(UniformCandidates(splits[0]))
+    row = torch.tensor([0])
+    with pytest.raises(ValueError, match=r"^DNS: 'item_xs' must be tables of .* of 80 items"):
+        sampler.sample(row, row, torch.randn(60, 4), torch.randn(79, 4))
+
+
+def test_refuses_a_similarity_that_it_does_not_know(splits: list[HeteroData]) -> None:
+    loss = torch.nn.Identity()
+    loss.similarity = "cos"
+    with pytest.raises(ValueError, match=r"^Recommender: 'loss.similarity'"):
+        Recommender(MF(splits[0], dim=8), RNS(UniformCandidates(splits[0])), loss)
+
+
+def test_leaves_embeddings_without_dropout(splits: list[HeteroData], tmp_path: Path) -> None:
+    encoder = LightGCN(splits[0], dim=8, edge_dropout=0.5)
+    model = Recommender(encoder, RNS(UniformCandidates(splits[0])))
+    train(model, splits, tmp_path, epochs=1)
+    first, second = ([x.clone() for x in model.encoder()["item"]] for _ in range(2))
+    assert all(map(torch.equal, first, second))
+
+
+def test_a_checkpoint_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there stays until the new one is on the disk, beside it."""
+    checkpoints, file = WholeCheckpoints(), tmp_path / "deep" / "last.ckpt"
+    checkpoints.save_checkpoint({"epoch": 1}, file)
+
+    def full(value: object, target: io.BufferedWriter) -> None:
+        target.write(b"half of it")
+        assert Path(target.name).parent == file.parent
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match="no space left"):
+            checkpoints.save_checkpoint({"epoch": 2}, file)
+    assert list(file.parent.iterdir()) == [file]
+    assert checkpoints.load_checkpoint(file, weights_only=True) == {"epoch": 1}
+    checkpoints.save_checkpoint({"epoch": 3}, file)
+    assert checkpoints.load_checkpoint(file, weights_only=True) == {"epoch": 3}
 
 
 def test_run_selects_on_validation_and_leaves_the_best(
