@@ -15,6 +15,34 @@ import pandas as pd
 
 from flags import Parser
 
+KEY, NUMBERS = ["protocol", "method", "metric"], ["mean", "std", "printed"]
+COLOURS = {"printed": "0.7", "ours, clean": "C0", "ours, paper": "C1"}
+
+
+def read(file: Path, metric: str) -> pd.DataFrame:
+    """Reads a `table.csv`.
+
+    Raises:
+        ValueError: Naming the file, if it is no table or has no such metric.
+    """
+    try:
+        table = pd.read_csv(file)
+        for name in (*KEY, *NUMBERS):
+            if name not in table:
+                raise ValueError(f"no column '{name}'")
+        for name in NUMBERS:
+            table[name] = pd.to_numeric(table[name])
+        for protocol in set(table["protocol"]):
+            if f"ours, {protocol}" not in COLOURS:
+                raise ValueError(f"no protocol is called '{protocol}'")
+        if table.duplicated(KEY).any():
+            raise ValueError(f"several lines of the same {', '.join(KEY)}")
+    except ValueError as error:
+        raise ValueError(f"{file} is no table of reproduce.py: {error}") from error
+    if metric not in set(table["metric"]):
+        raise ValueError(f"{file} has no {metric}")
+    return table
+
 
 def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
     """Writes the picture.
@@ -47,7 +75,7 @@ def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
                 height,
                 xerr=100 * spread[name].fillna(0) if name in spread else None,
                 label=name,
-                color={"printed": "0.7", "ours, clean": "C0", "ours, paper": "C1"}[name],
+                color=COLOURS[name],
             )
         axes.set(title=title, xlabel=f"{metric}, percent")
         axes.set_yticks([place + 0.4 - height / 2 for place in range(len(order))], order)
@@ -66,15 +94,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("tables.png"), help="the picture")
     args = parser.parse_args(argv)
     try:
-        tables = {}
-        for file in args.tables:
-            table = pd.read_csv(file)
-            if args.metric not in set(table["metric"]):
-                raise ValueError(f"{file} has no {args.metric}")
-            name = file.parent.name if file.name == "table.csv" else file.stem
-            tables[name] = table
+        if args.out.is_dir():  # matplotlib would write a file beside it
+            raise ValueError(f"--out must be a picture, {args.out} is a folder")
+        files = {file: read(file, args.metric) for file in args.tables}
+        names = [file.parent.name if file.name == "table.csv" else file.stem for file in files]
+        tables = {
+            name if names.count(name) == 1 else str(file): table
+            for name, (file, table) in zip(names, files.items(), strict=True)
+        }
         draw(tables, args.metric, args.out)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
 
 

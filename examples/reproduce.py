@@ -19,7 +19,9 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -35,6 +37,8 @@ import torch
 import pyg_negsamp
 from common import build, fit_options, load, mean_of_sets, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
+from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate_sampled, evaluate_users
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, fit
@@ -58,12 +62,38 @@ class Cell(NamedTuple):
 def arguments(table: Table, row: Row, protocol: str, root: str, seed: int) -> argparse.Namespace:
     """A row's flags as a training script reads them, checked as it checks them."""
     reference = row.encoder in REFERENCES
-    given = {"dataset": table.dataset, "root": root, "protocol": protocol, "seed": seed}
-    given |= table.flags if reference else {**table.flags, **row.flags}
+    given = table.flags if reference else {**table.flags, **row.flags}
+    given = {**given, "dataset": table.dataset, "root": root, "protocol": protocol, "seed": seed}
     words = [
         word for name, value in given.items() for word in as_typed(name.replace("_", "-"), value)
     ]
-    return parse(make_parser(ENCODERS[table.encoder if reference else row.encoder]), words)
+    parser = make_parser(ENCODERS[table.encoder if reference else row.encoder])
+    parser.prog += f": {row.where}"  # argparse's own errors begin with it
+    return parse(parser, words)
+
+
+def check(table: Table) -> None:
+    """Refuses a row that could not be run before any other is: builds each on a small graph.
+
+    Raises:
+        ValueError: Naming the file and the row.
+    """
+    data, _, _ = SyntheticInteractions("tiny")
+    for row in table.rows:
+        try:
+            args = arguments(table, row, table.protocols[0], "", seed=0)
+            if row.encoder in REFERENCES:
+                REFERENCES[row.encoder](data, **row.flags)
+                continue
+            build(ENCODERS[row.encoder], args, data)
+            for name in ("epochs", "patience", "batch_size"):
+                if getattr(args, name) < 1:
+                    raise invalid("flags", name, "at least 1", getattr(args, name))
+            if not 1 <= args.eval_every <= args.epochs:
+                expected = f"from 1 to epochs = {args.epochs}"
+                raise invalid("flags", "eval_every", expected, args.eval_every)
+        except ValueError as error:
+            raise ValueError(f"{row.where}: {error}") from error
 
 
 def cells(table: Table, options: argparse.Namespace) -> list[Cell]:
@@ -207,16 +237,33 @@ def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)
+        jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)
     ) as pool:
-        running = {pool.submit(work, cell): cell for cell in todo}
         try:
+            running = {pool.submit(work, cell): cell for cell in todo}
             for future in as_completed(running):
                 if future.result():
                     yield running[future]
         except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.kill()  # a cell takes hours, and goes on with its last epoch
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def start_worker(threads: int) -> None:
+    """Makes a process of the pool one that ends with its parent, and only with it."""
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all; the parent sees to it
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+def leave_with_parent() -> None:
+    """Ends this process once its parent is gone, which may have had no time to say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 # The table ----------------------------------------------------------------------------------
@@ -294,11 +341,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder (default: runs/reproduce/TABLE)")
     options = parser.parse_args(argv)
-    with one_line_errors(parser, "the same command goes on"):
+    with one_line_errors(parser, lambda: "the same command goes on"):
         for name in ("seeds", "jobs"):
             if getattr(options, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(options, name)}")
         table = read_table(options.table)
+        check(table)
         options.out = options.out or Path("runs/reproduce") / table.name
         everything = cells(table, options)
         load(everything[0].args)  # what is missing is said before anything runs

@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pyg_negsamp.evaluation import Scorer
+from flags import IN_COMMAND_ONLY
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import METRICS, Scorer
 from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
 
 HERE = Path(__file__).parent / "reproduce"
 PROTOCOLS = ("clean", "paper")
+#: Flags that a cell sets by itself.
+OF_CELL = ("dataset", "root", "protocol", "seed", *IN_COMMAND_ONLY)
+#: Flags that decide which columns there are, and so hold for all rows.
+OF_TABLE = ("top-k", "eval")
 #: Rankings without training, which a row may name as its `reference`.
 REFERENCES: dict[str, Callable[..., Scorer]] = {
     "popularity": popularity,
@@ -35,6 +41,7 @@ class Row:
         source: Where the hyper-parameters come from.
         printed: Printed numbers, as fractions.
         proposed: Whether it is what the paper proposes, and not a baseline.
+        where: Its file and number, for messages.
     """
 
     method: str
@@ -43,6 +50,7 @@ class Row:
     source: str
     printed: Mapping[str, float]
     proposed: bool = False
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,27 +92,34 @@ def read_table(path: str | Path) -> Table:
     """
     path = Path(path)
     path = path if path.exists() else HERE / path
-    said = yaml.safe_load(path.read_text())
+    with path.open() as file:  # not its text, so that errors of syntax name it
+        said = yaml.safe_load(file)
     if not isinstance(said, dict):
         raise ValueError(f"{path} must hold a table: paper, table, dataset, encoder, rows")
     fields = {"paper", "table", "dataset", "encoder", "protocol", "flags", "source", "rows"}
     if set(said) != fields:
         raise ValueError(f"{path} must have the fields {', '.join(sorted(fields))}")
+    kinds = {"paper": str, "table": int, "dataset": str, "encoder": str, "rows": list}
+    for name, kind in kinds.items():
+        if not isinstance(said[name], kind) or not said[name]:
+            raise invalid(str(path), name, f"a {kind.__name__} that says something", said[name])
     if said["encoder"] not in ENCODERS:
         raise ValueError(f"{path}: no encoder '{said['encoder']}'")
-    for name, kind in (("flags", dict), ("rows", list)):
-        if not isinstance(said[name], kind) or (kind is list and not said[name]):
-            raise ValueError(f"{path}, {name}: must be a {kind.__name__} that says something")
+    _check_flags(str(path), said["flags"])
+    if own := [name for name in said["flags"] if _dashed(name) in OF_CELL]:
+        raise ValueError(f"{path}: flags may not hold {', '.join(own)}: each cell has its own")
     rows = [_read_row(f"{path}, row {n}", row, said) for n, row in enumerate(said["rows"], 1)]
-    protocols = tuple(np.atleast_1d(said["protocol"]).tolist())
-    if not set(protocols) <= set(PROTOCOLS):
-        raise ValueError(f"{path}: protocol must be out of {', '.join(PROTOCOLS)}")
+    protocols = said["protocol"] if isinstance(said["protocol"], list) else [said["protocol"]]
+    known = [name for name in PROTOCOLS if name in protocols]
+    if not known or len(known) != len(protocols):
+        expected = f"out of {', '.join(PROTOCOLS)}, each once"
+        raise invalid(str(path), "protocol", expected, said["protocol"])
     return Table(
         said["paper"],
         said["table"],
         said["dataset"],
         said["encoder"],
-        protocols,
+        tuple(protocols),
         said["flags"],
         tuple(rows),
     )
@@ -112,27 +127,62 @@ def read_table(path: str | Path) -> Table:
 
 def _read_row(where: str, row: Any, table: Mapping[str, Any]) -> Row:
     """A row of the YAML; refuses one with which no cell could be computed, or shown."""
-    fields = {"method", "encoder", "flags", "source", "printed", "proposed"}
-    if not isinstance(row, dict) or not {"method", "flags", "source"} <= set(row) <= fields:
-        raise ValueError(f"{where}: needs method, flags, source; may have {', '.join(fields)}")
+    needed, further = ("method", "flags", "source"), ("encoder", "printed", "proposed")
+    if not isinstance(row, dict) or not {*needed} <= set(row) <= {*needed, *further}:
+        also = ", ".join(further)
+        raise ValueError(f"{where}: needs {', '.join(needed)}; may have {also}")
+    if not isinstance(row["method"], str) or not row["method"]:
+        raise invalid(where, "method", "a name", row["method"])
     encoder = row.get("encoder", table["encoder"])
-    if encoder not in {**ENCODERS, **REFERENCES}:
+    if not isinstance(encoder, str) or encoder not in {**ENCODERS, **REFERENCES}:
         raise ValueError(f"{where}: no encoder '{encoder}'")
-    if not isinstance(row["flags"], dict) or not isinstance(row.get("printed", {}), dict):
-        raise ValueError(f"{where}: flags and printed must be 'name: value' lines")
+    _check_flags(where, row["flags"])
     if encoder in REFERENCES:
-        own = set(inspect.signature(REFERENCES[encoder]).parameters) - {"data", "edge_type"}
-        if unknown := set(row["flags"]) - own:
-            raise ValueError(f"{where}: {encoder} has no {', '.join(sorted(unknown))}")
-    cutoffs = {str(k) for k in np.atleast_1d(table["flags"].get("top-k", [20, 50]))}
-    for name in row.get("printed", {}):
-        if "@" in name and name.split("@")[1] not in cutoffs:
-            raise ValueError(f"{where}: printed {name} is not among top-k of the table's flags")
+        _check_arguments(where, encoder, row["flags"])
+    elif own := [name for name in row["flags"] if _dashed(name) in (*OF_CELL, *OF_TABLE)]:
+        raise ValueError(f"{where}: flags may not hold {', '.join(own)}: not a row's to choose")
+    printed = row.get("printed", {})
+    _check_printed(where, printed, {_dashed(name): x for name, x in table["flags"].items()})
     return Row(
         row["method"],
         encoder,
         row["flags"],
         row["source"],
-        row.get("printed", {}),
+        printed,
         row.get("proposed", False),
+        where,
     )
+
+
+def _dashed(flag: str) -> str:
+    """A flag's name as it is typed; YAML may have either spelling."""
+    return flag.replace("_", "-")
+
+
+def _check_flags(where: str, flags: Any) -> None:
+    if not isinstance(flags, dict) or not all(isinstance(name, str) for name in flags):
+        raise invalid(where, "flags", "'name: value' lines", flags)
+
+
+def _check_arguments(where: str, reference: str, flags: Mapping[str, Any]) -> None:
+    """Refuses what the reference does not take; no parser sees these flags."""
+    known = inspect.signature(REFERENCES[reference]).parameters
+    for name, value in flags.items():
+        if name not in known or name in ("data", "edge_type"):
+            raise ValueError(f"{where}: {reference} has no {name}")
+        kind = type(known[name].default)
+        if type(value) not in ((int, float) if kind is float else (kind,)):
+            raise invalid(where, name, f"of type {kind.__name__}", repr(value))
+
+
+def _check_printed(where: str, printed: Any, flags: Mapping[str, Any]) -> None:
+    """Refuses printed numbers of which there is no column, or that nothing compares with."""
+    if not isinstance(printed, dict):
+        raise invalid(where, "printed", "'name: value' lines", printed)
+    cutoffs = [str(k) for k in np.atleast_1d(flags.get("top-k", [20, 50]))]
+    shown = ["false-negative rate", *(f"{name}@{k}" for name in METRICS for k in cutoffs)]
+    for name, value in printed.items():
+        if name not in shown:
+            raise invalid(where, "printed", f"out of {', '.join(shown)} (by top-k)", name)
+        if type(value) not in (int, float) or not 0 < value <= 1:
+            raise invalid(where, f"printed {name}", "a fraction above 0", repr(value))

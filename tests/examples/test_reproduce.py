@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
@@ -22,7 +26,6 @@ pytest.importorskip("scipy")
 import common
 import plot_tables
 import reproduce
-from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import ENCODERS
 from table import Method, Summary, summarise, to_markdown
 
@@ -98,7 +101,7 @@ def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
         if (row["paper"], row["table"], row["dataset"])
         == (table.paper, str(table.number), table.dataset)
     ]
-    data, _, _ = SyntheticInteractions("tiny")
+    reproduce.check(table)
     for row in table.rows:
         assert row.source
         printed = {
@@ -111,10 +114,6 @@ def test_a_table_is_what_the_classes_and_the_paper_say(file: Path) -> None:
             args = reproduce.arguments(table, row, protocol, "nowhere", seed=0)
             lists = {int(name.split("@")[1]) for name in reproduce.columns(table) if "@" in name}
             assert lists <= set(args.top_k)
-        if row.encoder in reproduce.REFERENCES:
-            reproduce.REFERENCES[row.encoder](data, **row.flags)
-        else:
-            common.build(ENCODERS[row.encoder], args, data)
     encoders = {encoder_of(table, row) for row in table.rows if row.printed}
     of_paper = {said["method"] for said in own if said["encoder"] in encoders}
     missing = of_paper - {row.method for row in table.rows}
@@ -196,6 +195,48 @@ def test_draws_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> 
         plot_tables.main([str(table), "--metric", "MRR@7", "--out", str(picture)])
     assert stopped.value.code == 2
     assert "has no MRR@7" in capsys.readouterr().err
+
+
+def test_pictures_of_tables_whose_folders_have_one_name(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = finished.parent / "out" / "table.csv"
+    files = [tmp_path / one / "x" / "table.csv" for one in "ab"]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text(table.read_text())
+    drawn: list[dict] = []
+    monkeypatch.setattr(plot_tables, "draw", lambda tables, *_: drawn.append(tables))
+    plot_tables.main([*map(str, files), str(table), "--metric", "NDCG@5"])
+    assert list(drawn[0]) == [*map(str, files), "out"]
+
+
+def test_a_picture_refuses_in_one_line(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*words: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            plot_tables.main([*words, "--metric", "NDCG@5"])
+        assert stopped.value.code == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        return said
+
+    table = finished.parent / "out" / "table.csv"
+    assert "is a folder" in refused(str(table), "--out", str(tmp_path))
+    wrong = tmp_path / "wrong.csv"
+    first, second = table.read_text().split("\n")[:2]
+    for text, said in (
+        ("", "No columns"),
+        ("a,b\n1,2\n", "no column 'protocol'"),
+        (f"{first}\nclean,RNS,NDCG@5,x,,,,1,1\n", "Unable to parse string"),
+        (f"{first}\nother,RNS,NDCG@5,0.1,,,,1,1\n", "no protocol is called 'other'"),
+        (f"{first}\n{second}\n{second}\n", "several lines of the same"),
+    ):
+        wrong.write_text(text)
+        found = refused(str(wrong), "--out", str(tmp_path / "x.png"))
+        assert f"{wrong} is no table of reproduce.py: " in found
+        assert said in found
 
 
 def test_other_flags_or_other_code_are_another_cell(
@@ -296,33 +337,126 @@ def test_several_jobs_from_the_command_line(small: Path) -> None:
     assert len(list((out / "cells").glob("*/metrics.json"))) == 8
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_parent(small: Path, how: signal.Signals) -> None:
+    cells = small.parent / "out" / "cells"
+    small.write_text(SMALL.replace("epochs: 3", "epochs: 1000000, patience: 1000000"))
+    script = str(ROOT / "examples" / "reproduce.py")
+    workers: list[psutil.Process] = []
+    parent = psutil.Popen(
+        [sys.executable, script, str(small), "--jobs", "2", "--out", str(cells.parent)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        # Popularity is finished at once; then both train, for ever.
+        while len(list(cells.glob("*/checkpoints/last.ckpt"))) < 2:
+            assert parent.poll() is None, parent.stderr.read()
+            time.sleep(0.1)
+        workers = parent.children(recursive=True)
+        assert len(workers) >= 2
+        parent.send_signal(how)
+        assert psutil.wait_procs(workers, timeout=60)[1] == []
+        said = parent.communicate(timeout=60)[1]
+    finally:
+        for process in (*workers, parent):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+    assert parent.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
+    if how == signal.SIGINT:
+        assert said == "\nreproduce.py: interrupted; the same command goes on\n"
+    assert [file.parent.name[:10] for file in cells.glob("*/metrics.json")] == ["popularity"]
+
+
 def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No such file" in error(capsys, "nothing.yaml")
     assert "--seeds must be at least 1" in error(capsys, str(small), "--seeds", "0")
     assert "a time like" in error(capsys, str(small), "--budget", "soon")
-    small.write_text(SMALL.replace("neg: rns", "neg: rns, alpha: 1"))
-    assert "--alpha is for" in error(capsys, str(small), "--out", str(small.parent / "x"))
-    small.write_text(SMALL.replace("encoder: mf", "encoder: mff"))
-    assert "no encoder 'mff'" in error(capsys, str(small))
-    for wrong, said in (
-        ({"rows": []}, "rows: must be a list"),
-        ({"rows": None}, "rows: must be a list"),
-        ({"rows": ["RNS"]}, "row 1: needs method, flags, source"),
-        ({"flags": None}, "flags: must be a dict"),
-        ({"encoder": "ease"}, "no encoder 'ease'"),
-    ):
-        small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), **wrong}))
-        assert said in error(capsys, str(small))
-    row = {"method": "x", "flags": {}, "source": "y"}
-    for wrong, said in (
-        ({"encoder": "ease", "flags": {"k": 1}}, "row 1: ease has no k"),
-        ({"flags": None}, "row 1: flags and printed must be"),
-        ({"printed": {"Recall@7": 0.1}}, "row 1: printed Recall@7 is not among top-k"),
-    ):
-        small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), "rows": [{**row, **wrong}]}))
-        assert said in error(capsys, str(small))
     small.write_text(SMALL.replace("source: made up\n", ""))
     assert "must have the fields" in error(capsys, str(small))
+    small.write_text(SMALL + "  - {method: [")
+    assert f'in "{small}"' in error(capsys, str(small))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rows": []}, "'rows' must be a list"),
+        ({"rows": None}, "'rows' must be a list"),
+        ({"rows": ["RNS"]}, "row 1: needs method, flags, source"),
+        ({"flags": None}, "'flags' must be 'name: value' lines (got None)"),
+        ({"flags": {5: 1}}, "'flags' must be 'name: value' lines"),
+        *(
+            ({"flags": {name: 1}}, f"flags may not hold {name}")
+            for name in ("seed", "protocol", "dataset", "root", "config", "out", "resume")
+        ),
+        ({"encoder": "ease"}, "no encoder 'ease'"),
+        ({"encoder": "mff"}, "no encoder 'mff'"),
+        ({"encoder": ["mf"]}, "'encoder' must be a str"),
+        ({"dataset": 5}, "'dataset' must be a str"),
+        ({"protocol": []}, "'protocol' must be out of clean, paper, each once (got [])"),
+        ({"protocol": {"a": 1}}, "'protocol' must be out of"),
+        ({"protocol": [{"a": 1}]}, "'protocol' must be out of"),
+        ({"protocol": ["clean", "clean"]}, "'protocol' must be out of"),
+        ({"protocol": "test"}, "'protocol' must be out of"),
+    ],
+)
+def test_a_wrong_table_is_refused(
+    small: Path, capsys: pytest.CaptureFixture[str], wrong: dict, said: str
+) -> None:
+    small.write_text(yaml.safe_dump({**yaml.safe_load(SMALL), **wrong}))
+    found = error(capsys, str(small))
+    assert said in found
+    assert f"error: {small}" in found
+
+
+EASE = {"encoder": "ease"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"method": None}, "'method' must be a name (got None)"),
+        ({"method": ""}, "'method' must be a name"),
+        ({"method": 5}, "'method' must be a name (got 5)"),
+        ({"method": ["RNS"]}, "'method' must be a name"),
+        ({"encoder": ["mf"]}, "no encoder '['mf']'"),
+        ({"flags": None}, "'flags' must be 'name: value' lines"),
+        ({"flags": {5: 1}}, "'flags' must be 'name: value' lines"),
+        *(
+            ({"flags": {name: 1}}, f"flags may not hold {name}")
+            for name in ("seed", "protocol", "dataset", "root", "config", "top_k", "eval")
+        ),
+        ({**EASE, "flags": {"k": 1}}, "ease has no k"),
+        ({**EASE, "flags": {"l2": "x"}}, "'l2' must be of type float (got 'x')"),
+        ({"encoder": "item-knn", "flags": {"k": 2.5}}, "'k' must be of type int (got 2.5)"),
+        ({"printed": [0.1]}, "'printed' must be 'name: value' lines"),
+        ({"printed": {20: 0.1}}, "'printed' must be out of"),
+        ({"printed": {"Foo@5": 0.1}}, "'printed' must be out of"),
+        ({"printed": {"Recall@7": 0.1}}, "'printed' must be out of"),
+        ({"printed": {"NDCG@5": 0}}, "'printed NDCG@5' must be a fraction above 0 (got 0)"),
+        ({"printed": {"NDCG@5": "x"}}, "'printed NDCG@5' must be a fraction above 0 (got 'x')"),
+        ({"printed": {"NDCG@5": 11.5}}, "'printed NDCG@5' must be a fraction"),
+        # What only the classes know: each row is built before any is trained.
+        ({"flags": {"neg": "rns", "alpha": 1.0}}, "--alpha is for"),
+        ({"flags": {"neg": "foo"}}, "argument --neg: invalid choice"),
+        ({"flags": {"foo": 1}}, "unrecognized arguments: --foo=1"),
+        ({"flags": {"neg": "dns", "num-candidates": 0}}, "'num_candidates' must be"),
+        ({"flags": {"epochs": 0}}, "'epochs' must be at least 1"),
+        ({"flags": {"eval-every": 4}}, "'eval_every' must be from 1 to epochs = 3"),
+        ({**EASE, "flags": {"l2": 0}}, "EASE: 'l2' must be"),
+    ],
+)
+def test_a_wrong_row_is_refused_before_any_is_run(
+    small: Path, capsys: pytest.CaptureFixture[str], wrong: dict, said: str
+) -> None:
+    table = yaml.safe_load(SMALL)
+    table["rows"].append({"method": "x", "flags": {}, "source": "y", **wrong})
+    small.write_text(yaml.safe_dump(table))
+    found = error(capsys, str(small), "--out", str(small.parent / "out"))
+    assert said in found
+    assert f"{small}, row 5: " in found
+    assert not (small.parent / "out").exists()
 
 
 # The statistics -------------------------------------------------------------------------------

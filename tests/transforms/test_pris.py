@@ -47,7 +47,7 @@ class TestPRIS(SamplerContract):
         weights = pris.importance_weights(neg, log_q)
         torch.testing.assert_close(negatives.weight, torch.tensor(weights, dtype=torch.double))
         if num_negatives > 1:
-            assert negatives.weight.std(1).min() > 1e-3
+            assert negatives.weight.std(1).median() > 1e-3
 
         u = pool_rows(gather_rows(problem.user_xs, problem.user), pool)
         p = pool_rows(gather_rows(problem.item_xs, problem.pos), pool)
