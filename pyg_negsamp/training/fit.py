@@ -123,6 +123,7 @@ def fit(
             *callbacks,
         ],
     )
+    recommender.train()  # an earlier run has left it in evaluation mode
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(

@@ -176,7 +176,11 @@ class Recommender(LightningModule):
 
     def validation_step(self, data: HeteroData, batch_idx: int) -> None:
         """Ranks in full on a validation split: the one "batch" of the loader."""
-        metrics = evaluate(self.scoring_tables(), data, self.k, edge_type=self.encoder.edge_type)
+        tables = self.scoring_tables()
+        longest = [float(x.norm(dim=1).max()) for x in tables.values()]
+        if not math.isfinite(math.prod(longest)):
+            raise self._diverged("embeddings", f"{max(longest):.0e} long")
+        metrics = evaluate(tables, data, self.k, edge_type=self.encoder.edge_type)
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 
@@ -195,12 +199,16 @@ class Recommender(LightningModule):
         """The epoch's loss so far; refuses to go on with one that is not a number."""
         loss = float(self.loss_sum) / self.num_positives
         if not math.isfinite(loss):
-            raise NonFiniteLossError(
-                f"the loss became {loss} in epoch {self.current_epoch} with lr={self.lr}, "
-                f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
-                "checkpoint, if there is one, is from before."
-            )
+            raise self._diverged("loss", str(loss))
         return loss
+
+    def _diverged(self, what: str, value: str) -> NonFiniteLossError:
+        """What to say of training that has left the numbers behind."""
+        return NonFiniteLossError(
+            f"the {what} became {value} in epoch {self.current_epoch} with lr={self.lr}, "
+            f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
+            "checkpoint, if there is one, is from before."
+        )
 
     # Checkpoints ----------------------------------------------------------------------------
 
@@ -214,7 +222,7 @@ class Recommender(LightningModule):
 
 
 class NonFiniteLossError(RuntimeError):
-    """Training diverged: the loss is NaN or infinite."""
+    """Training diverged: the loss is NaN or infinite, or scores are."""
 
 
 def roles(pos: Tensor, neg: Tensor) -> Tensor:

@@ -205,6 +205,27 @@ def test_leaves_embeddings_without_dropout(splits: list[HeteroData], tmp_path: P
     assert all(map(torch.equal, first, second))
 
 
+def test_a_second_run_trains_with_dropout_too(splits: list[HeteroData], tmp_path: Path) -> None:
+    encoder = LightGCN(splits[0], dim=8, edge_dropout=0.5)
+    model, modes = Recommender(encoder, RNS(UniformCandidates(splits[0]))), []
+    encoder.register_forward_hook(lambda module, *_: modes.append(module.training))
+    step = model.training_step
+    model.training_step = lambda *args: (modes.append(encoder.training), step(*args))[1]
+    for name in ("one", "two"):
+        train(model, splits, tmp_path / name, epochs=1)
+        assert modes
+        assert all(modes)
+        modes.clear()
+
+
+def test_embeddings_too_long_to_score_stop_with_an_explanation(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    model = recommender(splits[0], "rns", MF, lr=1e30, l2=0.0)
+    with pytest.raises(NonFiniteLossError, match="embeddings overflowed"):
+        train(model, splits, tmp_path)
+
+
 def test_a_checkpoint_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
