@@ -8,6 +8,7 @@ One panel per table. Needs the extra 'reproduce'.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,10 +55,14 @@ def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
     """
     import matplotlib.pyplot as plt
 
+    wide = min(3, len(tables))
+    high = math.ceil(len(tables) / wide)
     figure, panels = plt.subplots(
-        1, len(tables), figsize=(5 * len(tables), 4), squeeze=False, layout="constrained"
+        high, wide, figsize=(5 * wide, 4 * high), squeeze=False, layout="constrained"
     )
-    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
+    for unused in panels.flat[len(tables) :]:
+        unused.remove()
+    for axes, (title, table) in zip(panels.flat, tables.items(), strict=False):
         rows = table[table["metric"] == metric]
         order = list(dict.fromkeys(rows["method"]))
         series = {
