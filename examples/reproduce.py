@@ -38,10 +38,15 @@ import pyg_negsamp
 from common import build, fit_options, load, mean_of_sets, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate_sampled, evaluate_users
 from pyg_negsamp.nn import ENCODERS
-from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, fit
+from pyg_negsamp.training import (
+    FalseNegatives,
+    LinkLoader,
+    NonFiniteLossError,
+    check_schedule,
+    fit,
+)
 from table import Method, Summary, summarise, to_csv, to_markdown
 from table_file import REFERENCES, Row, Table, read_table
 
@@ -86,12 +91,8 @@ def check(table: Table) -> None:
                 REFERENCES[row.encoder](data, **row.flags)
                 continue
             build(ENCODERS[row.encoder], args, data)
-            for name in ("epochs", "patience", "batch_size"):
-                if getattr(args, name) < 1:
-                    raise invalid("flags", name, "at least 1", getattr(args, name))
-            if not 1 <= args.eval_every <= args.epochs:
-                expected = f"from 1 to epochs = {args.epochs}"
-                raise invalid("flags", "eval_every", expected, args.eval_every)
+            LinkLoader(data, args.batch_size)
+            check_schedule(args.epochs, args.patience, args.eval_every)
         except ValueError as error:
             raise ValueError(f"{row.where}: {error}") from error
 

@@ -1,7 +1,7 @@
 """The stages put in order: loader, step, run."""
 
 from pyg_negsamp.training.false_negatives import FalseNegatives
-from pyg_negsamp.training.fit import Fitted, fit, last_checkpoint
+from pyg_negsamp.training.fit import Fitted, check_schedule, fit, last_checkpoint
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
 
@@ -11,6 +11,7 @@ __all__ = [
     "LinkLoader",
     "NonFiniteLossError",
     "Recommender",
+    "check_schedule",
     "fit",
     "last_checkpoint",
 ]

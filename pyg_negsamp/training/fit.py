@@ -17,7 +17,6 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
-from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
@@ -97,14 +96,14 @@ def fit(
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
     edge_type = recommender.encoder.edge_type
-    _check(train_data, val_data, edge_type, epochs, patience, eval_every)
+    check_schedule(epochs, patience, eval_every)
+    if held_out_links(val_data, edge_type).size(1) == 0:
+        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+    check_leakage(train_data, val_data, edge_type=edge_type)
+    accelerator = _accelerator(device)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
     validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
-    if device == "auto":  # lightning would take Apple's, which has no double precision
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     if not resume:
         recommender.history = []
     keep_freed_memory()
@@ -113,7 +112,7 @@ def fit(
 
     monitor = f"val/NDCG@{recommender.k[0]}"
     trainer = _quiet_trainer(
-        accelerator={"cuda": "gpu"}.get(device, device),
+        accelerator=accelerator,
         max_epochs=epochs,
         check_val_every_n_epoch=eval_every,
         logger=_loggers(Path(out) / "logs"),
@@ -145,24 +144,32 @@ def fit(
     return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
 
 
-def _check(
-    train_data: HeteroData,
-    val_data: HeteroData,
-    edge_type: EdgeType,
-    epochs: int,
-    patience: int,
-    eval_every: int,
-) -> None:
-    """Refuses what training would stumble over after a while, or never notice."""
+def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
+    """Refuses numbers with which :func:`fit` would train nothing, or select nothing.
+
+    Args:
+        epochs: Most epochs to train.
+        patience: Validations without a better result before training stops.
+        eval_every: Epochs between validations.
+
+    Raises:
+        ValueError: If one is less than 1, or `eval_every` more than `epochs`.
+    """
     for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
         if value < 1:
             raise invalid("fit", name, "at least 1", value)
     if eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
-    if held_out_links(val_data, edge_type).size(1) == 0:
-        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
-    check_leakage(train_data, val_data, edge_type=edge_type)
+
+
+def _accelerator(device: str) -> str:
+    """What lightning calls the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
+    if device == "auto":  # lightning would take Apple's, which has no double precision
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"cuda": "gpu"}.get(device, device)
 
 
 def last_checkpoint(out: str | Path, resume: bool = False) -> Path:

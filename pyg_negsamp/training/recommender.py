@@ -177,9 +177,10 @@ class Recommender(LightningModule):
     def validation_step(self, data: HeteroData, batch_idx: int) -> None:
         """Ranks in full on a validation split: the one "batch" of the loader."""
         tables = self.scoring_tables()
-        longest = [float(x.norm(dim=1).max()) for x in tables.values()]
-        if not math.isfinite(math.prod(longest)):
-            raise self._diverged("embeddings", f"{max(longest):.0e} long")
+        # No score is larger than the product of the longest user and the longest item.
+        bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())
+        if not math.isfinite(bound):
+            raise self._diverged("bound on scores", str(bound))
         metrics = evaluate(tables, data, self.k, edge_type=self.encoder.edge_type)
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)

@@ -443,7 +443,7 @@ EASE = {"encoder": "ease"}
         ({"flags": {"foo": 1}}, "unrecognized arguments: --foo=1"),
         ({"flags": {"neg": "dns", "num-candidates": 0}}, "'num_candidates' must be"),
         ({"flags": {"epochs": 0}}, "'epochs' must be at least 1"),
-        ({"flags": {"eval-every": 4}}, "'eval_every' must be from 1 to epochs = 3"),
+        ({"flags": {"eval-every": 4}}, "'eval_every' must be at most epochs = 3"),
         ({**EASE, "flags": {"l2": 0}}, "EASE: 'l2' must be"),
     ],
 )
