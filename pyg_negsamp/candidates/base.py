@@ -174,11 +174,31 @@ def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = 
     A float64 in [0, 1) has 53 random bits: for limits up to 2**53 the product stays below the
     limit, and no value is favoured by more than `limit / 2**53` relative.
     """
-    size = (limit.size(0), num)
-    if limit.device.type != "cpu":
-        unit = torch.rand(size, dtype=torch.float64, device=limit.device, generator=generator)
-    else:
-        # Torch's generator says where to start; numpy's is three times as fast from there.
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        unit = torch.from_numpy(np.random.Generator(np.random.SFC64(seed)).random(size))
-    return unit.mul_(limit).long()
+    return random_doubles((limit.size(0), num), limit.device, generator).mul_(limit).long()
+
+
+def small_integers_below(
+    limit: Tensor, num: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """The same on CPU, int32 and faster, for limits up to 2**20.
+
+    What is behind the product's point is random still, and makes a second integer. No value is
+    favoured by more than `limit**2 / 2**53` relative, at most a ten-thousandth.
+    """
+    limit, half = limit.double(), (num + 1) // 2
+    unit = random_doubles((limit.size(0), half), limit.device, generator).mul_(limit)
+    number = torch.empty(limit.size(0), num, dtype=torch.int32)
+    number[:, :half] = unit
+    number[:, half:] = unit.frac_().mul_(limit)[:, : num - half]
+    return number
+
+
+def random_doubles(
+    size: tuple[int, int], device: torch.device, generator: torch.Generator | None
+) -> Tensor:
+    """Draws float64 in [0, 1)."""
+    if device.type != "cpu":
+        return torch.rand(size, dtype=torch.float64, device=device, generator=generator)
+    # Torch's generator says where to start; numpy's is three times as fast from there.
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return torch.from_numpy(np.random.Generator(np.random.SFC64(seed)).random(size))

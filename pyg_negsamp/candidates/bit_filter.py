@@ -29,39 +29,40 @@ class BitFilter:
 
     def __init__(self, first: Tensor, user: Tensor, item: Tensor) -> None:
         first, user, item = first.cpu(), user.cpu(), item.cpu().int()
-        word = _word(first[user], first.diff()[user], item.unsqueeze(1)).flatten().long() * 32
+        # A user's words are a power of two, so that remainders are masks: one less than it.
+        _, exponent = torch.frexp(first.diff().double())
+        #: `[U, 2]` each user's first word, and how many follow it.
+        self.words = torch.stack([first[:-1] * 2, (1 << exponent) - 1], dim=1).int()
+        word = self._word(user, item.unsqueeze(1)).flatten().long() * 32
         bit = torch.cat([word + (item & 31), word + (item >> 5 & 31)]).unique()
         # Two words more than links own: users without links look there, or at their neighbour's.
         bits = torch.zeros(2 * len(user) + 2, dtype=torch.int64)
-        bits.index_add_(0, bit // 32, torch.ones_like(bit) << bit % 32)
+        # Bit 0 is the highest: shifted to the left by its number, a bit becomes the sign.
+        bits.index_add_(0, bit // 32, torch.ones_like(bit) << 31 - bit % 32)
         self.bits = bits.int()
 
-    def __call__(self, first: Tensor, degree: Tensor, item: Tensor) -> Tensor:
+    def __call__(self, user: Tensor, item: Tensor) -> Tensor:
         """Which pairs may be known links.
 
         Args:
-            first: `[B]` where the users' links start, on the CPU as all of these.
-            degree: `[B]` how many they are.
+            user: `[B]` user ids, on the CPU as all of these.
             item: `[B, M]` item ids.
 
         Returns:
             `[B, M]` bool, false where the pair is certainly unknown.
         """
         item = item.int()
-        word = self.bits.index_select(0, _word(first, degree, item).view(-1)).view_as(item)
-        other = word >> (item >> 5 & 31)
-        word >>= item & 31
+        word = self.bits.index_select(0, self._word(user, item).view(-1)).view_as(item)
+        other = word << (item & 31)
+        word <<= (item >> 5).bitwise_and_(31)
         word &= other
-        return word.bitwise_and_(1).bool()
+        return word < 0
 
-
-def _word(first: Tensor, degree: Tensor, item: Tensor) -> Tensor:
-    """`[B, M]` int32: which word holds the items' bits, of one or two per link."""
-    # They are a power of two, so that remainders are masks; the last one's number is such a mask.
-    _, exponent = torch.frexp(degree.double())
-    last = (1 << exponent) - 1
-    word = item * SPREAD
-    word >>= 12  # the lowest bits of a product depend on the lowest bits of the id alone
-    word &= last.int().unsqueeze(1)
-    word += first.mul(2).int().unsqueeze(1)
-    return word
+    def _word(self, user: Tensor, item: Tensor) -> Tensor:
+        """`[B, M]` int32: which word holds the items' bits, of one or two per link."""
+        first, last = self.words.index_select(0, user).unsqueeze(2).unbind(1)
+        word = item * SPREAD
+        word >>= 12  # the lowest bits of a product depend on the lowest bits of the id alone
+        word &= last
+        word += first
+        return word

@@ -9,7 +9,7 @@ from torch_geometric.data import Data, HeteroData
 
 from oracles.candidates import popularity_probabilities, uniform_probabilities
 from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
-from pyg_negsamp.candidates.base import integers_below
+from pyg_negsamp.candidates.base import integers_below, small_integers_below
 from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.graph import EDGE_TYPE
 
@@ -106,7 +106,7 @@ def test_the_filter_changes_no_draw() -> None:
     source, user = UniformCandidates(data), torch.arange(60).repeat(5)
     drawn = source(user, 40, torch.Generator().manual_seed(2))
     limit = 150 - source.first.diff()[user].unsqueeze(1)
-    number = integers_below(limit, 40, torch.Generator().manual_seed(2))
+    number = small_integers_below(limit, 40, torch.Generator().manual_seed(2))
     assert torch.equal(drawn, source._outcome(user.unsqueeze(1), number))
     assert not torch.equal(drawn, number)
 
@@ -118,7 +118,7 @@ def test_the_filter_forgets_no_link_and_rules_out_most_others() -> None:
     user, item = known.nonzero().unbind(1)
     first = torch.nn.functional.pad(known.sum(1).cumsum(0), (1, 0))
     look = BitFilter(first, user, item)
-    perhaps = look(first[:-1], first.diff(), torch.arange(2000).expand(300, -1))
+    perhaps = look(torch.arange(300), torch.arange(2000).expand(300, -1))
     assert perhaps[known].all()
     assert perhaps[~known].double().mean() < 1 / 100
 
@@ -221,6 +221,30 @@ def test_integers_below_reaches_both_ends_and_no_further() -> None:
     top = torch.tensor(1 - 2**-53, dtype=torch.double)
     for size in (3, 10, 2**27 + 1, 10**16 // 3, 2**53):
         assert int((top * size).long()) == size - 1
+
+
+@pytest.mark.parametrize("num", [1, 2, 7])
+def test_small_integers_are_uniform_and_within(num: int) -> None:
+    limit = torch.tensor([[1], [6], [2**20]]).repeat(6000, 1)
+    drawn = small_integers_below(limit, num, torch.Generator().manual_seed(0)).view(-1, 3, num)
+    assert (drawn[:, 0] == 0).all()
+    assert drawn[:, 2].min() >= 0
+    assert drawn[:, 2].max() < 2**20
+    for column in range(num):
+        check(torch.bincount(drawn[:, 1, column], minlength=6), [1 / 6] * 6)
+        check(torch.bincount(drawn[:, 2, column] >> 17, minlength=8), [1 / 8] * 8)
+
+
+def test_two_small_integers_of_one_double_are_independent() -> None:
+    half, limit = 4, torch.full((3000, 1), 5)
+    drawn = small_integers_below(limit, 2 * half, torch.Generator().manual_seed(1)).long()
+    pair = drawn[:, :half] * 5 + drawn[:, half:]
+    check(torch.bincount(pair.flatten(), minlength=25), [1 / 25] * 25)
+    # The largest number that can be drawn leaves a second one below the limit, too.
+    for size in (1, 3, 40981, 2**20 - 1, 2**20):
+        unit = torch.tensor(1 - 2**-53, dtype=torch.double) * size
+        assert int(unit) == size - 1
+        assert int(unit.frac() * size) <= size - 1
 
 
 @pytest.mark.parametrize("cls", BOTH)
