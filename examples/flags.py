@@ -211,9 +211,21 @@ def make_parser(encoder: type[Encoder]) -> Parser:
         default="full",
         help="sampled: test also against 100 sampled items only, on 10 test sets",
     )
-    group.add_argument("--seed", type=int, default=0, help="seed of everything drawn")
+    group.add_argument("--seed", type=seed, default=0, help="seed of everything drawn")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")
     return parser
+
+
+def seed(text: str) -> int:
+    """A seed that torch takes.
+
+    Raises:
+        ArgumentTypeError: If it is negative or has more than 63 bits.
+    """
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"'seed' must be from 0 to 2**63 - 1 (got {text})")
+    return value
 
 
 def add_run_flags(parser: Parser) -> None:

@@ -152,6 +152,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--num-candidates 0", "'num_candidates'"),
         ("--lr -1", "'lr'"),
         ("--seed -1", "'seed'"),
+        (f"--seed {2**63}", "'seed' must be from 0 to"),
         ("--top-k 0", "'k'"),
         ("--dataset nothing", "'name' must be one of"),
         ("--dataset nothing.csv", "nothing.csv"),
