@@ -44,6 +44,7 @@ from pyg_negsamp.training import (
     FalseNegatives,
     LinkLoader,
     NonFiniteLossError,
+    Progress,
     check_schedule,
     fit,
 )
@@ -172,6 +173,7 @@ def train_and_test(cell: Cell) -> None:
     else:
         model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
         false = FalseNegatives(test_data)
+        progress = Progress(f"val/NDCG@{cell.args.top_k[0]}", every=60.0, name=str(cell))
         try:
             fitted = fit(
                 model,
@@ -180,7 +182,7 @@ def train_and_test(cell: Cell) -> None:
                 cell.folder,
                 **fit_options(cell.args),
                 resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
-                callbacks=[false],
+                callbacks=[false, progress],
                 progress=False,
             )
         except NonFiniteLossError as error:

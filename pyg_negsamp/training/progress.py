@@ -19,10 +19,12 @@ class Progress(Callback):
     Args:
         monitor: Validation metric to show, such as `'val/NDCG@20'`.
         every: Seconds between plain lines.
+        name: What to call the run, if it is one of several: its lines begin so, on a terminal
+            too, where bars would get into each other's way.
     """
 
-    def __init__(self, monitor: str, every: float = 5.0) -> None:
-        self.monitor, self.every = monitor, every
+    def __init__(self, monitor: str, every: float = 5.0, name: str = "") -> None:
+        self.monitor, self.every, self.name = monitor, every, name
         self.bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
@@ -30,7 +32,7 @@ class Progress(Callback):
         self.started = self.printed = time.monotonic()
         self.first = trainer.current_epoch
         self.steps = int(trainer.num_training_batches)
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.name:
             total = (trainer.max_epochs or 0) * self.steps
             self.bar = tqdm(
                 total=total, initial=self.first * self.steps, unit="step", dynamic_ncols=True
@@ -54,7 +56,9 @@ class Progress(Callback):
         if epoch in (self.first + 1, epochs) or now - self.printed >= self.every:
             self.printed = now
             left = (now - self.started) / (epoch - self.first) * (epochs - epoch)
-            print(f"{said}  at most {left:.0f} s left", flush=True)
+            named = f"{self.name}: " if self.name else ""
+            time_left = f"{left:.0f} s" if left < 600 else f"{left / 60:.0f} min"
+            print(f"{named}{said}  at most {time_left} left", flush=True)
 
     def on_train_end(self, *_: Any) -> None:
         """Closes the bar."""

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,7 +25,14 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import MF, Encoder, LightGCN
-from pyg_negsamp.training import Fitted, LinkLoader, NonFiniteLossError, Recommender, fit
+from pyg_negsamp.training import (
+    Fitted,
+    LinkLoader,
+    NonFiniteLossError,
+    Progress,
+    Recommender,
+    fit,
+)
 from pyg_negsamp.training.checkpoints import WholeCheckpoints
 from pyg_negsamp.transforms import DNS, RNS, SAMPLERS
 
@@ -352,6 +360,35 @@ def test_progress_is_a_few_plain_lines(
     assert lines[-1].startswith("epoch 10/10")
     assert all("val/NDCG@20" in line and line.endswith("s left") for line in lines)
     assert err == ""
+
+
+def test_one_run_of_several_says_which_it_is_and_draws_no_bar(
+    splits: list[HeteroData],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    named = Progress("val/NDCG@20", every=60.0, name="DINS, seed 3")
+    train(recommender(splits[0]), splits, tmp_path, epochs=5, progress=False, callbacks=[named])
+    out, err = capfd.readouterr()
+    first, last = out.splitlines()
+    assert first.startswith("DINS, seed 3: epoch 1/5  loss 0.")
+    assert last.startswith("DINS, seed 3: epoch 5/5")
+    assert err == ""
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(100, "at most 300 s"), (400, "at most 20 min")])
+def test_progress_says_long_times_in_minutes(
+    seconds: float, said: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress("val/NDCG@20")
+    progress.started, progress.printed, progress.first = 0.0, 0.0, 0
+    monkeypatch.setattr("time.monotonic", lambda: seconds)
+    trainer = SimpleNamespace(current_epoch=0, max_epochs=4)
+    model = SimpleNamespace(mean_loss=lambda: 0.5, validated={})
+    progress.on_train_epoch_end(trainer, model)  # type: ignore[arg-type]
+    assert f"epoch 1/4  loss 0.5000  {said} left" in capfd.readouterr().out
 
 
 RUN = """
