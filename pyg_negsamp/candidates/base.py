@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.random.bit_generator import ISeedSequence
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
@@ -200,5 +202,17 @@ def random_doubles(
     if device.type != "cpu":
         return torch.rand(size, dtype=torch.float64, device=device, generator=generator)
     # Torch's generator says where to start; numpy's is three times as fast from there.
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    return torch.from_numpy(np.random.Generator(np.random.SFC64(seed)).random(size))
+    start: Any = _StartOf(generator)  # numpy's types know only its own class
+    return torch.from_numpy(np.random.Generator(np.random.SFC64(start)).random(size))
+
+
+class _StartOf(ISeedSequence):
+    """Starts a generator of numpy's with words of torch's; numpy's hash of a seed takes longer."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self.generator = generator
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray[Any, Any]:
+        """Random words, of which numpy asks for as many as it needs."""
+        word = torch.randint(-(2**63), 2**63 - 1, (n_words,), generator=self.generator)
+        return word.numpy().view(dtype)[:n_words]

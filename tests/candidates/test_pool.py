@@ -77,7 +77,7 @@ def check_uniform(drawn: Tensor, expected: set[int]) -> None:
     counts = torch.bincount(drawn.flatten(), minlength=I)
     assert set(counts.nonzero().flatten().tolist()) == expected
     if len(expected) > 1:
-        assert chisquare(counts[sorted(expected)]).pvalue > 1e-3
+        assert chisquare(counts[sorted(expected)]).pvalue > 1e-4  # one of hundreds
 
 
 def draw(source: Candidates, user: int, pos: int | None = None, num: int = 5000) -> Tensor:
