@@ -4,8 +4,8 @@ python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --seeds 3
 python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --jobs 4 --budget 20m
 
 A cell of the table is a row under one protocol with one seed. A finished cell is never computed
-again, unless its flags or the code change; a killed run goes on with the cell's last epoch. At the
-end, and after every cell, the table is written as CSV and Markdown. Needs the extra 'reproduce'.
+again, unless its flags or the code change; a killed run goes on with the cell's last epoch. A cell
+that fails stops no other. At the end, and after every cell, the table is written as CSV and Markdown. Needs the extra 'reproduce'.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -232,11 +233,21 @@ def taken(folder: Path) -> Iterator[bool]:
             yield True
 
 
-def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
-    """Runs cells, `jobs` at a time, and yields those that are finished, as they finish."""
+def run_all(
+    todo: Sequence[Cell], jobs: int, budget: float
+) -> Iterator[tuple[Cell, Exception | None]]:
+    """Runs cells, `jobs` at a time, and yields those that end, with what went wrong, if anything.
+
+    A cell that fails does not stop the others: they may be a night's work.
+    """
     work = partial(run_cell, deadline=time.time() + budget)
     if jobs == 1:
-        yield from (cell for cell in todo if work(cell))
+        for cell in todo:
+            try:
+                if work(cell):
+                    yield cell, None
+            except Exception as error:
+                yield cell, error
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(
@@ -245,8 +256,14 @@ def run_all(todo: Sequence[Cell], jobs: int, budget: float) -> Iterator[Cell]:
         try:
             running = {pool.submit(work, cell): cell for cell in todo}
             for future in as_completed(running):
-                if future.result():
-                    yield running[future]
+                wrong = future.exception()
+                if isinstance(wrong, BrokenProcessPool):
+                    said = "a worker was killed, perhaps for its memory: go on with fewer --jobs"
+                    raise OSError(said) from wrong
+                if isinstance(wrong, Exception):
+                    yield running[future], wrong
+                elif future.result():
+                    yield running[future], None
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.kill()  # a cell takes hours, and goes on with its last epoch
@@ -358,15 +375,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         finished = len(everything) - len(todo)
         print(f"{table.name}: {len(everything)} cells, {finished} finished before", flush=True)
         started = time.monotonic()
-        for count, cell in enumerate(run_all(todo, options.jobs, options.budget), 1):
+        failed: list[Exception] = []
+        ended = run_all(todo, options.jobs, options.budget)
+        for count, (cell, error) in enumerate(ended, 1):
             left = (time.monotonic() - started) / count * (len(todo) - count)
-            print(f"[{finished + count}/{len(everything)}] {cell}: {outcome(cell)}; "
+            said = f"{type(error).__name__}: {error}" if error else outcome(cell)
+            print(f"[{finished + count}/{len(everything)}] {cell}: {said}; "
                   f"about {left / 60:.0f} min left", flush=True)  # fmt: skip
+            failed += [error] if error else []
             show(table, everything, options.out)
         print("\n" + show(table, everything, options.out))
         missing = sum(not (cell.folder / "metrics.json").exists() for cell in everything)
         if missing:
-            print(f"{missing} cells are missing, or with another process; the same command goes on")
+            are = "cell is" if missing == 1 else "cells are"
+            print(f"{missing} {are} missing, or with another process; the same command goes on")
+        if failed:
+            raise failed[0]
 
 
 def outcome(cell: Cell) -> str:

@@ -295,6 +295,48 @@ def test_a_killed_run_goes_on_where_it_was(
     assert [row[:7] for row in ours] == [row[:7] for row in theirs]  # all but the seconds
 
 
+def test_a_cell_that_fails_stops_no_other_and_is_tried_again(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_and_test = reproduce.train_and_test
+
+    def fail_once(cell: reproduce.Cell) -> None:
+        if cell.row.method == "RNS" and cell.protocol == "clean":
+            raise OSError("no space left on device")
+        train_and_test(cell)
+
+    monkeypatch.setattr(reproduce, "train_and_test", fail_once)
+    with pytest.raises(SystemExit) as stopped:
+        run(small)
+    said = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert said.err.endswith(": error: no space left on device\n")
+    assert "[2/8] RNS, clean, seed 0: OSError: no space left on device" in said.out
+    assert "[8/8]" in said.out
+    assert "1 cell is missing" in said.out
+    monkeypatch.setattr(reproduce, "train_and_test", train_and_test)
+    run(small)
+    assert "[8/8] RNS, clean" in capsys.readouterr().out
+
+
+def test_a_cell_that_fails_in_a_worker_stops_no_other(small: Path) -> None:
+    # A metric that is there as a folder cannot be written.
+    out = small.parent / "out"
+    words = [sys.executable, str(ROOT / "examples" / "reproduce.py"), str(small), "--seeds", "1"]
+    words += ["--out", str(out)]
+    subprocess.run([*words, "--budget", "0s"], check=True, capture_output=True)
+    table = reproduce.read_table(small)
+    options = argparse.Namespace(seeds=1, root="datasets", out=out)
+    cell = reproduce.cells(table, options)[1]
+    (cell.folder / "users.npz.part").mkdir(parents=True)
+    done = subprocess.run([*words, "--jobs", "2"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "RNS, clean, seed 0: IsADirectoryError" in done.stdout
+    assert "[8/8]" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert len(list((out / "cells").glob("*/metrics.json"))) == 7
+
+
 def test_budget(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(small, "--budget", "0s")
     assert "8 cells are missing, or with another process" in capsys.readouterr().out
