@@ -5,7 +5,8 @@ python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --jobs 4 --budg
 
 A cell of the table is a row under one protocol with one seed. A finished cell is never computed
 again, unless its flags or the code change; a killed run goes on with the cell's last epoch. A cell
-that fails stops no other. At the end, and after every cell, the table is written as CSV and Markdown. Needs the extra 'reproduce'.
+that fails stops no other. At the end, and after every cell, the table is written as CSV and
+Markdown. Needs the extra 'reproduce'.
 """
 
 from __future__ import annotations
