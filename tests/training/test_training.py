@@ -426,7 +426,10 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
                 break
             time.sleep(0.1)
         os.kill(process.pid, how)
-        _, said = process.communicate(timeout=60)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()  # if it is still there, it would be for ever
     assert process.returncode != 0
     if how == signal.SIGINT:
         assert "KeyboardInterrupt" in said
