@@ -18,6 +18,8 @@ from pyg_negsamp.graph import EDGE_TYPE, is_in, known_links
 from pyg_negsamp.ragged import entries_of
 
 MAX_INT64 = 2**63 - 1
+#: Numbers so small that a float64 has random bits enough for two of them.
+SMALL = 2**20
 
 
 class Candidates(torch.nn.Module, ABC):
@@ -182,10 +184,10 @@ def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = 
 def small_integers_below(
     limit: Tensor, num: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """The same on CPU, int32 and faster, for limits up to 2**20.
+    """Draws as :func:`integers_below`, int32 and faster, on CPU and for limits up to `SMALL`.
 
     What is behind the product's point is random still, and makes a second integer. No value is
-    favoured by more than `limit**2 / 2**53` relative, at most a ten-thousandth.
+    favoured by more than `limit**2 / 2**53` relative, about a ten-thousandth at most.
     """
     limit, half = limit.double(), (num + 1) // 2
     unit = random_doubles((limit.size(0), half), limit.device, generator).mul_(limit)

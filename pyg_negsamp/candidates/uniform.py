@@ -7,7 +7,12 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import Candidates, integers_below, small_integers_below
+from pyg_negsamp.candidates.base import (
+    SMALL,
+    Candidates,
+    integers_below,
+    small_integers_below,
+)
 from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.graph import EDGE_TYPE
 
@@ -28,7 +33,7 @@ class UniformCandidates(Candidates):
     over first, and only what it cannot rule out is searched among the links. On other devices all
     are searched, and nothing is copied to the host.
 
-    Memory: 16 bytes per link and 8 per user; on the CPU 8 more per link. Cost: `O(B * M)` on CPU,
+    Memory: 16 bytes per link and per user; on the CPU 8 more of each. Cost: `O(B * M)` on CPU,
     `O(B * M * log E)` elsewhere. 10^8 users x 10^8 items fit in int64.
 
     Args:
@@ -66,7 +71,7 @@ class UniformCandidates(Candidates):
         self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
         left = self.unseen.take(user).unsqueeze(1)
-        fast = user.device.type == "cpu" and self.num_items <= 2**20
+        fast = user.device.type == "cpu" and self.num_items <= SMALL
         item = (small_integers_below if fast else integers_below)(left, num, generator)
         if not self.key.numel():
             return item.long()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,18 +124,9 @@ def fit(
         ],
     )
     recommender.train()  # an earlier run has left it in evaluation mode
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(
-            recommender,
-            loader,
-            validation,
-            ckpt_path=str(last) if resume else None,
-            weights_only=True,
-        )
-    except SystemExit:  # what lightning makes of Ctrl-C
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
+    with _ctrl_c_as_ever():
+        checkpoint = str(last) if resume else None
+        trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
     best = folder / "best.ckpt"
     state = torch.load(best, map_location=recommender.device, weights_only=True)
@@ -161,6 +153,17 @@ def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
     if eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
+
+
+@contextmanager
+def _ctrl_c_as_ever() -> Iterator[None]:
+    """Ctrl-C raises `KeyboardInterrupt`, of which lightning makes an exit, and a handler."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def _accelerator(device: str) -> str:
