@@ -435,7 +435,10 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
         assert "KeyboardInterrupt" in said
     reached = torch.load(last, weights_only=True)["epoch"]
     assert reached >= 3
-    assert {file.suffix for file in last.parent.iterdir()} == {".ckpt"}, "half-written files"
+    left = {file.suffix for file in last.parent.iterdir()}
+    if how == signal.SIGKILL:
+        left -= {".part"}  # nobody is left to remove what was being written
+    assert left == {".ckpt"}, "half-written files"
 
     subprocess.run([*command, str(reached + 3), "resume"], check=True)
     subprocess.run([*command[:2], str(tmp_path / "whole"), str(reached + 3)], check=True)
