@@ -40,7 +40,13 @@ import pyg_negsamp
 from common import build, fit_options, load, mean_of_sets, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate_sampled, evaluate_users
+from pyg_negsamp.evaluation import (
+    Scorer,
+    check_leakage,
+    evaluate,
+    evaluate_sampled,
+    evaluate_users,
+)
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import (
     FalseNegatives,
@@ -172,6 +178,8 @@ def train_and_test(cell: Cell) -> None:
     scorer: Scorer
     if cell.row.encoder in REFERENCES:
         scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)
+        first = cell.args.top_k[:1]
+        epochs["validation"] = evaluate(scorer, val_data, first, ("NDCG",))[f"NDCG@{first[0]}"]
     else:
         model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
         false = FalseNegatives(test_data)
@@ -291,13 +299,22 @@ def leave_with_parent() -> None:
 
 
 def columns(table: Table) -> list[str]:
-    """Metrics to show: those that the paper prints, in its order."""
+    """Metrics to show: those that the paper prints, in its order.
+
+    Where no row is of a paper, it is validation that chooses among them, and comes first.
+    """
     printed = dict.fromkeys(name for row in table.rows for name in row.printed)
-    names = list(printed) or ["Recall@20", "NDCG@20"]
+    names = list(printed or (table.rival.printed if table.rival else ("Recall@20", "NDCG@20")))
+    first = [] if printed else [validation(table)]
     if table.flags.get("eval") != "sampled":
-        return names
+        return [*first, *names]
     # What the paper prints is from sampled evaluation; full ranking stands beside it.
-    return [*as_sampled(dict.fromkeys(names)), *(name for name in names if "@" in name)]
+    return [*first, *as_sampled(dict.fromkeys(names)), *(name for name in names if "@" in name)]
+
+
+def validation(table: Table) -> str:
+    """The column of what epochs, and methods, are selected by."""
+    return f"validation NDCG@{table.cutoffs[0]}"
 
 
 def as_sampled(printed: Mapping[str, Any]) -> dict[str, Any]:
@@ -314,11 +331,15 @@ def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
             if cell.row is row and cell.protocol == protocol:
                 run = json.loads((cell.folder / "metrics.json").read_text())
                 if "failed" not in run:
+                    if "validation" in run:
+                        run["test"][validation(table)] = run["validation"]
                     runs.append(run)
                     with np.load(cell.folder / "users.npz") as file:
                         users.append({name: file[name] for name in file})
         baseline = bool(row.printed) and not row.proposed
-        printed = as_sampled(row.printed) if table.flags.get("eval") == "sampled" else row.printed
+        printed = row.printed or (table.rival.printed if table.rival else {})
+        if table.flags.get("eval") == "sampled":
+            printed = as_sampled(printed)
         found.append(Method(row.method, baseline, printed, runs, users))
     return summarise(found, columns(table))
 
@@ -331,9 +352,10 @@ def show(table: Table, all_cells: Sequence[Cell], out: Path) -> str:
         rows = summary(table, protocol, done)
         metrics = columns(table)
         selected = "on test" if protocol == "paper" else "on validation links, test read once"
+        against = f"; printed: {table.rival.name}" if table.rival else ""
         texts.append(
             f"{table.paper}, table {table.number}, {table.dataset}, protocol {protocol} "
-            f"(selected {selected})\n\n{to_markdown(rows, metrics)}"
+            f"(selected {selected}{against})\n\n{to_markdown(rows, metrics)}"
         )
         csv.append((protocol, rows))
     text = "\n\n".join(texts) + "\n"

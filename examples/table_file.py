@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A printed row that all rows of a table are held against.
+
+    Attributes:
+        name: Paper, table and method.
+        printed: Its numbers, as fractions, at the cut-offs that the table has.
+    """
+
+    name: str
+    printed: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Table:
     """A paper's table on one data set.
 
@@ -65,6 +79,7 @@ class Table:
         protocols: Those to run, out of `PROTOCOLS`.
         flags: Flags of the training script that all rows share.
         rows: Methods, in the order of the paper.
+        rival: What rows without printed numbers of their own are held against.
     """
 
     paper: str
@@ -74,11 +89,17 @@ class Table:
     protocols: tuple[str, ...]
     flags: Mapping[str, Any]
     rows: tuple[Row, ...]
+    rival: Rival | None = None
 
     @property
     def name(self) -> str:
         """What its folder is called."""
         return f"{self.paper}-{self.number}-{self.dataset}-{self.encoder}"
+
+    @property
+    def cutoffs(self) -> list[int]:
+        """Lengths of the lists that metrics look at."""
+        return _cutoffs(self.flags)
 
 
 def read_table(path: str | Path) -> Table:
@@ -97,8 +118,9 @@ def read_table(path: str | Path) -> Table:
     if not isinstance(said, dict):
         raise ValueError(f"{path} must hold a table: paper, table, dataset, encoder, rows")
     fields = {"paper", "table", "dataset", "encoder", "protocol", "flags", "source", "rows"}
-    if set(said) != fields:
-        raise ValueError(f"{path} must have the fields {', '.join(sorted(fields))}")
+    if set(said) - {"against"} != fields:
+        wanted = ", ".join(sorted(fields))
+        raise ValueError(f"{path} must have the fields {wanted}; may have against")
     kinds = {"paper": str, "table": int, "dataset": str, "encoder": str, "rows": list}
     for name, kind in kinds.items():
         if not isinstance(said[name], kind) or not said[name]:
@@ -122,7 +144,26 @@ def read_table(path: str | Path) -> Table:
         tuple(protocols),
         said["flags"],
         tuple(rows),
+        _read_rival(str(path), said) if "against" in said else None,
     )
+
+
+def _read_rival(where: str, table: Mapping[str, Any]) -> Rival:
+    """The row of `printed.csv` that a table names, on the table's data set."""
+    wanted, fields = table["against"], ("paper", "table", "encoder", "method")
+    if not isinstance(wanted, dict) or set(wanted) != {*fields}:
+        raise invalid(where, "against", f"{', '.join(fields)} of a printed row", wanted)
+    key = {name: str(value) for name, value in wanted.items()} | {"dataset": table["dataset"]}
+    shown = _metrics_shown(table)
+    with (HERE / "printed.csv").open(newline="") as file:
+        printed = {
+            row["metric"]: float(row["value"])
+            for row in csv.DictReader(file)
+            if key.items() <= row.items() and row["metric"] in shown
+        }
+    if not printed:
+        raise invalid(where, "against", f"a row of printed.csv on {table['dataset']}", wanted)
+    return Rival(f"{wanted['paper']}, table {wanted['table']}: {wanted['method']}", printed)
 
 
 def _read_row(where: str, row: Any, table: Mapping[str, Any]) -> Row:
@@ -142,7 +183,7 @@ def _read_row(where: str, row: Any, table: Mapping[str, Any]) -> Row:
     elif own := [name for name in row["flags"] if _dashed(name) in (*OF_CELL, *OF_TABLE)]:
         raise ValueError(f"{where}: flags may not hold {', '.join(own)}: not a row's to choose")
     printed = row.get("printed", {})
-    _check_printed(where, printed, {_dashed(name): x for name, x in table["flags"].items()})
+    _check_printed(where, printed, _metrics_shown(table))
     return Row(
         row["method"],
         encoder,
@@ -175,12 +216,24 @@ def _check_arguments(where: str, reference: str, flags: Mapping[str, Any]) -> No
             raise invalid(where, name, f"of type {kind.__name__}", repr(value))
 
 
-def _check_printed(where: str, printed: Any, flags: Mapping[str, Any]) -> None:
+def _cutoffs(flags: Mapping[str, Any]) -> list[int]:
+    """`--top-k` of a table's flags."""
+    said = {_dashed(name): value for name, value in flags.items()}
+    return list(np.atleast_1d(said.get("top-k", [20, 50])))
+
+
+def _metrics_shown(table: Mapping[str, Any]) -> list[str]:
+    """Metrics that the cells of a table have."""
+    return [
+        "false-negative rate",
+        *(f"{name}@{k}" for name in METRICS for k in _cutoffs(table["flags"])),
+    ]
+
+
+def _check_printed(where: str, printed: Any, shown: Sequence[str]) -> None:
     """Refuses printed numbers of which there is no column, or that nothing compares with."""
     if not isinstance(printed, dict):
         raise invalid(where, "printed", "'name: value' lines", printed)
-    cutoffs = [str(k) for k in np.atleast_1d(flags.get("top-k", [20, 50]))]
-    shown = ["false-negative rate", *(f"{name}@{k}" for name in METRICS for k in cutoffs)]
     for name, value in printed.items():
         if name not in shown:
             raise invalid(where, "printed", f"out of {', '.join(shown)} (by top-k)", name)

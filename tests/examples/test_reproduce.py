@@ -26,6 +26,7 @@ pytest.importorskip("scipy")
 import common
 import plot_tables
 import reproduce
+import table_file
 from pyg_negsamp.nn import ENCODERS
 from table import Method, Summary, summarise, to_markdown
 
@@ -184,6 +185,43 @@ def test_a_sampled_table_shows_full_ranking_too(small: Path) -> None:
     # Fewer items to compete with: here 80 in all, so that none is left out, and both agree.
     sampled = float(found["RNS", "sampled Recall@5"]["mean"])
     assert sampled == pytest.approx(float(found["RNS", "Recall@5"]["mean"]), abs=1e-7)
+
+
+def test_where_no_row_is_of_a_paper_validation_chooses_and_a_printed_row_is_beside(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = small.parent / "printed.csv"
+    printed.write_text(
+        "paper,table,dataset,encoder,method,metric,value\n"
+        "x,3,tiny,mf,best,NDCG@5,0.5\nx,3,tiny,mf,best,NDCG@7,0.6\nx,3,other,mf,best,NDCG@10,0.7\n"
+    )
+    monkeypatch.setattr(table_file, "HERE", small.parent)
+    table = yaml.safe_load(SMALL)
+    for row in table["rows"]:
+        row.pop("printed", None)
+    against = {"paper": "x", "table": 3, "encoder": "mf", "method": "best"}
+    small.write_text(yaml.safe_dump({**table, "against": against}))
+    out = run(small)
+    text = (out / "table.md").read_text()
+    assert "test read once; printed: x, table 3: best)" in text
+    assert "| method | validation NDCG@5 | printed | diff | NDCG@5 | printed | diff | p |" in text
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    for name in ("popularity", "RNS"):
+        cell = next((out / "cells").glob(f"{name.lower()}-clean-0-*"))
+        result = json.loads((cell / "metrics.json").read_text())
+        own = {
+            row["metric"]: row
+            for row in rows
+            if (row["protocol"], row["method"]) == ("clean", name)
+        }
+        assert float(own["validation NDCG@5"]["mean"]) == result["validation"]
+        assert own["validation NDCG@5"]["printed"] == ""
+        assert float(own["NDCG@5"]["mean"]) == result["test"]["NDCG@5"]
+        assert own["NDCG@5"]["printed"] == "0.5"
+    # Under the paper's protocol, test is what selects.
+    paper = next((out / "cells").glob("popularity-paper-0-*"))
+    result = json.loads((paper / "metrics.json").read_text())
+    assert result["validation"] == pytest.approx(result["test"]["NDCG@5"], abs=1e-7)
 
 
 def test_draws_the_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -428,6 +466,11 @@ def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) ->
         ({"protocol": [{"a": 1}]}, "'protocol' must be out of"),
         ({"protocol": ["clean", "clean"]}, "'protocol' must be out of"),
         ({"protocol": "test"}, "'protocol' must be out of"),
+        ({"against": "ahns"}, "'against' must be paper, table, encoder, method of a printed row"),
+        (
+            {"against": {"paper": "ahns", "table": 2, "encoder": "mf", "method": "RNS"}},
+            "'against' must be a row of printed.csv on tiny",
+        ),
     ],
 )
 def test_a_wrong_table_is_refused(
