@@ -187,18 +187,18 @@ def test_homogeneous_graphs_exclude_known_links_and_oneself() -> None:
     check(frequencies(UniformCandidates(data), 4), [0.25, 0.25, 0.25, 0.25, 0])
 
 
-def test_arithmetic_holds_for_100_million_users_and_items() -> None:
+def test_arithmetic_holds_for_more_keys_than_a_double_can_tell_apart() -> None:
     """Keys reach 10^16, beyond float64 and far beyond int32, and nothing of that size is made."""
-    num = 10**8
-    last = num - 1
-    links = [(last, 0), (last, 1), (last, last), (last - 1, 17), (0, last)]
-    source = UniformCandidates(graph(num, num, links))
+    num_users, num_items = 4 * 10**6, 3 * 10**9  # more, and PyG refuses to sort the links
+    user, item = num_users - 1, num_items - 1
+    links = [(user, 0), (user, 1), (user, item), (user - 1, 17), (0, item)]
+    source = UniformCandidates(graph(num_users, num_items, links))
     assert source.key.numel() == len(links)
     assert source.key.max() > 2**53
-    drawn = source(torch.tensor([last, 0, last - 1]), 1000)
-    assert 0 <= drawn.min() <= drawn.max() < num
-    # The last user's numbers reach num - 4; the first two unseen items above stand in for 0 and 1.
-    assert source.stand_in[-3:-1].tolist() == [num - 3, num - 2]
+    drawn = source(torch.tensor([user, 0, user - 1]), 1000)
+    assert 0 <= drawn.min() <= drawn.max() < num_items
+    # The last user's numbers reach item - 3; the first two unseen items above stand in for 0 and 1.
+    assert source.stand_in[-3:-1].tolist() == [item - 2, item - 1]
 
 
 def test_popularity_line_is_shortened_where_users_would_overflow() -> None:
