@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,12 +41,20 @@ from pyg_negsamp.datasets import (
     RandomSplit,
     SyntheticInteractions,
 )
-from pyg_negsamp.evaluation import check_leakage, evaluate, evaluate_sampled
-from pyg_negsamp.graph import known_links
+from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
+from pyg_negsamp.datasets.log import TEST
+from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_sampled
+from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import Encoder, popularity
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
+
+#: What `--eval` may ask for beside full ranking.
+OTHER_EVALUATIONS = {
+    "sampled": "held-out items among 100 others only, mean of 10 test sets",
+    "with-known": "test links that train has too count as well, though no list can hold them",
+}
 
 
 def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:
@@ -210,16 +219,15 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     reference = evaluate(popularity(train_data), test_data, args.top_k)
     method = " + ".join([encoder.__name__, args.neg, *([args.loss] if args.loss != "bpr" else [])])
     print_table({method: test, "popularity": reference})
-    sampled: dict[str, float] = {}
-    if args.eval == "sampled":
-        sampled = mean_of_sets(evaluate_sampled(model.scoring_tables(), test_data, args.top_k))
-        print("\nsampled: held-out items among 100 others only, mean of 10 test sets")
-        print_table({method: sampled})
+    other = evaluate_otherwise(args, model.scoring_tables(), test_data)
+    if other:
+        print(f"\n{args.eval}: {OTHER_EVALUATIONS[args.eval]}")
+        print_table({method: other})
     seconds = median(epoch["seconds"] for epoch in fitted.history)
     print(f"\nbest epoch {fitted.best_epoch + 1}, {seconds:.2f} s per epoch; everything in {out}")
     result = {
         "test": test,
-        **({"test_sampled": sampled} if sampled else {}),
+        **({f"test_{args.eval.replace('-', '_')}": other} if other else {}),
         "popularity": reference,
         "protocol": args.protocol,
         "best_epoch": fitted.best_epoch + 1,
@@ -263,9 +271,30 @@ class WriteConfig(Callback):
         write(self.file, yaml.safe_dump(self.config, sort_keys=False))
 
 
-def mean_of_sets(sets: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The means over several test sets."""
-    return {name: sum(found[name] for found in sets) / len(sets) for name in sets[0]}
+def evaluate_otherwise(
+    args: argparse.Namespace, scorer: Scorer, test_data: HeteroData
+) -> dict[str, float]:
+    """What `--eval` asks for beside full ranking; nothing by default."""
+    if args.eval == "sampled":
+        sets = evaluate_sampled(scorer, test_data, args.top_k)
+        return {name: sum(found[name] for found in sets) / len(sets) for name in sets[0]}
+    if args.eval == "with-known":
+        return evaluate(scorer, with_known(args, test_data), args.top_k)
+    return {}
+
+
+def with_known(args: argparse.Namespace, test_data: HeteroData) -> HeteroData:
+    """The test split with all links of the test file, those that training has too among them.
+
+    Known items are left out of the lists, so that such a link is a miss for any ranking.
+    """
+    folder = Path(args.root).expanduser() / args.dataset
+    log = read_benchmark(find_benchmark(args.dataset), folder)
+    assert log.split is not None
+    whole = copy(test_data)
+    held_out = torch.stack([log.user, log.item])[:, log.split == TEST]
+    whole[EDGE_TYPE].edge_label_index = held_out.unique(dim=1)
+    return whole
 
 
 def write(path: Path, text: str) -> None:

@@ -37,14 +37,13 @@ import numpy as np
 import torch
 
 import pyg_negsamp
-from common import build, fit_options, load, mean_of_sets, one_line_errors, write
+from common import build, evaluate_otherwise, fit_options, load, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import (
     Scorer,
     check_leakage,
     evaluate,
-    evaluate_sampled,
     evaluate_users,
 )
 from pyg_negsamp.nn import ENCODERS
@@ -208,9 +207,8 @@ def train_and_test(cell: Cell) -> None:
             "validation": fitted.best,
         }
     users, values = evaluate_users(scorer, test_data, cell.args.top_k)
-    if cell.args.eval == "sampled":
-        sets = evaluate_sampled(scorer, test_data, cell.args.top_k)
-        extra |= {f"sampled {name}": value for name, value in mean_of_sets(sets).items()}
+    other = evaluate_otherwise(cell.args, scorer, test_data)
+    extra |= {f"{cell.args.eval} {name}": value for name, value in other.items()}
     with open(cell.folder / "users.npz.part", "wb") as file:
         arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
         np.savez(file, user=users.cpu().numpy(), **arrays)
@@ -306,10 +304,9 @@ def columns(table: Table) -> list[str]:
     printed = dict.fromkeys(name for row in table.rows for name in row.printed)
     names = list(printed or (table.rival.printed if table.rival else ("Recall@20", "NDCG@20")))
     first = [] if printed else [validation(table)]
-    if table.flags.get("eval") != "sampled":
-        return [*first, *names]
-    # What the paper prints is from sampled evaluation; full ranking stands beside it.
-    return [*first, *as_sampled(dict.fromkeys(names)), *(name for name in names if "@" in name)]
+    # What the paper prints is from another evaluation; full ranking stands beside it.
+    otherwise = as_evaluated(table, dict.fromkeys(names))
+    return list(dict.fromkeys([*first, *otherwise, *(name for name in names if "@" in name)]))
 
 
 def validation(table: Table) -> str:
@@ -317,9 +314,12 @@ def validation(table: Table) -> str:
     return f"validation NDCG@{table.cutoffs[0]}"
 
 
-def as_sampled(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics under the names that they have in sampled evaluation."""
-    return {f"sampled {name}" if "@" in name else name: x for name, x in printed.items()}
+def as_evaluated(table: Table, printed: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics under the names that they have in the paper's evaluation."""
+    by = table.flags.get("eval", "full")
+    if by == "full":
+        return dict(printed)
+    return {f"{by} {name}" if "@" in name else name: x for name, x in printed.items()}
 
 
 def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
@@ -338,9 +338,7 @@ def summary(table: Table, protocol: str, done: Sequence[Cell]) -> list[Summary]:
                         users.append({name: file[name] for name in file})
         baseline = bool(row.printed) and not row.proposed
         printed = row.printed or (table.rival.printed if table.rival else {})
-        if table.flags.get("eval") == "sampled":
-            printed = as_sampled(printed)
-        found.append(Method(row.method, baseline, printed, runs, users))
+        found.append(Method(row.method, baseline, as_evaluated(table, printed), runs, users))
     return summarise(found, columns(table))
 
 
