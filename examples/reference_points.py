@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
             for k in (50, 200)
             for shrink in (0.0, 10.0)
         },
-        "EASE": {f"l2={l2}": partial(EASE, train_data, l2) for l2 in (10.0, 100.0, 1000.0)},
+        "EASE": {f"l2={l2}": partial(EASE, train_data, l2) for l2 in (10.0, 100.0, 1e3, 1e4)},
     }
     results = {}
     for name, variants in methods.items():
