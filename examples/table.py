@@ -104,10 +104,13 @@ def summarise(methods: Sequence[Method], metrics: Sequence[str]) -> list[Summary
 
 
 def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
-    """The table in percent: mean ± std, the printed number and the relative difference."""
-    lines = ["| method | " + " | ".join(f"{name} | printed | diff" for name in metrics)]
-    lines[0] += " | p | seeds | s per run |"
-    lines.append("|---" * (3 * len(metrics) + 4) + "|")
+    """The table in percent: mean ± std, and where any is printed, that and the difference."""
+    printed_too = {name for row in rows for name in row.printed}
+    columns = ["method"]
+    for name in metrics:
+        columns += [name, "printed", "diff"] if name in printed_too else [name]
+    columns += ["p", "seeds", "s per run"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     best = {
         m: (min if "rate" in m else max)(
             (row.mean[m] for row in rows if m in row.mean), default=None
@@ -122,8 +125,11 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
             if name in row.std:
                 shown += f" ± {100 * row.std[name]:.2f}"
             parts.append(f"**{shown}**" if mean is not None and mean == best[name] else shown)
-            parts.append("" if printed is None else f"{100 * printed:.2f}")
-            parts.append("" if mean is None or printed is None else f"{mean / printed - 1:+.1%}")
+            if name in printed_too:
+                parts.append("" if printed is None else f"{100 * printed:.2f}")
+                parts.append(
+                    "" if mean is None or printed is None else f"{mean / printed - 1:+.1%}"
+                )
         parts.append(
             "strongest baseline" if row.strongest else "" if row.p is None else format_p(row.p)
         )
