@@ -21,7 +21,7 @@ COLOURS = {"printed": "0.7", "ours, clean": "C0", "ours, paper": "C1"}
 
 
 def read(file: Path, metric: str) -> pd.DataFrame:
-    """Reads a `table.csv`.
+    """Reads the lines of a `table.csv` that hold a metric, as the paper evaluates it.
 
     Raises:
         ValueError: Naming the file, if it is no table or has no such metric.
@@ -42,15 +42,17 @@ def read(file: Path, metric: str) -> pd.DataFrame:
         raise ValueError(f"{file} is no table of reproduce.py: {error}") from error
     if metric not in set(table["metric"]):
         raise ValueError(f"{file} has no {metric}")
-    return table
+    # Where the paper evaluates otherwise, such as "sampled NDCG@20", that is what it prints.
+    printed = table.loc[table["printed"].notna(), "metric"]
+    shown = next((name for name in printed if name.endswith(f" {metric}")), metric)
+    return table[table["metric"] == shown]
 
 
-def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
+def draw(tables: dict[str, pd.DataFrame], out: Path) -> None:
     """Writes the picture.
 
     Args:
-        tables: `table.csv` by title.
-        metric: Which metric to show.
+        tables: What `read` found, by title.
         out: Where to write; the suffix says what.
     """
     import matplotlib.pyplot as plt
@@ -63,11 +65,10 @@ def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
     for unused in panels.flat[len(tables) :]:
         unused.remove()
     for axes, (title, table) in zip(panels.flat, tables.items(), strict=False):
-        rows = table[table["metric"] == metric]
-        order = list(dict.fromkeys(rows["method"]))
+        order = list(dict.fromkeys(table["method"]))
         series = {
-            protocol: rows[rows["protocol"] == protocol].set_index("method").reindex(order)
-            for protocol in dict.fromkeys(rows["protocol"])
+            protocol: table[table["protocol"] == protocol].set_index("method").reindex(order)
+            for protocol in dict.fromkeys(table["protocol"])
         }
         values = {f"ours, {name}": found["mean"] for name, found in series.items()}
         values["printed"] = next(iter(series.values()))["printed"]
@@ -82,7 +83,7 @@ def draw(tables: dict[str, pd.DataFrame], metric: str, out: Path) -> None:
                 label=name,
                 color=COLOURS[name],
             )
-        axes.set(title=title, xlabel=f"{metric}, percent")
+        axes.set(title=title, xlabel=f"{table['metric'].iloc[0]}, percent")
         axes.set_yticks([place + 0.4 - height / 2 for place in range(len(order))], order)
         axes.invert_yaxis()
     handles, labels = panels[0][0].get_legend_handles_labels()
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             name if names.count(name) == 1 else str(file): table
             for name, (file, table) in zip(names, files.items(), strict=True)
         }
-        draw(tables, args.metric, args.out)
+        draw(tables, args.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))
 

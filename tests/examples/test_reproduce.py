@@ -185,6 +185,9 @@ def test_a_sampled_table_shows_full_ranking_too(small: Path) -> None:
     # Fewer items to compete with: here 80 in all, so that none is left out, and both agree.
     sampled = float(found["RNS", "sampled Recall@5"]["mean"])
     assert sampled == pytest.approx(float(found["RNS", "Recall@5"]["mean"]), abs=1e-7)
+    # The picture has what stands beside the printed numbers.
+    drawn = plot_tables.read(small.parent / "out" / "table.csv", "Recall@5")
+    assert set(drawn["metric"]) == {"sampled Recall@5"}
 
 
 def test_where_no_row_is_of_a_paper_validation_chooses_and_a_printed_row_is_beside(
