@@ -44,7 +44,7 @@ class Summary:
         mean: Means over seeds.
         std: Standard deviations over seeds (`n - 1`), where there are several.
         p: Of the paired t-test over users against the strongest baseline, corrected by
-            Holm-Bonferroni over the rows, on the first NDCG of the table.
+            Holm-Bonferroni over the rows, on the first NDCG of full ranking.
         seconds: Mean seconds of training of a run.
         strongest: Whether it is that baseline.
     """
@@ -63,7 +63,7 @@ def summarise(methods: Sequence[Method], metrics: Sequence[str]) -> list[Summary
     """Means over seeds, and tests over users against the strongest baseline.
 
     A user's value is the mean over the seeds; users, not runs, are the sample. The test takes
-    the first NDCG among the metrics (or the first metric).
+    the first NDCG of full ranking among the metrics (or the first metric).
 
     Args:
         methods: Rows, in order; those without runs stay empty.
