@@ -26,6 +26,7 @@ from flags import (
     IN_COMMAND_ONLY,
     LOSS_PARAMETERS,
     MAY_CHANGE,
+    OTHER_EVALUATIONS,
     SAMPLER_PARAMETERS,
     SYNTHETIC,
     add_run_flags,
@@ -49,12 +50,6 @@ from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import Encoder, popularity
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
-
-#: What `--eval` may ask for beside full ranking.
-OTHER_EVALUATIONS = {
-    "sampled": "held-out items among 100 others only, mean of 10 test sets",
-    "with-known": "test links that train has too count as well, though no list can hold them",
-}
 
 
 def main(encoder: type[Encoder], argv: Sequence[str] | None = None) -> None:

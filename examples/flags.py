@@ -26,6 +26,11 @@ IN_COMMAND_ONLY = ("config", "resume", "out")
 NOT_FLAGS = ("encoder", "links")
 #: What may change when a run goes on.
 MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
+#: What `--eval` may ask for beside full ranking, as some papers do.
+OTHER_EVALUATIONS = {
+    "sampled": "held-out items among 100 others only, mean of 10 test sets",
+    "with-known": "test links that train has too count as well, though no list can hold them",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -207,10 +212,10 @@ def make_parser(encoder: type[Encoder]) -> Parser:
     )
     group.add_argument(
         "--eval",
-        choices=["full", "sampled", "with-known"],
+        choices=["full", *OTHER_EVALUATIONS],
         default="full",
-        help="sampled: test also against 100 sampled items only, on 10 test sets; with-known: "
-        "count also test links that train has too, which no list can hold, as some papers do",
+        help="how to test, beside full ranking: "
+        + "; ".join(f"{name}: {what}" for name, what in OTHER_EVALUATIONS.items()),
     )
     group.add_argument("--seed", type=seed, default=0, help="seed of everything drawn")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where")

@@ -40,12 +40,7 @@ import pyg_negsamp
 from common import build, evaluate_otherwise, fit_options, load, one_line_errors, write
 from flags import Parser, as_typed, make_parser, parse
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.evaluation import (
-    Scorer,
-    check_leakage,
-    evaluate,
-    evaluate_users,
-)
+from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_users
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import (
     FalseNegatives,

@@ -105,6 +105,9 @@ class Table:
 def read_table(path: str | Path) -> Table:
     """Reads a table's YAML.
 
+    Its fields are those of :class:`Table`; `against` may name a row of `printed.csv` by `paper`,
+    `table`, `encoder` and `method`, for rows that have no printed numbers of their own.
+
     Args:
         path: A file, or the name of one in `examples/reproduce`.
 

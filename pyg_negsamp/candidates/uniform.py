@@ -7,12 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import (
-    SMALL,
-    Candidates,
-    integers_below,
-    small_integers_below,
-)
+from pyg_negsamp.candidates.base import SMALL, Candidates, integers_below, small_integers_below
 from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.graph import EDGE_TYPE
 

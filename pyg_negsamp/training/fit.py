@@ -128,12 +128,7 @@ def fit(
         checkpoint = str(last) if resume else None
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
-    best = folder / "best.ckpt"
-    state = torch.load(best, map_location=recommender.device, weights_only=True)
-    recommender.load_state_dict(state["state_dict"])
-    recommender.eval()  # so that embeddings read from now on are without dropout and noise
-    history = recommender.history
-    return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+    return _with_best_weights(recommender, folder / "best.ckpt", monitor)
 
 
 def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
@@ -153,6 +148,15 @@ def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
     if eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
+
+
+def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fitted:
+    """Gives a trained recommender the weights of its best epoch, and says what the run was."""
+    state = torch.load(best, map_location=recommender.device, weights_only=True)
+    recommender.load_state_dict(state["state_dict"])
+    recommender.eval()  # so that embeddings read from now on are without dropout and noise
+    history = recommender.history
+    return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
 
 
 @contextmanager

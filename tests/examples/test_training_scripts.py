@@ -229,22 +229,22 @@ def test_known_test_links_count_as_misses(
     flags = ("--dataset", "lastfm", "--root", str(benchmarks), "--epochs", "1", "--top-k", "20")
     result = run(tmp_path, *flags, "--eval", "with-known")
     assert "with-known: test links that train has too count as well" in capsys.readouterr().out
-    known, fresh = set(), {}
+    known, new = set(), {}
     for name in ("train.txt", "test.txt"):
         for line in (benchmarks / "lastfm" / name).read_text().splitlines():
             user, *items = map(int, line.split())
             if name == "train.txt":
                 known |= {(user, item) for item in items}
             elif items:
-                fresh[user] = [len(set(items)), len({i for i in items if (user, i) not in known})]
+                new[user] = sum((user, item) not in known for item in items)
     # Whoever has a hit has it in both; a user of whom all links are known never has one.
     full, other = result["test"], result["test_with_known"]
-    users = sum(new > 0 for _, new in fresh.values())
-    assert users < len(fresh)
+    users = sum(links > 0 for links in new.values())
+    assert users < len(new)
     for name in ("HitRatio@20", "Precision@20"):
-        assert other[name] * len(fresh) == pytest.approx(full[name] * users, rel=1e-5)
+        assert other[name] * len(new) == pytest.approx(full[name] * users, rel=1e-5)
     for name in ("Recall@20", "NDCG@20"):
-        assert 0 < other[name] * len(fresh) < full[name] * users
+        assert 0 < other[name] * len(new) < full[name] * users
     assert "--eval with-known is for a benchmark by name" in error(capsys, "--eval", "with-known")
 
 
