@@ -210,8 +210,12 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     )
 
     print_history(fitted)
+    if args.protocol == "refit":
+        print(f"\ntrained anew on validation links too, for {fitted.best_epoch + 1} epochs:")
+        model = refit(encoder, args, test_data, fitted, out)
     test = evaluate(model.scoring_tables(), test_data, args.top_k)
-    reference = evaluate(popularity(train_data), test_data, args.top_k)
+    known = known_in(test_data) if args.protocol == "refit" else train_data
+    reference = evaluate(popularity(known), test_data, args.top_k)
     method = " + ".join([encoder.__name__, args.neg, *([args.loss] if args.loss != "bpr" else [])])
     print_table({method: test, "popularity": reference})
     other = evaluate_otherwise(args, model.scoring_tables(), test_data)
@@ -237,6 +241,39 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
         },
     }
     write(out / "metrics.json", json.dumps(result, indent=2) + "\n")
+
+
+def refit(
+    encoder: type[Encoder],
+    args: argparse.Namespace,
+    test_data: HeteroData,
+    selected: Fitted,
+    out: Path,
+    **options: Any,
+) -> Recommender:
+    """Trains anew on training and validation links, for as many epochs as validation found best.
+
+    Args:
+        encoder: What is trained.
+        args: The flags.
+        test_data: Test split, of which only the known links are read.
+        selected: The run that validation links were held out of.
+        out: That run's folder; this one is in `out/refit`, and goes on from there.
+        **options: More of :func:`fit`.
+    """
+    known, out = known_in(test_data), out / "refit"
+    model = build(encoder, args, known)
+    options = {**fit_options(args), "epochs": selected.best_epoch + 1, **options}
+    begun = (out / "checkpoints" / "last.ckpt").exists()
+    fit(model, known, None, out, resume=begun, planned=args.epochs, **options)
+    return model
+
+
+def known_in(test_data: HeteroData) -> HeteroData:
+    """A training graph of all links that are known at test time."""
+    known = copy(test_data)
+    known[EDGE_TYPE].edge_label_index = known[EDGE_TYPE].edge_index
+    return known
 
 
 def check_same_run(config: dict[str, Any], file: Path) -> None:

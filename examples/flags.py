@@ -26,6 +26,8 @@ IN_COMMAND_ONLY = ("config", "resume", "out")
 NOT_FLAGS = ("encoder", "links")
 #: What may change when a run goes on.
 MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
+#: How a model is selected, and on what it is trained.
+PROTOCOLS = ("clean", "refit", "paper")
 #: What `--eval` may ask for beside full ranking, as some papers do.
 OTHER_EVALUATIONS = {
     "sampled": "held-out items among 100 others only, mean of 10 test sets",
@@ -148,9 +150,10 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         )
     group.add_argument(
         "--protocol",
-        choices=["clean", "paper"],
+        choices=PROTOCOLS,
         default="clean",
         help="clean: select on validation links carved from train, read test once; "
+        "refit: the same, and train anew on all of train before test is read; "
         "paper: train on all of train and select on test, as some released codes do",
     )
 

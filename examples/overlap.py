@@ -61,6 +61,8 @@ class ByEpoch(Callback):
 
 def run(args: argparse.Namespace) -> list[float]:
     """Trains MF with ANS, prints the overlap, and returns that of every epoch."""
+    if args.protocol == "refit":
+        raise ValueError("--protocol refit: the overlap is that of the run which selects, clean")
     train, val, test = load(args)
     val = test if args.protocol == "paper" else val
     torch.manual_seed(args.seed)

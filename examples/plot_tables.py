@@ -17,7 +17,7 @@ import pandas as pd
 from flags import Parser
 
 KEY, NUMBERS = ["protocol", "method", "metric"], ["mean", "std", "printed"]
-COLOURS = {"printed": "0.7", "ours, clean": "C0", "ours, paper": "C1"}
+COLOURS = {"printed": "0.7", "ours, clean": "C0", "ours, refit": "C2", "ours, paper": "C1"}
 
 
 def read(file: Path, metric: str) -> pd.DataFrame:

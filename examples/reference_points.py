@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from common import load, one_line_errors, print_table
+from torch_geometric.data import HeteroData
+
+from common import known_in, load, one_line_errors, print_table
 from flags import Helper, Parser, add_data_flags
 from pyg_negsamp.evaluation import Scorer, evaluate
 from pyg_negsamp.graph import held_out_links
@@ -38,33 +40,34 @@ def run(args: argparse.Namespace) -> None:
     dataset = load(args)
     train_data, val_data, test_data = dataset
     for name, split in (("validation", val_data), ("test", test_data)):
-        if not held_out_links(split).numel() and (name == "test" or args.protocol == "clean"):
+        if not held_out_links(split).numel() and (name == "test" or args.protocol != "paper"):
             raise ValueError(f"{args.dataset} is too small: no {name} links are held out")
     dataset.report()
     print()
     if args.protocol == "paper":
         print("protocol: paper - hyper-parameters are SELECTED ON TEST links")
         val_data = test_data
+    known = known_in(test_data) if args.protocol == "refit" else train_data
 
-    methods: dict[str, dict[str, Callable[[], Scorer]]] = {
-        "popularity": {"": partial(popularity, train_data)},
+    methods: dict[str, dict[str, Callable[[HeteroData], Scorer]]] = {
+        "popularity": {"": popularity},
         "ItemKNN": {
-            f"k={k}, shrink={shrink}": partial(ItemKNN, train_data, k, shrink)
+            f"k={k}, shrink={shrink}": partial(ItemKNN, k=k, shrink=shrink)
             for k in (50, 200)
             for shrink in (0.0, 10.0)
         },
-        "EASE": {f"l2={l2}": partial(EASE, train_data, l2) for l2 in (10.0, 100.0, 1e3, 1e4)},
+        "EASE": {f"l2={l2}": partial(EASE, l2=l2) for l2 in (10.0, 100.0, 1e3, 1e4)},
     }
     results = {}
     for name, variants in methods.items():
         started = time.perf_counter()
         try:
             found = {
-                variant: evaluate(make(), val_data, (20,), ("NDCG",))["NDCG@20"]
+                variant: evaluate(make(train_data), val_data, (20,), ("NDCG",))["NDCG@20"]
                 for variant, make in variants.items()
             }
             best = max(found, key=lambda variant: found[variant])
-            results[name] = evaluate(variants[best](), test_data, (20, 50))
+            results[name] = evaluate(variants[best](known), test_data, (20, 50))
         except ValueError as error:  # EASE, where there are too many items
             print(f"{name} left out: {error}")
             continue

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from flags import IN_COMMAND_ONLY
+from flags import IN_COMMAND_ONLY, PROTOCOLS
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer
 from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
 
 HERE = Path(__file__).parent / "reproduce"
-PROTOCOLS = ("clean", "paper")
 #: Flags that a cell sets by itself.
 OF_CELL = ("dataset", "root", "protocol", "seed", *IN_COMMAND_ONLY)
 #: Flags that decide which columns there are, and so hold for all rows.

@@ -216,7 +216,8 @@ class Search:
     ) -> None:
         if args.protocol != "clean":
             raise ValueError(
-                "--protocol paper selects on test: hyper-parameters are not searched so"
+                f"--protocol {args.protocol}: hyper-parameters are searched on validation links, "
+                "under clean"
             )
         if args.trials < 1:
             raise ValueError(f"--trials must be at least 1, got {args.trials}")

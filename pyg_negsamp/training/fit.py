@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -35,8 +36,9 @@ class Fitted:
 
     Attributes:
         history: A dictionary per epoch, see :class:`Recommender`.
-        best_epoch: Epoch of the best validation, from 0; its weights are loaded.
-        best: The monitored metric there.
+        best_epoch: Epoch of the best validation, from 0; its weights are loaded. Without
+            validation: the last one.
+        best: The monitored metric there; NaN without validation.
         monitor: Name of the monitored metric, such as `'val/NDCG@20'`.
         checkpoint: File with those weights.
     """
@@ -51,7 +53,7 @@ class Fitted:
 def fit(
     recommender: Recommender,
     train_data: HeteroData,
-    val_data: HeteroData,
+    val_data: HeteroData | None,
     out: str | Path,
     epochs: int = 100,
     batch_size: int = 2048,
@@ -61,6 +63,7 @@ def fit(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
+    planned: int | None = None,
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -75,7 +78,8 @@ def fit(
     Args:
         recommender: What to train; left with the best weights, in evaluation mode.
         train_data: Training graph.
-        val_data: Split to select by.
+        val_data: Split to select by; `None` trains all `epochs` and keeps the last weights, such as
+            to train anew on all links, for as long as an earlier run found best.
         out: Folder for checkpoints and logs.
         epochs: Most epochs to train. Default 100.
         batch_size: Positives per step, `B`. Default 2048.
@@ -86,6 +90,7 @@ def fit(
         resume: Go on from `out/checkpoints/last.ckpt`.
         callbacks: More of lightning's callbacks, such as one that gives up a hopeless trial.
         progress: Whether to show how far training is. Default: yes.
+        planned: Epochs that schedules count on, at least `epochs`. Default: `epochs`.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
@@ -97,13 +102,18 @@ def fit(
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
     edge_type = recommender.encoder.edge_type
-    check_schedule(epochs, patience, eval_every)
-    if held_out_links(val_data, edge_type).size(1) == 0:
-        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
-    check_leakage(train_data, val_data, edge_type=edge_type)
+    check_schedule(epochs, patience, eval_every if val_data is not None else 1)
+    if planned is not None and planned < epochs:
+        raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
+    recommender.planned_epochs = planned or epochs
+    validation: DataLoader[HeteroData] | None = None
+    if val_data is not None:
+        if held_out_links(val_data, edge_type).size(1) == 0:
+            raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+        check_leakage(train_data, val_data, edge_type=edge_type)
+        validation = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
     accelerator = _accelerator(device)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
-    validation: DataLoader[HeteroData] = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
     if not resume:
         recommender.history = []
@@ -112,6 +122,7 @@ def fit(
     folder = last.parent
 
     monitor = f"val/NDCG@{recommender.k[0]}"
+    selecting = [] if validation is None else _selecting(folder, monitor, patience)
     trainer = _quiet_trainer(
         accelerator=accelerator,
         max_epochs=epochs,
@@ -119,7 +130,10 @@ def fit(
         logger=_loggers(Path(out) / "logs"),
         callbacks=[
             *([Progress(monitor)] if progress else []),
-            *_callbacks(folder, monitor, patience),
+            *selecting,
+            ModelCheckpoint(
+                folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+            ),
             *callbacks,
         ],
     )
@@ -128,7 +142,7 @@ def fit(
         checkpoint = str(last) if resume else None
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
-    return _with_best_weights(recommender, folder / "best.ckpt", monitor)
+    return _with_best_weights(recommender, folder / "best.ckpt" if selecting else last, monitor)
 
 
 def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
@@ -156,7 +170,8 @@ def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fi
     recommender.load_state_dict(state["state_dict"])
     recommender.eval()  # so that embeddings read from now on are without dropout and noise
     history = recommender.history
-    return Fitted(history, state["epoch"], history[state["epoch"]][monitor], monitor, best)
+    value = history[state["epoch"]].get(monitor, math.nan)
+    return Fitted(history, state["epoch"], value, monitor, best)
 
 
 @contextmanager
@@ -209,12 +224,11 @@ class _EarlyStopping(EarlyStopping):
             trainer.should_stop = True
 
 
-def _callbacks(folder: Path, monitor: str, patience: int) -> list[Callback]:
-    """Early stopping, and two checkpoints: the best, and the last, better or not."""
+def _selecting(folder: Path, monitor: str, patience: int) -> list[Callback]:
+    """Early stopping, and the checkpoint of the best epoch."""
     return [
         _EarlyStopping(monitor, mode="max", patience=patience),
         ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False),
-        ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
     ]
 
 
@@ -234,6 +248,7 @@ def _quiet_trainer(**arguments: Any) -> Trainer:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # lightning's own
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
+    warnings.filterwarnings("ignore", message=".*defined a `validation_step` but have no")
     return Trainer(
         devices=1,
         plugins=[WholeCheckpoints()],

@@ -41,6 +41,7 @@ class Recommender(LightningModule):
     Attributes:
         history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
             validation metrics (`'val/NDCG@20'`, ...) where it was validated.
+        planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
 
     Raises:
@@ -90,6 +91,7 @@ class Recommender(LightningModule):
         if self.similarity not in ("dot", "cosine"):
             raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
         self.history: list[dict[str, float]] = []
+        self.planned_epochs: int | None = None
 
     # One step -------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Recommender(LightningModule):
         epoch = self.current_epoch
         self.started = time.perf_counter()
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
-        self.sampler.set_epoch(epoch, self.trainer.max_epochs or 0)
+        self.sampler.set_epoch(epoch, self.planned_epochs or self.trainer.max_epochs or 0)
         self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
         self.sampler.refresh(self._tables())
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)

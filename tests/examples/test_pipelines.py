@@ -81,6 +81,16 @@ def test_reference_points(capsys: pytest.CaptureFixture[str]) -> None:
     assert scores["ItemKNN"] > scores["popularity"]
 
 
+def test_reference_points_fit_anew_on_all_of_train(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for protocol in ("clean", "refit", "paper"):
+        reference_points.main(["--dataset", "tiny", "--protocol", protocol])
+        tables = capsys.readouterr().out.split("NDCG@20")[1].splitlines()[1:4]
+        said[protocol] = {line.split()[0]: line.split()[1:] for line in tables}
+    assert said["refit"]["popularity"] == said["paper"]["popularity"] != said["clean"]["popularity"]
+    assert said["refit"]["EASE"] != said["clean"]["EASE"]
+
+
 def test_reference_points_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         reference_points.main(["--dataset", "nothing"])
@@ -99,7 +109,9 @@ def test_a_single_candidate_is_always_the_same() -> None:
     assert overlap.main(["--epochs", "2", "--num-candidates", "1"]) == [1, 1]
 
 
-@pytest.mark.parametrize("wrong", [["--dataset", "nope"], ["--epochs", "0"], ["--gamma", "-1"]])
+@pytest.mark.parametrize(
+    "wrong", [["--dataset", "nope"], ["--epochs", "0"], ["--gamma", "-1"], ["--protocol", "refit"]]
+)
 def test_overlap_refuses_in_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         overlap.main(wrong)

@@ -336,6 +336,47 @@ def test_a_killed_run_goes_on_where_it_was(
     assert [row[:7] for row in ours] == [row[:7] for row in theirs]  # all but the seconds
 
 
+def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
+    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Selected as 'clean', trained on what 'paper' trains on; test has no part in it."""
+    ease = "  - {method: EASE, encoder: ease, flags: {}, source: none}\n"
+    small.write_text(SMALL.replace("[clean, paper]", "[clean, refit, paper]") + ease)
+    fit = common.fit
+
+    def stop_before_the_end(*args: object, **options: int) -> object:
+        fit(*args, **{**options, "epochs": 1})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(common, "fit", stop_before_the_end)  # that of refit; the first goes through
+    with pytest.raises(SystemExit) as stopped:
+        run(small)
+    assert stopped.value.code == 130
+    monkeypatch.setattr(common, "fit", fit)
+    out = run(small)
+
+    def result(cell: str) -> dict:
+        return json.loads((next((out / "cells").glob(f"{cell}-0-*")) / "metrics.json").read_text())
+
+    assert "then trained on all of train" in (out / "table.md").read_text()
+    for name in ("ease", "popularity"):
+        assert result(f"{name}-refit")["test"] == result(f"{name}-paper")["test"]
+        assert result(f"{name}-refit")["validation"] == result(f"{name}-clean")["validation"]
+    for name in ("rns", "dns", "ours"):
+        ours, clean = result(f"{name}-refit"), result(f"{name}-clean")
+        assert ours["test"] != clean["test"]
+        assert (ours["best_epoch"], ours["validation"]) == (
+            clean["best_epoch"],
+            clean["validation"],
+        )
+    flags = "--dataset tiny --epochs 3 --dim 8 --lr 0.01 --top-k 5 10 --protocol refit --neg rns"
+    common.main(ENCODERS["mf"], [*flags.split(), "--out", str(tmp_path / "script")])
+    script = json.loads((tmp_path / "script" / "metrics.json").read_text())["test"]
+    whole = result("rns-refit")["test"]
+    whole.pop("false-negative rate")
+    assert whole == pytest.approx(script, abs=1e-7)
+
+
 def test_a_cell_that_fails_stops_no_other_and_is_tried_again(
     small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,7 +505,7 @@ def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) ->
         ({"encoder": "mff"}, "no encoder 'mff'"),
         ({"encoder": ["mf"]}, "'encoder' must be a str"),
         ({"dataset": 5}, "'dataset' must be a str"),
-        ({"protocol": []}, "'protocol' must be out of clean, paper, each once (got [])"),
+        ({"protocol": []}, "'protocol' must be out of clean, refit, paper, each once (got [])"),
         ({"protocol": {"a": 1}}, "'protocol' must be out of"),
         ({"protocol": [{"a": 1}]}, "'protocol' must be out of"),
         ({"protocol": ["clean", "clean"]}, "'protocol' must be out of"),

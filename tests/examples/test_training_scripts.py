@@ -126,6 +126,33 @@ def test_paper_protocol_says_so_and_selects_on_test(
     assert best["val/NDCG@20"] == pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
 
 
+def test_refit_selects_on_validation_and_trains_on_all_of_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--lr", "0.5", "--epochs", "8", "--neg", "dns"]
+    refit = run(tmp_path / "refit", "--protocol", "refit", *flags)
+    assert "trained anew on validation links too" in capsys.readouterr().out
+    clean = run(tmp_path / "clean", *flags)
+    best = clean["best_epoch"]
+    assert 1 <= best < 8  # so that the end is another
+    assert refit["best_epoch"] == best
+    assert [e["val/NDCG@20"] for e in refit["history"]] == [
+        e["val/NDCG@20"] for e in clean["history"]
+    ]
+    # The same epochs on the same links; here they are selected by having no others.
+    flags[3] = str(best)
+    whole = run(tmp_path / "all", "--protocol", "paper", "--eval-every", str(best), *flags)
+    assert refit["test"] == whole["test"]
+    assert refit["popularity"] == whole["popularity"]
+    # Once finished, and once killed in its second part, it ends the same.
+    out = str(tmp_path / "refit")
+    common.main(MF, ["--resume", "--out", out])
+    assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["test"] == whole["test"]
+    (tmp_path / "refit" / "refit" / "checkpoints" / "last.ckpt").unlink()
+    common.main(MF, ["--resume", "--out", out])
+    assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["test"] == whole["test"]
+
+
 def test_own_files(tmp_path: Path) -> None:
     rows = ["customer;product"] + [f"c{u};p{(u * 3 + i) % 17}" for u in range(20) for i in range(6)]
     log = tmp_path / "log.csv"

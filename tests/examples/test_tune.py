@@ -225,7 +225,8 @@ def test_mistakes_do_not_stand_in_the_way(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--protocol paper", "--protocol paper selects on test"),
+        ("--protocol paper", "--protocol paper: hyper-parameters are searched on validation links"),
+        ("--protocol refit", "--protocol refit: hyper-parameters are searched on validation links"),
         ("--trials 0", "--trials must be at least 1"),
         ("--trials many", "invalid int value"),
         ("--search everything", "invalid choice: 'everything'"),

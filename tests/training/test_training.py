@@ -278,6 +278,30 @@ def test_validates_every_so_often(splits: list[HeteroData], tmp_path: Path) -> N
     assert ["val/NDCG@20" in epoch for epoch in fitted.history] == [False, True] * 2 + [False]
 
 
+def test_without_validation_trains_to_the_end(splits: list[HeteroData], tmp_path: Path) -> None:
+    """As long as was planned, or shorter with the planned schedule; test links play no part."""
+    selected = train(recommender(splits[0], "cuco"), splits, tmp_path / "a", epochs=4)
+    options = {"batch_size": 128, "device": "cpu", "patience": 1}
+    model = recommender(splits[0], "cuco")
+    fitted = fit(model, splits[0], None, tmp_path / "b", epochs=4, **options)
+    assert [epoch["loss"] for epoch in fitted.history] == [e["loss"] for e in selected.history]
+    assert fitted.best_epoch == 3
+    assert math.isnan(fitted.best)
+    assert not any("val/NDCG@20" in epoch for epoch in fitted.history)
+    assert torch.equal(weights(model), last_weights(tmp_path / "a"))
+    short = fit(
+        recommender(splits[0], "cuco"), splits[0], None, tmp_path / "c", 2, planned=4, **options
+    )
+    other = fit(recommender(splits[0], "cuco"), splits[0], None, tmp_path / "d", 2, **options)
+    assert [epoch["loss"] for epoch in short.history] == [e["loss"] for e in fitted.history[:2]]
+    assert short.history[1]["loss"] != other.history[1]["loss"]
+    whole = fit(
+        recommender(splits[0], "cuco"), splits[0], None, tmp_path / "c", 4, resume=True, **options
+    )
+    assert torch.equal(last_weights(tmp_path / "a"), last_weights(tmp_path / "c"))
+    assert whole.best_epoch == 3
+
+
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
     whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", epochs=5)
@@ -345,6 +369,8 @@ def test_checks_before_training(splits: list[HeteroData], tmp_path: Path) -> Non
             fit(model, splits[0], splits[1], tmp_path, **{name: 0})
     with pytest.raises(ValueError, match=r"'eval_every' must be at most epochs = 3.*got 4"):
         fit(model, splits[0], splits[1], tmp_path, epochs=3, eval_every=4)
+    with pytest.raises(ValueError, match=r"'planned' must be at least epochs = 3.*got 2"):
+        fit(model, splits[0], None, tmp_path, epochs=3, planned=2)
     assert not list(tmp_path.iterdir())
     train(model, splits, tmp_path)
     with pytest.raises(FileExistsError, match="already holds a run"):
