@@ -195,6 +195,8 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     last_checkpoint(out, args.resume)  # refuses before anything is written
+    if not args.resume:
+        last_checkpoint(out / "refit")
     flags = {flag: value for flag, value in vars(args).items() if flag not in IN_COMMAND_ONLY}
     config = {"encoder": encoder.__name__, "links": digest(train_data), **flags}
     if args.resume:
@@ -210,11 +212,14 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     )
 
     print_history(fitted)
+    seconds = [epoch["seconds"] for epoch in fitted.history]
+    known, tested = train_data, fitted.checkpoint
     if args.protocol == "refit":
-        print(f"\ntrained anew on validation links too, for {fitted.best_epoch + 1} epochs:")
-        model = refit(encoder, args, test_data, fitted, out)
+        print(f"\ntraining anew, on validation links too; epochs: {fitted.best_epoch + 1}")
+        known = known_in(test_data)
+        model, tested = refit(encoder, args, known, fitted.best_epoch + 1, out)
+        seconds += [epoch["seconds"] for epoch in model.history]
     test = evaluate(model.scoring_tables(), test_data, args.top_k)
-    known = known_in(test_data) if args.protocol == "refit" else train_data
     reference = evaluate(popularity(known), test_data, args.top_k)
     method = " + ".join([encoder.__name__, args.neg, *([args.loss] if args.loss != "bpr" else [])])
     print_table({method: test, "popularity": reference})
@@ -222,15 +227,15 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
     if other:
         print(f"\n{args.eval}: {OTHER_EVALUATIONS[args.eval]}")
         print_table({method: other})
-    seconds = median(epoch["seconds"] for epoch in fitted.history)
-    print(f"\nbest epoch {fitted.best_epoch + 1}, {seconds:.2f} s per epoch; everything in {out}")
+    print(f"\nbest epoch {fitted.best_epoch + 1}, {median(seconds):.2f} s per epoch; ", end="")
+    print(f"the model tested is {tested}")
     result = {
         "test": test,
         **({f"test_{args.eval.replace('-', '_')}": other} if other else {}),
         "popularity": reference,
         "protocol": args.protocol,
         "best_epoch": fitted.best_epoch + 1,
-        "seconds_per_epoch": seconds,
+        "seconds_per_epoch": median(seconds),
         "history": fitted.history,
         "report": dataset.summary(),
         "machine": {
@@ -246,27 +251,30 @@ def run(encoder: type[Encoder], args: argparse.Namespace) -> None:
 def refit(
     encoder: type[Encoder],
     args: argparse.Namespace,
-    test_data: HeteroData,
-    selected: Fitted,
+    known: HeteroData,
+    epochs: int,
     out: Path,
     **options: Any,
-) -> Recommender:
+) -> tuple[Recommender, Path]:
     """Trains anew on training and validation links, for as many epochs as validation found best.
 
     Args:
         encoder: What is trained.
-        args: The flags.
-        test_data: Test split, of which only the known links are read.
-        selected: The run that validation links were held out of.
+        args: The flags of the run that selected.
+        known: All those links, see :func:`known_in`.
+        epochs: How many were best.
         out: That run's folder; this one is in `out/refit`, and goes on from there.
         **options: More of :func:`fit`.
+
+    Returns:
+        The model, and the file that holds it.
     """
-    known, out = known_in(test_data), out / "refit"
+    out = out / "refit"
     model = build(encoder, args, known)
-    options = {**fit_options(args), "epochs": selected.best_epoch + 1, **options}
+    options = {**fit_options(args), "epochs": epochs, **options}
     begun = (out / "checkpoints" / "last.ckpt").exists()
-    fit(model, known, None, out, resume=begun, planned=args.epochs, **options)
-    return model
+    fitted = fit(model, known, None, out, resume=begun, planned=args.epochs, **options)
+    return model, fitted.checkpoint
 
 
 def known_in(test_data: HeteroData) -> HeteroData:

@@ -27,7 +27,11 @@ NOT_FLAGS = ("encoder", "links")
 #: What may change when a run goes on.
 MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
 #: How a model is selected, and on what it is trained.
-PROTOCOLS = ("clean", "refit", "paper")
+PROTOCOLS = {
+    "clean": "selected on validation links carved from train, test read once",
+    "refit": "selected on validation links, then trained anew on all of train, test read once",
+    "paper": "trained on all of train and selected on test, as some released codes do",
+}
 #: What `--eval` may ask for beside full ranking, as some papers do.
 OTHER_EVALUATIONS = {
     "sampled": "held-out items among 100 others only, mean of 10 test sets",
@@ -150,11 +154,9 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
         )
     group.add_argument(
         "--protocol",
-        choices=PROTOCOLS,
+        choices=list(PROTOCOLS),
         default="clean",
-        help="clean: select on validation links carved from train, read test once; "
-        "refit: the same, and train anew on all of train before test is read; "
-        "paper: train on all of train and select on test, as some released codes do",
+        help="; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()),
     )
 
 

@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -86,8 +87,12 @@ def draw(tables: dict[str, pd.DataFrame], out: Path) -> None:
         axes.set(title=title, xlabel=f"{table['metric'].iloc[0]}, percent")
         axes.set_yticks([place + 0.4 - height / 2 for place in range(len(order))], order)
         axes.invert_yaxis()
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    bars: dict[str, Any] = {}
+    for axes in panels.flat[: len(tables)]:
+        handles, labels = axes.get_legend_handles_labels()
+        bars |= dict(zip(labels, handles, strict=True))
+    names = [name for name in COLOURS if name in bars]
+    figure.legend([bars[n] for n in names], names, loc="outside lower center", ncols=len(names))
     figure.savefig(out, dpi=120)
     plt.close(figure)
 

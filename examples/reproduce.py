@@ -6,7 +6,8 @@ python examples/reproduce.py ahns/amazon-phones.yaml --root DATA --jobs 4 --budg
 A cell of the table is a row under one protocol with one seed. A finished cell is never computed
 again, unless its flags or the code change; a killed run goes on with the cell's last epoch. A cell
 that fails stops no other. At the end, and after every cell, the table is written as CSV and
-Markdown. Needs the extra 'reproduce'.
+Markdown. Refit trains for as many epochs as the clean cell found best, if that is there, and else
+selects by itself. Needs the extra 'reproduce'.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch_geometric.data import HeteroData
 
 import pyg_negsamp
 from common import (
@@ -47,8 +49,8 @@ from common import (
     refit,
     write,
 )
-from flags import Parser, as_typed, make_parser, parse
-from pyg_negsamp.datasets import SyntheticInteractions
+from flags import PROTOCOLS, Parser, as_typed, make_parser, parse
+from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_users
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import (
@@ -62,13 +64,6 @@ from pyg_negsamp.training import (
 from table import Method, Summary, summarise, to_csv, to_markdown
 from table_file import REFERENCES, Row, Table, read_table
 
-#: How a protocol's numbers came about.
-SELECTED = {
-    "clean": "selected on validation links, test read once",
-    "refit": "selected on validation links, then trained on all of train, test read once",
-    "paper": "selected on test",
-}
-
 
 class Cell(NamedTuple):
     """One run: a row, a protocol, a seed."""
@@ -78,6 +73,7 @@ class Cell(NamedTuple):
     seed: int
     args: argparse.Namespace
     folder: Path
+    clean: Path  # folder of the cell that selects on validation links
 
     def __str__(self) -> str:
         return f"{self.row.method}, {self.protocol}, seed {self.seed}"
@@ -124,11 +120,18 @@ def cells(table: Table, options: argparse.Namespace) -> list[Cell]:
             for row in table.rows:
                 if row.encoder in REFERENCES and seed:
                     continue  # nothing in it is random
-                args = arguments(table, row, protocol, options.root, seed)
-                slug = re.sub(r"[^a-z0-9]+", "-", row.method.lower()).strip("-")
-                name = f"{slug}-{protocol}-{seed}-{identity(row, args)}"
-                found.append(Cell(row, protocol, seed, args, options.out / "cells" / name))
+                args, clean = (
+                    arguments(table, row, name, options.root, seed) for name in (protocol, "clean")
+                )
+                folders = (options.out / "cells" / folder_name(row, each) for each in (args, clean))
+                found.append(Cell(row, protocol, seed, args, *folders))
     return found
+
+
+def folder_name(row: Row, args: argparse.Namespace) -> str:
+    """What the folder of a cell is called."""
+    slug = re.sub(r"[^a-z0-9]+", "-", row.method.lower()).strip("-")
+    return f"{slug}-{args.protocol}-{args.seed}-{identity(row, args)}"
 
 
 def identity(row: Row, args: argparse.Namespace) -> str:
@@ -178,55 +181,16 @@ def train_and_test(cell: Cell) -> None:
     """Runs a cell that is ours, or goes on with it, and writes what was found."""
     result = cell.folder / "metrics.json"
     started = time.perf_counter()
-    train_data, val_data, test_data = splits = load(cell.args)
+    splits = load(cell.args)
     check_leakage(*splits)
-    if cell.protocol == "paper":
-        val_data = test_data
-    epochs: dict[str, Any] = {}
-    extra: dict[str, float] = {}
-    seconds: list[float] = []
-    scorer: Scorer
-    if cell.row.encoder in REFERENCES:
-        scorer = REFERENCES[cell.row.encoder](train_data, **cell.row.flags)
-        first = cell.args.top_k[:1]
-        epochs["validation"] = evaluate(scorer, val_data, first, ("NDCG",))[f"NDCG@{first[0]}"]
-        if cell.protocol == "refit":
-            scorer = REFERENCES[cell.row.encoder](known_in(test_data), **cell.row.flags)
-    else:
-        model = build(ENCODERS[cell.row.encoder], cell.args, train_data)
-        false = FalseNegatives(test_data)
-        progress = Progress(f"val/NDCG@{cell.args.top_k[0]}", every=60.0, name=str(cell))
-        try:
-            fitted = fit(
-                model,
-                train_data,
-                val_data,
-                cell.folder,
-                **fit_options(cell.args),
-                resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
-                callbacks=[false, progress],
-                progress=False,
-            )
-            seconds = [epoch["seconds"] for epoch in fitted.history]
-            if cell.protocol == "refit":
-                false = FalseNegatives(test_data)
-                watch = [false, Progress("", every=60.0, name=f"{cell}, refit")]
-                options = {"callbacks": watch, "progress": False}
-                model = refit(
-                    ENCODERS[cell.row.encoder], cell.args, test_data, fitted, cell.folder, **options
-                )
-                seconds += [epoch["seconds"] for epoch in model.history]
-        except NonFiniteLossError as error:
-            write(result, json.dumps({"failed": str(error)}) + "\n")
-            return
-        scorer = model.scoring_tables()
-        extra["false-negative rate"] = false.rate
-        epochs = {
-            "best_epoch": fitted.best_epoch + 1,
-            "epochs": len(fitted.history),
-            "seconds_per_epoch": median(seconds),
-            "validation": fitted.best,
-        }
+    test_data = splits[2]
+    try:
+        scorer, notes, extra = (ready_made if cell.row.encoder in REFERENCES else train)(
+            cell, splits
+        )
+    except NonFiniteLossError as error:
+        write(result, json.dumps({"failed": str(error)}) + "\n")
+        return
     users, values = evaluate_users(scorer, test_data, cell.args.top_k)
     other = evaluate_otherwise(cell.args, scorer, test_data)
     extra |= {f"{cell.args.eval} {name}": value for name, value in other.items()}
@@ -236,17 +200,85 @@ def train_and_test(cell: Cell) -> None:
     (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
         "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
-        # Of training; with what came before an interruption, and without the stop.
-        "seconds": sum(seconds) or time.perf_counter() - started,
-        **epochs,
+        "seconds": time.perf_counter() - started,
+        **notes,
         "code": code_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
     write(result, json.dumps(found, indent=2) + "\n")
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)
-    shutil.rmtree(cell.folder / "logs", ignore_errors=True)
-    shutil.rmtree(cell.folder / "refit", ignore_errors=True)
+    for folder in ("checkpoints", "logs", "refit"):
+        shutil.rmtree(cell.folder / folder, ignore_errors=True)
+
+
+class Ranking(NamedTuple):
+    """What a row ranks by, what is to be noted of how that came about, and further test results."""
+
+    scorer: Scorer
+    notes: dict[str, Any]
+    extra: dict[str, float]
+
+
+def ready_made(cell: Cell, splits: InteractionDataset) -> Ranking:
+    """A ranking without training."""
+    train_data, val_data, test_data = splits
+    make = partial(REFERENCES[cell.row.encoder], **cell.row.flags)
+    scorer, k = make(train_data), cell.args.top_k[:1]
+    chosen_on = test_data if cell.protocol == "paper" else val_data
+    validation = evaluate(scorer, chosen_on, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    if cell.protocol == "refit":
+        scorer = make(known_in(test_data))
+    return Ranking(scorer, {"validation": validation}, {})
+
+
+def train(cell: Cell, splits: InteractionDataset) -> Ranking:
+    """A trained one; where the clean cell has selected already, refit takes its epochs."""
+    train_data, val_data, test_data = splits
+    encoder, selection = ENCODERS[cell.row.encoder], finished(cell.clean)
+    seconds: list[float] = []
+    if cell.protocol != "refit" or selection is None:
+        model = build(encoder, cell.args, train_data)
+        false, options = watched(cell, test_data)
+        fitted = fit(
+            model,
+            train_data,
+            test_data if cell.protocol == "paper" else val_data,
+            cell.folder,
+            **fit_options(cell.args),
+            **options,
+            resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
+        )
+        seconds += [epoch["seconds"] for epoch in fitted.history]
+        selection = {
+            "best_epoch": fitted.best_epoch + 1,
+            "epochs": len(fitted.history),
+            "validation": fitted.best,
+        }
+    if cell.protocol == "refit":
+        false, options = watched(cell, test_data, " anew")
+        best = selection["best_epoch"]
+        model, _ = refit(encoder, cell.args, known_in(test_data), best, cell.folder, **options)
+        seconds += [epoch["seconds"] for epoch in model.history]
+    notes = {name: selection[name] for name in ("best_epoch", "epochs", "validation")}
+    # Of training; with what came before an interruption, and without the stop.
+    notes |= {"seconds": sum(seconds), "seconds_per_epoch": median(seconds)}
+    return Ranking(model.scoring_tables(), notes, {"false-negative rate": false.rate})
+
+
+def watched(
+    cell: Cell, test_data: HeteroData, what: str = ""
+) -> tuple[FalseNegatives, dict[str, Any]]:
+    """What counts the false negatives of a run, and the options of `fit` to have it watched."""
+    false = FalseNegatives(test_data)
+    progress = Progress(f"val/NDCG@{cell.args.top_k[0]}", every=60.0, name=f"{cell}{what}")
+    return false, {"callbacks": [false, progress], "progress": False}
+
+
+def finished(cell: Path) -> dict[str, Any] | None:
+    """What a finished cell found, if it trained to the end."""
+    file = cell / "metrics.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"failed": ""}
+    return None if "failed" in found else found
 
 
 @contextmanager
@@ -374,7 +406,7 @@ def show(table: Table, all_cells: Sequence[Cell], out: Path) -> str:
         against = f"; printed: {table.rival.name}" if table.rival else ""
         texts.append(
             f"{table.paper}, table {table.number}, {table.dataset}, protocol {protocol} "
-            f"({SELECTED[protocol]}{against})\n\n{to_markdown(rows, metrics)}"
+            f"({PROTOCOLS[protocol]}{against})\n\n{to_markdown(rows, metrics)}"
         )
         csv.append((protocol, rows))
     text = "\n\n".join(texts) + "\n"

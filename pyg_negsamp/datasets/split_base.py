@@ -67,9 +67,12 @@ class InteractionSplit(BaseTransform):
         pair = pair_key(*edge_index)
         order = sorted_order(pair * PARTS + part)
         edge_index, part = edge_index[:, order], part[order]
-        keep = (part == TRAIN) | starts_run(pair)
+        start = starts_run(pair)
+        keep = (part == TRAIN) | start
         train, val, test = (edge_index[:, keep & (part == p)] for p in (TRAIN, VAL, TEST))
-        known = edge_index[:, keep & (part <= VAL)]
+        # Repeats of validation links are listens, too, once they are known.
+        of_pair = part[start][start.cumsum(0) - 1]
+        known = edge_index[:, (part <= VAL) & (part == of_pair)]
         for name, links in (("training", train), ("test", test)):
             if links.size(1) == 0:
                 raise invalid(

@@ -78,8 +78,9 @@ def fit(
     Args:
         recommender: What to train; left with the best weights, in evaluation mode.
         train_data: Training graph.
-        val_data: Split to select by; `None` trains all `epochs` and keeps the last weights, such as
-            to train anew on all links, for as long as an earlier run found best.
+        val_data: Split to select by. With `None` all `epochs` are trained and the last weights
+            kept, whatever `patience` and `eval_every` are: to train anew on all links, say, for
+            as long as an earlier run found best.
         out: Folder for checkpoints and logs.
         epochs: Most epochs to train. Default 100.
         batch_size: Positives per step, `B`. Default 2048.
@@ -102,10 +103,9 @@ def fit(
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
     edge_type = recommender.encoder.edge_type
-    check_schedule(epochs, patience, eval_every if val_data is not None else 1)
+    check_schedule(epochs, patience, min(eval_every, epochs) if val_data is None else eval_every)
     if planned is not None and planned < epochs:
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
-    recommender.planned_epochs = planned or epochs
     validation: DataLoader[HeteroData] | None = None
     if val_data is not None:
         if held_out_links(val_data, edge_type).size(1) == 0:
@@ -138,6 +138,7 @@ def fit(
         ],
     )
     recommender.train()  # an earlier run has left it in evaluation mode
+    recommender.planned_epochs = planned  # and perhaps with a schedule of its own
     with _ctrl_c_as_ever():
         checkpoint = str(last) if resume else None
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)

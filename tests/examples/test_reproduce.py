@@ -136,8 +136,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fills_the_table(finished: Path) -> None:
     out = finished.parent / "out"
     text = (out / "table.md").read_text()
-    assert "protocol clean (selected on validation links, test read once)" in text
-    assert "protocol paper (selected on test)" in text
+    assert "protocol clean (selected on validation links carved from train, test read once)" in text
+    assert "protocol paper (trained on all of train and selected on test" in text
     rows = list(csv.DictReader((out / "table.csv").open()))
     assert len(rows) == 2 * 4 * 2
     dns = next(r for r in rows if (r["method"], r["metric"]) == ("DNS", "Recall@5"))
@@ -340,9 +340,12 @@ def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
     small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Selected as 'clean', trained on what 'paper' trains on; test has no part in it."""
-    ease = "  - {method: EASE, encoder: ease, flags: {}, source: none}\n"
-    small.write_text(SMALL.replace("[clean, paper]", "[clean, refit, paper]") + ease)
-    fit = common.fit
+    more = """
+  - {method: CuCo, flags: {neg: cuco, lr: 0.5, epochs: 8}, source: none}
+  - {method: EASE, encoder: ease, flags: {}, source: none}
+"""
+    small.write_text(SMALL.replace("[clean, paper]", "[clean, refit, paper]") + more)
+    fit, fits = common.fit, []
 
     def stop_before_the_end(*args: object, **options: int) -> object:
         fit(*args, **{**options, "epochs": 1})
@@ -353,28 +356,46 @@ def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
         run(small)
     assert stopped.value.code == 130
     monkeypatch.setattr(common, "fit", fit)
+    monkeypatch.setattr(reproduce, "fit", lambda *a, **o: fits.append(a[3].name) or fit(*a, **o))
     out = run(small)
+    assert fits  # of 'paper' only: what 'clean' has selected is not selected again
+    assert not [name for name in fits if "-paper-" not in name]
 
-    def result(cell: str) -> dict:
+    def result(cell: str, out: Path = out) -> dict:
         return json.loads((next((out / "cells").glob(f"{cell}-0-*")) / "metrics.json").read_text())
 
-    assert "then trained on all of train" in (out / "table.md").read_text()
+    assert "then trained anew on all of train" in (out / "table.md").read_text()
     for name in ("ease", "popularity"):
         assert result(f"{name}-refit")["test"] == result(f"{name}-paper")["test"]
         assert result(f"{name}-refit")["validation"] == result(f"{name}-clean")["validation"]
-    for name in ("rns", "dns", "ours"):
+    for name in ("rns", "dns", "ours", "cuco"):
         ours, clean = result(f"{name}-refit"), result(f"{name}-clean")
-        assert ours["test"] != clean["test"]
-        assert (ours["best_epoch"], ours["validation"]) == (
-            clean["best_epoch"],
-            clean["validation"],
-        )
-    flags = "--dataset tiny --epochs 3 --dim 8 --lr 0.01 --top-k 5 10 --protocol refit --neg rns"
+        assert ours["test"]["NDCG@10"] != clean["test"]["NDCG@10"]
+        for selected in ("best_epoch", "validation", "epochs"):
+            assert ours[selected] == clean[selected]
+    # Alone and uninterrupted, it selects by itself, and finds the same.
+    small.write_text(SMALL.replace("[clean, paper]", "[refit]") + more)
+    alone = small.parent / "alone"
+    reproduce.main([str(small), "--out", str(alone), "--seeds", "1"])
+    for name in ("rns", "dns", "ours", "cuco"):
+        assert result(f"{name}-refit", alone)["test"] == result(f"{name}-refit")["test"]
+    # As the script does, and as `fit` does with the schedule of the whole run.
+    flags = "--dataset tiny --epochs 8 --dim 8 --lr 0.5 --top-k 5 10 --protocol refit --neg cuco"
     common.main(ENCODERS["mf"], [*flags.split(), "--out", str(tmp_path / "script")])
-    script = json.loads((tmp_path / "script" / "metrics.json").read_text())["test"]
-    whole = result("rns-refit")["test"]
-    whole.pop("false-negative rate")
-    assert whole == pytest.approx(script, abs=1e-7)
+    script = json.loads((tmp_path / "script" / "metrics.json").read_text())
+    whole = result("cuco-refit")
+    assert 0 <= whole["test"].pop("false-negative rate") <= 1
+    assert whole["test"] == pytest.approx(script["test"], abs=1e-7)
+    best = whole["best_epoch"]
+    assert best == script["best_epoch"] < 8
+    args = common.parse(common.make_parser(ENCODERS["mf"]), flags.split())
+    known = common.known_in(common.load(args)[2])
+    model = common.build(ENCODERS["mf"], args, known)
+    fit(model, known, None, tmp_path / "by hand", best, planned=8)
+    kept = torch.load(
+        tmp_path / "script" / "refit" / "checkpoints" / "last.ckpt", weights_only=True
+    )
+    assert all(torch.equal(x, kept["state_dict"][name]) for name, x in model.state_dict().items())
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_tried_again(

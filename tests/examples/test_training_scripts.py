@@ -131,7 +131,9 @@ def test_refit_selects_on_validation_and_trains_on_all_of_train(
 ) -> None:
     flags = ["--lr", "0.5", "--epochs", "8", "--neg", "dns"]
     refit = run(tmp_path / "refit", "--protocol", "refit", *flags)
-    assert "trained anew on validation links too" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "training anew, on validation links too" in said
+    assert f"the model tested is {tmp_path / 'refit' / 'refit'}" in said
     clean = run(tmp_path / "clean", *flags)
     best = clean["best_epoch"]
     assert 1 <= best < 8  # so that the end is another
@@ -151,6 +153,26 @@ def test_refit_selects_on_validation_and_trains_on_all_of_train(
     (tmp_path / "refit" / "refit" / "checkpoints" / "last.ckpt").unlink()
     common.main(MF, ["--resume", "--out", out])
     assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["test"] == whole["test"]
+
+
+def test_refit_trains_on_repeated_links_too(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [f"{u},{(u * 3 + i) % 17}" for u in range(20) for i in range(6) for _ in range(i + 1)]
+    log.write_text("\n".join(["user,item", *rows]) + "\n")
+    flags = ["--dataset", str(log), "--duplicates", "keep"]
+    refit = run(tmp_path / "refit", *flags, "--protocol", "refit")
+    best = str(refit["best_epoch"])
+    flags += ["--protocol", "paper", "--epochs", best, "--eval-every", best]
+    assert run(tmp_path / "paper", *flags)["test"] == refit["test"]
+
+
+def test_refit_does_not_go_on_from_another_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "run", "--protocol", "refit")
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").unlink()
+    said = error(capsys, "--protocol", "refit", "--out", str(tmp_path / "run"))
+    assert "refit already holds a run" in said
 
 
 def test_own_files(tmp_path: Path) -> None:

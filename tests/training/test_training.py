@@ -295,6 +295,10 @@ def test_without_validation_trains_to_the_end(splits: list[HeteroData], tmp_path
     other = fit(recommender(splits[0], "cuco"), splits[0], None, tmp_path / "d", 2, **options)
     assert [epoch["loss"] for epoch in short.history] == [e["loss"] for e in fitted.history[:2]]
     assert short.history[1]["loss"] != other.history[1]["loss"]
+    model = recommender(splits[0], "cuco")  # one after the other, each has its own schedule
+    fit(model, splits[0], None, tmp_path / "e", 2, planned=4, **options)
+    fit(model, splits[0], None, tmp_path / "f", 2, **options)
+    assert (model.sampler.epoch, model.sampler.max_epochs) == (1, 2)
     whole = fit(
         recommender(splits[0], "cuco"), splits[0], None, tmp_path / "c", 4, resume=True, **options
     )
@@ -369,6 +373,8 @@ def test_checks_before_training(splits: list[HeteroData], tmp_path: Path) -> Non
             fit(model, splits[0], splits[1], tmp_path, **{name: 0})
     with pytest.raises(ValueError, match=r"'eval_every' must be at most epochs = 3.*got 4"):
         fit(model, splits[0], splits[1], tmp_path, epochs=3, eval_every=4)
+    with pytest.raises(ValueError, match="'eval_every'"):
+        fit(model, splits[0], None, tmp_path, eval_every=0)
     with pytest.raises(ValueError, match=r"'planned' must be at least epochs = 3.*got 2"):
         fit(model, splits[0], None, tmp_path, epochs=3, planned=2)
     assert not list(tmp_path.iterdir())
