@@ -29,7 +29,7 @@ MAY_CHANGE = ("root", "epochs", "patience", "eval", "device")
 #: How a model is selected, and on what it is trained.
 PROTOCOLS = {
     "clean": "selected on validation links carved from train, test read once",
-    "refit": "selected on validation links, then trained anew on all of train, test read once",
+    "refit": "selected as clean, then trained anew on all of train, test read once",
     "paper": "trained on all of train and selected on test, as some released codes do",
 }
 #: What `--eval` may ask for beside full ranking, as some papers do.
