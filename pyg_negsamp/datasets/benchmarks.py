@@ -1,4 +1,4 @@
-"""Public benchmarks: where the papers' exact splits are, and how to know that they are."""
+"""Public benchmarks: where the papers' published splits are, and how to know that they are."""
 
 from __future__ import annotations
 
