@@ -50,7 +50,7 @@ from common import (
     write,
 )
 from flags import PROTOCOLS, Parser, as_typed, make_parser, parse
-from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
+from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_users
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import (
@@ -63,6 +63,9 @@ from pyg_negsamp.training import (
 )
 from table import Method, Summary, summarise, to_csv, to_markdown
 from table_file import REFERENCES, Row, Table, read_table
+
+#: What is trained on, what is selected by (test itself under 'paper'), and what is tested on.
+Splits = tuple[HeteroData, HeteroData, HeteroData]
 
 
 class Cell(NamedTuple):
@@ -181,9 +184,9 @@ def train_and_test(cell: Cell) -> None:
     """Runs a cell that is ours, or goes on with it, and writes what was found."""
     result = cell.folder / "metrics.json"
     started = time.perf_counter()
-    splits = load(cell.args)
-    check_leakage(*splits)
-    test_data = splits[2]
+    train_data, val_data, test_data = load(cell.args)
+    check_leakage(train_data, val_data, test_data)
+    splits = (train_data, test_data if cell.protocol == "paper" else val_data, test_data)
     try:
         scorer, notes, extra = (ready_made if cell.row.encoder in REFERENCES else train)(
             cell, splits
@@ -219,19 +222,18 @@ class Ranking(NamedTuple):
     extra: dict[str, float]
 
 
-def ready_made(cell: Cell, splits: InteractionDataset) -> Ranking:
+def ready_made(cell: Cell, splits: Splits) -> Ranking:
     """A ranking without training."""
     train_data, val_data, test_data = splits
     make = partial(REFERENCES[cell.row.encoder], **cell.row.flags)
     scorer, k = make(train_data), cell.args.top_k[:1]
-    chosen_on = test_data if cell.protocol == "paper" else val_data
-    validation = evaluate(scorer, chosen_on, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    validation = evaluate(scorer, val_data, k, ("NDCG",))[f"NDCG@{k[0]}"]
     if cell.protocol == "refit":
         scorer = make(known_in(test_data))
     return Ranking(scorer, {"validation": validation}, {})
 
 
-def train(cell: Cell, splits: InteractionDataset) -> Ranking:
+def train(cell: Cell, splits: Splits) -> Ranking:
     """A trained one; where the clean cell has selected already, refit takes its epochs."""
     train_data, val_data, test_data = splits
     encoder, selection = ENCODERS[cell.row.encoder], finished(cell.clean)
@@ -242,7 +244,7 @@ def train(cell: Cell, splits: InteractionDataset) -> Ranking:
         fitted = fit(
             model,
             train_data,
-            test_data if cell.protocol == "paper" else val_data,
+            val_data,
             cell.folder,
             **fit_options(cell.args),
             **options,

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
@@ -106,12 +107,7 @@ def fit(
     check_schedule(epochs, patience, min(eval_every, epochs) if val_data is None else eval_every)
     if planned is not None and planned < epochs:
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
-    validation: DataLoader[HeteroData] | None = None
-    if val_data is not None:
-        if held_out_links(val_data, edge_type).size(1) == 0:
-            raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
-        check_leakage(train_data, val_data, edge_type=edge_type)
-        validation = DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
+    validation = _validation(train_data, val_data, edge_type)
     accelerator = _accelerator(device)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
 
@@ -122,7 +118,6 @@ def fit(
     folder = last.parent
 
     monitor = f"val/NDCG@{recommender.k[0]}"
-    selecting = [] if validation is None else _selecting(folder, monitor, patience)
     trainer = _quiet_trainer(
         accelerator=accelerator,
         max_epochs=epochs,
@@ -130,10 +125,8 @@ def fit(
         logger=_loggers(Path(out) / "logs"),
         callbacks=[
             *([Progress(monitor)] if progress else []),
-            *selecting,
-            ModelCheckpoint(
-                folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
-            ),
+            *([] if validation is None else _selecting(folder, monitor, patience)),
+            _keep_last(folder),
             *callbacks,
         ],
     )
@@ -143,7 +136,9 @@ def fit(
         checkpoint = str(last) if resume else None
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
-    return _with_best_weights(recommender, folder / "best.ckpt" if selecting else last, monitor)
+    return _with_best_weights(
+        recommender, last if validation is None else folder / "best.ckpt", monitor
+    )
 
 
 def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
@@ -163,6 +158,18 @@ def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
     if eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
+
+
+def _validation(
+    train_data: HeteroData, val_data: HeteroData | None, edge_type: EdgeType
+) -> DataLoader[HeteroData] | None:
+    """Gives the split to select by as the one "batch" of a loader; refuses one that cannot."""
+    if val_data is None:
+        return None
+    if held_out_links(val_data, edge_type).size(1) == 0:
+        raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
+    check_leakage(train_data, val_data, edge_type=edge_type)
+    return DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
 
 
 def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fitted:
@@ -231,6 +238,13 @@ def _selecting(folder: Path, monitor: str, patience: int) -> list[Callback]:
         _EarlyStopping(monitor, mode="max", patience=patience),
         ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False),
     ]
+
+
+def _keep_last(folder: Path) -> Callback:
+    """The checkpoint of the last epoch, better or not."""
+    return ModelCheckpoint(
+        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
 
 
 def _loggers(folder: Path) -> list[Logger]:
