@@ -47,7 +47,8 @@ from pyg_negsamp.datasets.log import TEST
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_sampled
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.losses import LOSSES
-from pyg_negsamp.nn import Encoder, popularity
+from pyg_negsamp.nn import Encoder
+from pyg_negsamp.references import popularity
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit, last_checkpoint
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 

@@ -15,12 +15,13 @@ from torch import Tensor
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import RandomSplit, SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.layers import pool_layers
 from pyg_negsamp.losses import BPRLoss, SoftBPRLoss
-from pyg_negsamp.nn import MF, pool_layers
+from pyg_negsamp.nn import MF
+from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.testing import SamplerContract
 from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import AHNS, DINS, Compose, NegativeSampling, Selection
-from pyg_negsamp.transforms.hardness import candidate_scores
 
 
 class MedianHardness(NegativeSampling):

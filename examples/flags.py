@@ -15,8 +15,9 @@ import torch
 import yaml
 
 from pyg_negsamp.datasets import BENCHMARKS, PRESETS
+from pyg_negsamp.layers import POOLS
 from pyg_negsamp.losses import LOSSES
-from pyg_negsamp.nn import POOLS, Encoder
+from pyg_negsamp.nn import Encoder
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 SYNTHETIC = tuple(PRESETS)

@@ -21,8 +21,8 @@ from common import load, one_line_errors
 from flags import Helper, Parser, add_data_flags
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.nn import MF
-from pyg_negsamp.nn.pooling import pool_rows
 from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import ANS, Negatives, Selection
 

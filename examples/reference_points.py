@@ -19,7 +19,7 @@ from common import known_in, load, one_line_errors, print_table
 from flags import Helper, Parser, add_data_flags
 from pyg_negsamp.evaluation import Scorer, evaluate
 from pyg_negsamp.graph import held_out_links
-from pyg_negsamp.nn import EASE, ItemKNN, popularity
+from pyg_negsamp.references import EASE, ItemKNN, popularity
 
 
 def main(argv: list[str] | None = None) -> None:

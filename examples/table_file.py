@@ -15,7 +15,8 @@ import yaml
 from flags import IN_COMMAND_ONLY, PROTOCOLS
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer
-from pyg_negsamp.nn import EASE, ENCODERS, ItemKNN, popularity
+from pyg_negsamp.nn import ENCODERS
+from pyg_negsamp.references import EASE, ItemKNN, popularity
 
 HERE = Path(__file__).parent / "reproduce"
 #: Flags that a cell sets by itself.

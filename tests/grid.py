@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyg_negsamp.nn import POOLS
+from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import Toy, toy
 
 #: One layer and four, one negative and three, every pooling.

@@ -17,7 +17,8 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import EDGE_TYPE, Links, held_out_links, known_links
-from pyg_negsamp.nn.pooling import Pool, as_layers, pool_layers
+from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.scoring import all_scores
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
 BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
@@ -164,7 +165,7 @@ def dot_products(
             raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")
 
     def score(user: Tensor) -> Tensor:
-        return users[user] @ items.t()
+        return all_scores(users[user], items)
 
     return score
 
@@ -190,7 +191,8 @@ def evaluate(
 
     Args:
         x_dict: Embeddings of users and items, `[N, D]` or `H` of them per node type; or a
-            function from user ids `[b]` to scores `[b, I]`, such as :class:`pyg_negsamp.nn.EASE`.
+            function from user ids `[b]` to scores `[b, I]`, such as those of
+            :mod:`pyg_negsamp.references`.
         data: A validation or test split: `edge_index` holds the links known at that time, which
             are left out of the lists; `edge_label_index` the held-out links.
         k: Lengths of the recommendation lists. Default 20.

@@ -21,7 +21,7 @@ from pyg_negsamp.evaluation.full_rank import (
 )
 from pyg_negsamp.evaluation.metrics import METRICS
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
-from pyg_negsamp.nn.pooling import Pool
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
 
 

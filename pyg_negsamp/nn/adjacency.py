@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyg_negsamp.csr import csr
 from pyg_negsamp.graph import Links
-from pyg_negsamp.nn.csr import csr
 
 
 def inverse_root(degree: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.nn.pooling import Pool, check_pool, gather_rows
+from pyg_negsamp.layers import Pool, check_pool, gather_rows
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -35,7 +35,7 @@ class Encoder(torch.nn.Module, ABC):
         data: Training graph.
         dim: Width of the embeddings, `D`.
         num_layers: Number of layers above the ego embedding, `L`.
-        pool: How layers become the scoring embedding, see :mod:`pyg_negsamp.nn.pooling`.
+        pool: How layers become the scoring embedding, see :mod:`pyg_negsamp.layers`.
         edge_type: The interactions in `data`.
 
     Attributes:

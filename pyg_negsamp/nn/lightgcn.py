@@ -11,10 +11,10 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
 from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.nn.propagation import propagate, read_rows
 from pyg_negsamp.space import Choice, Space
 

@@ -8,8 +8,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.nn.propagation import read_rows
 
 

@@ -16,10 +16,10 @@ from torch_geometric.utils import is_sparse, spmm
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.pooling import Pool
 from pyg_negsamp.nn.propagation import propagate_once
 from pyg_negsamp.space import Choice, Space
 

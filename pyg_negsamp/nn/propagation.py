@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import gather_rows
 
 
 def multiply(adjacency: Tensor, x: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.adjacency import Thinning
 from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.dropout import check_rate, kept
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
-from pyg_negsamp.nn.pooling import Pool, pool_rows
 from pyg_negsamp.nn.propagation import read_rows
 from pyg_negsamp.space import Choice, Space
 

@@ -13,10 +13,10 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
-from pyg_negsamp.nn.pooling import Pool, pool_rows
 from pyg_negsamp.space import Choice, Space
 
 

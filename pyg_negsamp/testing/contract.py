@@ -23,8 +23,8 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import POOLS, pool_rows
 from pyg_negsamp.losses import BPRLoss
-from pyg_negsamp.nn.pooling import POOLS, pool_rows
 from pyg_negsamp.testing.toy_problem import Toy, toy
 from pyg_negsamp.transforms import Negatives, NegativeSampling
 

@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import evaluate, metric_collection
+from pyg_negsamp.layers import ego_rows, pool_layers, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.pooling import ego_rows, pool_layers, pool_rows
+from pyg_negsamp.scoring import cosine, dot, ranking_tables
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
-from pyg_negsamp.training.similarity import cosine, dot
 from pyg_negsamp.transforms import NegativeSampling
 
 
@@ -139,12 +138,10 @@ class Recommender(LightningModule):
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items whose dot products rank; no layers any more."""
-        pooled = {
-            name: pool_layers(xs, self.encoder.pool).detach() for name, xs in self._tables().items()
+        return {
+            name: ranking_tables(pool_layers(xs, self.encoder.pool).detach(), self.similarity)
+            for name, xs in self._tables().items()
         }
-        if self.similarity == "cosine":
-            return {name: normalize(x, dim=-1) for name, x in pooled.items()}
-        return pooled
 
     @torch.no_grad()
     def _tables(self) -> XDict:

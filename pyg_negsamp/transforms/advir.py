@@ -11,7 +11,7 @@ from torch.nn.functional import normalize, softplus
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.negatives import Negatives, Selection

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import pool_layers
+from pyg_negsamp.layers import pool_layers
+from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
-from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Selection
 
 

@@ -26,7 +26,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.candidates import Candidates, UniformCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn.pooling import Pool, as_layers, check_pool, gather_rows
+from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
 from pyg_negsamp.transforms.negatives import Negatives, Selection

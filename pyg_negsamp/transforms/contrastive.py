@@ -12,7 +12,7 @@ from torch_geometric.typing import NodeType
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.layers import as_layers, pool_layers
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection

@@ -12,10 +12,10 @@ from torch.nn.functional import softplus
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import facing_layers, pool_rows
+from pyg_negsamp.layers import facing_layers, pool_rows
+from pyg_negsamp.scoring import rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
-from pyg_negsamp.transforms.hardness import rows_in_blocks
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 

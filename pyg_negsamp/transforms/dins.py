@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import facing_layers
+from pyg_negsamp.layers import facing_layers
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
@@ -32,7 +32,7 @@ class DINS(NegativeSampling):
 
     The larger `beta`, the closer to the positive: `beta = 0` is the hardest candidate itself,
     infinity the positive. With `concat`, layer `l` is chosen and mixed by the user's layer `l`,
-    otherwise by the pooled user embedding, see :func:`pyg_negsamp.nn.pooling.facing_layers`.
+    otherwise by the pooled user embedding, see :func:`pyg_negsamp.layers.facing_layers`.
     (Section 3.3 prints the user's layer `l` throughout. But under mean pooling it is the pooled
     user whose product with an item's layer enters the score.)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.nn.pooling import pool_rows
+from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.rns import RNS

@@ -14,11 +14,11 @@ from torch_geometric.typing import NodeType
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn.pooling import as_layers, pool_layers
+from pyg_negsamp.layers import as_layers, pool_layers
+from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.batch import stores
-from pyg_negsamp.transforms.hardness import candidate_scores
 from pyg_negsamp.transforms.negatives import Selection
 
 #: Epochs over which scores are compared, as in the paper.

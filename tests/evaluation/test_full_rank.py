@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from oracles import ranking
 from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, evaluate_users, rank
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import POOLS
+from pyg_negsamp.layers import POOLS
 
 
 def problem(seed: int = 0) -> tuple[dict, HeteroData]:

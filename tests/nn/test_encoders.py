@@ -12,8 +12,9 @@ from torch_geometric.nn.models import LightGCN as PyGLightGCN
 
 from oracles import lightgcn, pooling
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import MF, POOLS, Encoder, LightGCN, pool_layers, popularity
-from pyg_negsamp.nn.pooling import facing_layers, gather_rows, pool_rows
+from pyg_negsamp.layers import POOLS, facing_layers, gather_rows, pool_layers, pool_rows
+from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.references import popularity
 
 NUM_USERS, NUM_ITEMS = 8, 11
 

@@ -23,8 +23,8 @@ from small_graph import (
 from torch import Tensor
 
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import ENCODERS, MF, SGL, Encoder, LightGCN, SimGCL, pool_layers
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import gather_rows, pool_layers
+from pyg_negsamp.nn import ENCODERS, MF, SGL, Encoder, LightGCN, SimGCL
 
 WIDTH, LAYERS = 4, 3
 

@@ -25,7 +25,8 @@ from torch import Tensor
 from torch_geometric.nn.models import LightGCN as PyGLightGCN
 
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import LightGCN, pool_layers
+from pyg_negsamp.layers import pool_layers
+from pyg_negsamp.nn import LightGCN
 
 WIDTH, LAYERS, RATE = 5, 3, 0.3
 

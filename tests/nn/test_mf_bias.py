@@ -22,8 +22,8 @@ from small_graph import (
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.nn import MF, POOLS, pool_layers
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import POOLS, gather_rows, pool_layers
+from pyg_negsamp.nn import MF
 from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import SAMPLERS
 

@@ -25,8 +25,8 @@ from torch.nn.functional import leaky_relu, normalize
 
 from oracles import ngcf
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import NGCF, NGCFConv, pool_layers
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import gather_rows, pool_layers
+from pyg_negsamp.nn import NGCF, NGCFConv
 
 
 def weights(encoder: NGCF) -> tuple[list[Tensor], list[Tensor]]:

@@ -29,8 +29,8 @@ from torch_geometric.data import HeteroData
 from oracles import sgl
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.nn import NGCF, SGL, Encoder, LightGCN, SimGCL, XSimGCL, pool_layers
-from pyg_negsamp.nn.pooling import Pool
+from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.nn import NGCF, SGL, Encoder, LightGCN, SimGCL, XSimGCL
 from pyg_negsamp.nn.propagation import propagate
 from pyg_negsamp.training import Fitted, Recommender, fit
 from pyg_negsamp.transforms import DINS

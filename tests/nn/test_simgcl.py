@@ -23,8 +23,8 @@ from small_graph import (
 from torch import Tensor
 
 from oracles import simgcl
-from pyg_negsamp.nn import SimGCL, XSimGCL, pool_layers
-from pyg_negsamp.nn.pooling import Pool
+from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.nn import SimGCL, XSimGCL
 
 WIDTH, LAYERS, EPSILON = 5, 3, 0.3
 LOSS = {"weight": 0.7, "temperature": 0.4}

@@ -11,8 +11,8 @@ from grid import every_case, problem_and_candidates
 from oracles import policy
 from oracles.scoring import pooled
 from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.layers import gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss
-from pyg_negsamp.nn.pooling import gather_rows, pool_rows
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import IRGAN, AdvIR
 

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from grid import as_given, every_case, problem_and_candidates
 from oracles import ans
+from pyg_negsamp.layers import POOLS, gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss
-from pyg_negsamp.nn import POOLS
-from pyg_negsamp.nn.pooling import gather_rows, pool_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import ANS, DNS, Negatives, Selection
 

@@ -16,7 +16,7 @@ from oracles.mixgcf import mix
 from oracles.pooling import layer_vectors, user_vector_of_layer
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import gather_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import (
     AHNS,

@@ -14,8 +14,8 @@ from oracles import contrastive_dns
 from oracles.scoring import pooled
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import gather_rows, pool_rows
 from pyg_negsamp.losses import ContrastiveLoss
-from pyg_negsamp.nn.pooling import gather_rows, pool_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import RNS, ContrastiveDNS, contrastive
 

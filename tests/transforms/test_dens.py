@@ -11,8 +11,7 @@ from torch import Tensor
 
 from grid import as_given, every_case, problem_and_candidates
 from oracles import dens
-from pyg_negsamp.nn import POOLS
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import POOLS, gather_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import DENS, DNS
 from pyg_negsamp.transforms.hardness import hardest_per_layer

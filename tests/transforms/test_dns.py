@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from oracles import selection
-from pyg_negsamp.nn import POOLS
+from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import DNS
 

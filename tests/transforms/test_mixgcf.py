@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from oracles.mixgcf import mixgcf
-from pyg_negsamp.nn import POOLS
-from pyg_negsamp.nn.pooling import gather_rows
+from pyg_negsamp.layers import POOLS, gather_rows
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import DINS, MixGCF
 

@@ -11,8 +11,8 @@ from oracles import pris
 from oracles.scoring import candidate_scores, score
 from pyg_negsamp.candidates import PopularityCandidates, UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.layers import gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss
-from pyg_negsamp.nn.pooling import gather_rows, pool_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import PRIS, RNS
 

@@ -7,9 +7,8 @@ import torch
 
 from grid import as_given, every_case, problem_and_candidates
 from oracles import sdns
+from pyg_negsamp.layers import pool_layers, pool_rows
 from pyg_negsamp.losses import BPRLoss, SoftBPRLoss
-from pyg_negsamp.nn import pool_layers
-from pyg_negsamp.nn.pooling import pool_rows
 from pyg_negsamp.testing import SamplerContract
 from pyg_negsamp.transforms import DNS, SDNS
 

@@ -17,7 +17,7 @@ from oracles import srns
 from oracles.scoring import candidate_scores
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import POOLS
+from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import DNS, SRNS
 from pyg_negsamp.transforms import srns as srns_module

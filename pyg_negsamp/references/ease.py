@@ -10,9 +10,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.csr import binary_matrix, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.nn.csr import binary_matrix, dense_rows
 
 
 class EASE:

@@ -15,7 +15,7 @@ from oracles import ease, neighbours
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import EASE, ItemKNN, item_knn, popularity
+from pyg_negsamp.references import EASE, ItemKNN, item_knn, popularity
 
 EVERYONE = torch.arange(NUM_USERS)
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.csr import binary_matrix, csr, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn.csr import binary_matrix, csr, dense_rows
 
 #: Bytes of similarities held at a time while neighbours are looked for.
 BLOCK_BYTES = 2**28

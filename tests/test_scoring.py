@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pyg_negsamp.training.similarity import FEW, cosine, dot
+from pyg_negsamp.scoring import FEW, cosine, dot
 
 
 def rows(dtype: torch.dtype = torch.double, num_items: int = 3) -> tuple[Tensor, Tensor]:

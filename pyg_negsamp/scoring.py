@@ -1,0 +1,143 @@
+"""Every score of the library: of pairs, of candidates, of all items; dot products and cosines.
+
+| function           | users      | items                 | scores    | gradient |
+|--------------------|------------|-----------------------|-----------|----------|
+| `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
+| `candidate_scores` | `[B, D]`   | `[I, D]`, ids `[B, M]` | `[B, M]` | no       |
+| `all_scores`       | `[b, D]`   | `[I, D]`              | `[b, I]`  | yes      |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import normalize
+
+from pyg_negsamp.csr import csr
+
+#: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
+LEAST = 1e-12
+#: Items per row below which a matrix product takes up to three times as long as the sums.
+FEW = 8
+#: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
+BLOCK_BYTES = 2**22
+
+
+def dot(user: Tensor, item: Tensor) -> Tensor:
+    """Dot products of users and the items in their rows.
+
+    Args:
+        user: `[B, D]`.
+        item: `[B, K, D]`.
+
+    Returns:
+        `[B, K]`.
+    """
+    if item.size(1) < FEW:
+        return torch.linalg.vecdot(user.unsqueeze(1), item)
+    return torch.bmm(item, user.unsqueeze(2)).squeeze(2)
+
+
+def cosine(user: Tensor, item: Tensor) -> Tensor:
+    """Cosines of users and the items in their rows; arguments and result as of :func:`dot`.
+
+    The same as :func:`dot` of normalised vectors, in a quarter of the passes over `item`: with
+    `K` in the hundreds, these are what a step takes its time for.
+    """
+    return _Cosine.apply(user, item)
+
+
+def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
+    """Vectors `[N, D]` whose dot products are the scores: normalised ones for cosines."""
+    return normalize(pooled, dim=-1) if similarity == "cosine" else pooled
+
+
+def all_scores(user: Tensor, items: Tensor) -> Tensor:
+    """Dot products of users `[b, D]` with every item of a table `[I, D]`: `[b, I]`."""
+    return user @ items.t()
+
+
+def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+    """Dot products of users with their candidates, without gradient.
+
+    Args:
+        user: `[B, D]` user rows.
+        items: `[I, D]` item table.
+        candidates: `[B, M]` item ids.
+
+    Returns:
+        `[B, M]`.
+    """
+    num_rows, num_candidates = candidates.shape
+    on_cpu = user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64)
+    if on_cpu and num_candidates <= items.size(0):
+        # Sampled dense-dense product: reads the item rows where they lie, copies none. It has no
+        # room for more entries than the dense product has.
+        pointer = torch.arange(num_rows + 1) * num_candidates
+        zeros = user.new_zeros(candidates.numel())
+        pattern = csr(pointer, candidates.reshape(-1), zeros, (num_rows, items.size(0)))
+        products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
+        return products.values().view(num_rows, num_candidates)
+    return rows_in_blocks(
+        candidates, (items,), lambda block, rows: torch.einsum("bd,bmd->bm", user[block], rows)
+    )
+
+
+def rows_in_blocks(
+    candidates: Tensor, tables: Sequence[Tensor], score: Callable[..., Tensor]
+) -> Tensor:
+    """Applies `score` to the candidates' rows, so many at a time as stay in the cache.
+
+    Args:
+        candidates: `[B, M]` item ids.
+        tables: Tables `[I, D]` to read their rows from.
+        score: Called with a slice of `0..B` and, for each table, the rows `[b, M, D]` of the
+            candidates in that slice; returns `[b, M]`.
+
+    Returns:
+        `[B, M]`.
+    """
+    num_rows, num_candidates = candidates.shape
+    step = max(num_rows, 1)
+    if candidates.device.type == "cpu":
+        row_bytes = num_candidates * sum(x.size(1) * x.element_size() for x in tables)
+        step = max(1, BLOCK_BYTES // row_bytes)
+    blocks = [slice(start, start + step) for start in range(0, num_rows, step)]
+    scores = [score(block, *(x[candidates[block]] for x in tables)) for block in blocks]
+    return torch.cat(scores) if scores else tables[0].new_empty(0, num_candidates)
+
+
+class _Cosine(torch.autograd.Function):
+    """With `c = u.n / (|u| |n|)`: the gradient to `n` is `(u / |u| - c n / |n|) / |n|`."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, item: Tensor) -> Tensor:
+        user_norm = torch.linalg.vector_norm(user, dim=1, keepdim=True).clamp(min=LEAST)
+        item_norm = torch.linalg.vector_norm(item, dim=2).clamp(min=LEAST)
+        cosines = dot(user / user_norm, item).div_(item_norm)
+        ctx.save_for_backward(user, item, user_norm, item_norm, cosines)
+        return cosines
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        user, item, user_norm, item_norm, cosines = ctx.saved_tensors
+        direction = user / user_norm
+        scaled = grad / item_norm
+        to_user = to_item = None
+        # A vector at the least length has nothing to be normalised by: its norm is a constant.
+        fixed = (user_norm <= LEAST, item_norm <= LEAST)
+        along = grad * cosines
+        if ctx.needs_input_grad[0]:
+            to_user = torch.bmm(scaled.unsqueeze(1), item).squeeze(1)
+            shrink = along.sum(1, keepdim=True).masked_fill(fixed[0], 0)
+            to_user = (to_user - shrink * direction) / user_norm
+        if ctx.needs_input_grad[1]:
+            shrink = (along / item_norm.square()).masked_fill_(fixed[1], 0)
+            to_item = item * shrink.neg_().unsqueeze(2)
+            to_item.baddbmm_(scaled.unsqueeze(2), direction.unsqueeze(1))
+        return to_user, to_item
