@@ -1,0 +1,144 @@
+"""Flags of a configuration: every field with its docstring, every argument of every method."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pyg_negsamp.cli.parser import Parser
+from pyg_negsamp.experiments.arguments import (
+    METHODS,
+    Argument,
+    arguments_of,
+    choices_of,
+    is_list,
+    plain_types,
+)
+from pyg_negsamp.experiments.config import (
+    FIELDS,
+    NAMES,
+    OTHER_EVALUATIONS,
+    PARTS,
+    PROTOCOLS,
+    SYNTHETIC,
+    Config,
+    FieldOf,
+    merged,
+    read_config,
+)
+
+TITLES = {"sampler": "negative sampling"}
+#: What stands for a value in the help.
+METAVARS = {
+    "dataset": "NAME|FILE", "dim": "D", "layers": "L", "num_candidates": "M", "top_k": "K",
+    "num_negatives": "K", "batch_size": "B", "k_core": ("U", "I"), "warm_start": "RUN",
+}  # fmt: skip
+#: What the docstring of a field does not say, because a table does.
+MORE = {
+    "dataset": f" Synthetic names: {', '.join(SYNTHETIC)}.",
+    "protocol": " " + "; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()) + ".",
+    "eval": " " + "; ".join(f"{name}: {what}" for name, what in OTHER_EVALUATIONS.items()) + ".",
+}
+
+
+def add_config_flags(
+    parser: Parser, argv: Sequence[str], several: Collection[str] = (), but: Collection[str] = ()
+) -> None:
+    """Adds a flag for every field, in groups by part.
+
+    None has a default, so that one sees what was given. Arguments of methods that `argv` does not
+    name are understood, but not shown in the help.
+
+    Args:
+        parser: Where to add them.
+        argv: What was typed, for the help.
+        several: Fields that take several values, out of `neg`, `loss`, `encoder`.
+        but: Fields that this command has no use for.
+    """
+    parser.add_argument("--config", metavar="FILE", help="YAML with any of these fields; flags win")
+    for part, kind in PARTS.items():
+        group = parser.add_argument_group(TITLES.get(part, part), description=kind.__doc__)
+        for each in FIELDS.values():
+            if each.part == part and each.name not in but:
+                add_field(group, each, each.name in several)
+        method = {"sampler": "neg"}.get(part, part)
+        if method in METHODS and method not in but:
+            add_arguments_of(group, method, named(argv, method, several))
+
+
+def add_field(group: argparse._ArgumentGroup, each: FieldOf, several: bool) -> None:
+    """Adds the flag of one field."""
+    said = each.meaning + MORE.get(each.name, "")
+    choices = NAMES.get(each.name) or choices_of(each.kind)
+    if choices:
+        said += f" One of: {', '.join(map(str, choices))}."
+    if each.default is not None:
+        shown = (
+            each.default
+            if not isinstance(each.default, tuple)
+            else " ".join(map(str, each.default))
+        )
+        said += f" Default: {shown}."
+    default_metavar = {"neg": "NAME", "loss": "NAME", "encoder": "NAME"}.get(each.name, "VALUE")
+    metavar = METAVARS.get(each.name, default_metavar)
+    many = several or is_list(each.kind)
+    group.add_argument(
+        flag(each.name),
+        nargs=(len(metavar) if isinstance(metavar, tuple) else "+") if many else None,
+        metavar=metavar,
+        default=argparse.SUPPRESS,
+        help=said.replace("%", "%%"),
+    )
+
+
+def add_arguments_of(group: argparse._ArgumentGroup, part: str, shown: Collection[str]) -> None:
+    """Adds a flag for every name among the arguments of all methods of a part."""
+    by_name: dict[str, list[Argument]] = {}
+    for method in METHODS[part]:
+        for argument in arguments_of(part, method):
+            by_name.setdefault(argument.field, []).append(argument)
+    for name, found in by_name.items():
+        mine = [argument for argument in found if argument.method in shown]
+        said = " ".join(f"{a.method}: {a.meaning}" for a in mine).replace("%", "%%")
+        kind: dict[str, Any] = {"metavar": "VALUE"}
+        if bool in plain_types(found[0].kind):
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif any(is_list(a.kind) for a in found):
+            kind["nargs"] = "+"
+        group.add_argument(
+            flag(name), default=argparse.SUPPRESS, help=said if mine else argparse.SUPPRESS, **kind
+        )
+
+
+def named(argv: Sequence[str], part: str, several: Collection[str]) -> list[str]:
+    """The methods of a part that were typed, or its default."""
+    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    peek.add_argument(flag(part), nargs="+" if part in several else None, dest="found")
+    words = [word for word in argv if word not in ("-h", "--help")]
+    try:
+        found = peek.parse_known_args(words)[0].found
+    except SystemExit:  # a flag without its value, which the parser will speak of
+        found = None
+    return [found] if isinstance(found, str) else found or [FIELDS[part].default]
+
+
+def flag(field: str) -> str:
+    """How a field is typed."""
+    return f"--{field.replace('_', '-')}"
+
+
+def given_fields(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a configuration that were given: by flag, or in the file of `--config`."""
+    known = {*FIELDS, *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m))}
+    typed = {name: value for name, value in vars(args).items() if name in known}
+    if getattr(args, "config", None) is None:
+        return typed
+    config = read_config(args.config)
+    config.pop("links", None)  # of a run's own config.yaml
+    return merged(config, typed)
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """The configuration that was given."""
+    return Config.of(**given_fields(args))

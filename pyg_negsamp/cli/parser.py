@@ -1,0 +1,69 @@
+"""A parser whose errors are one line, and what the command's exit codes mean.
+
+0   done
+1   training diverged
+2   wrong input: one line says what, and nothing was begun
+130 Ctrl-C: one line says how to go on
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and leaves with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints `message` alone, without the usage; names the flag that an unknown one is like."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        if message.startswith("unrecognized arguments: -"):
+            close = get_close_matches(unknown, list(self._option_string_actions), 1)
+            message += f"; did you mean {close[0]}?" if close else ""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+@contextmanager
+def one_line_errors(parser: Parser) -> Iterator[None]:
+    """Ends a command in one line, with its exit code.
+
+    A `KeyboardInterrupt` may say how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        said = "; ".join(["interrupted", *map(str, stop.args)])
+        parser.exit(130, f"\n{parser.prog}: {said}\n")
+    except BrokenPipeError:  # whoever read our output has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        parser.exit(141)
+    except Exception as error:
+        code, said = judged(error)
+        if code is None:
+            raise
+        if code == 2:
+            parser.error(said)
+        parser.exit(code, f"{parser.prog}: {' '.join(said.split())}\n")
+
+
+def judged(error: Exception) -> tuple[int | None, str]:
+    """The exit code of an error and what to say; `None` for one of ours to mend."""
+    import yaml
+
+    from pyg_negsamp.datasets import DownloadError
+    from pyg_negsamp.experiments import ConfigError
+    from pyg_negsamp.training import NonFiniteLossError
+
+    if isinstance(error, ConfigError):
+        return 2, f"--{error.field.replace('_', '-')} must be {error.expected} (got {error.got!r})"
+    if isinstance(error, ValueError | OSError | DownloadError | yaml.YAMLError):
+        return 2, str(error)
+    if isinstance(error, NonFiniteLossError):
+        return 1, str(error)
+    return None, ""

@@ -1,0 +1,38 @@
+"""Tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyg_negsamp.training import Fitted
+
+
+def print_history(fitted: Fitted, rows: int = 10) -> None:
+    """Validations in order, about `rows` of them, with the best one marked."""
+    validated = [epoch for epoch in fitted.history if fitted.monitor in epoch]
+    step = max(1, len(validated) // rows)
+    print(f"\n{'epoch':>6} {'loss':>9} {fitted.monitor:>14} {'seconds':>8}")
+    for number, epoch in enumerate(validated):
+        best = epoch["epoch"] == fitted.best_epoch
+        if number % step == 0 or best or epoch is validated[-1]:
+            print(
+                f"{epoch['epoch'] + 1:>6} {epoch['loss']:>9.4f} {epoch[fitted.monitor]:>14.4f} "
+                f"{epoch['seconds']:>8.2f}{'  best' if best else ''}"
+            )
+
+
+def print_metrics(results: Mapping[str, Mapping[str, float]], title: str = "test") -> None:
+    """Metrics, a row per method, a table per length of the lists.
+
+    Args:
+        results: Metrics such as `'Recall@20'`, by row.
+        title: What stands above the rows' names.
+    """
+    wide = max(map(len, [title, *results]))
+    metrics = list(next(iter(results.values())))
+    lists = sorted({name.split("@")[1] for name in metrics}, key=int)
+    for k in lists:
+        names = [name for name in metrics if name.endswith(f"@{k}")]
+        print("\n" + title.ljust(wide) + "".join(f"{name:>14}" for name in names))
+        for method, values in results.items():
+            print(method.ljust(wide) + "".join(f"{values[name]:>14.4f}" for name in names))

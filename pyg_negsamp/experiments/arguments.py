@@ -1,0 +1,188 @@
+"""What a method takes: the arguments of its constructor, with type, default and meaning.
+
+An argument is written once, in the class; flags, `config.yaml`, `--help` and Python read it here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Union
+
+from docstring_parser import parse
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.nn import ENCODERS, Encoder
+from pyg_negsamp.references import REFERENCES
+from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
+
+#: The parts of a run that are chosen by name, and the names; each has a prefix for its arguments.
+METHODS: dict[str, Mapping[str, Callable[..., Any]]] = {
+    "neg": SAMPLERS,
+    "loss": LOSSES,
+    "encoder": {**ENCODERS, **REFERENCES},
+}
+PREFIXES = {"neg": "", "loss": "loss_", "encoder": "encoder_"}
+
+
+class ConfigError(ValueError):
+    """A field of a configuration that cannot be.
+
+    Args:
+        field: Its name, such as `'num_candidates'`.
+        expected: What would have been accepted, in words.
+        got: What came instead.
+    """
+
+    def __init__(self, field: str, expected: str, got: object) -> None:
+        super().__init__(f"Config: '{field}' must be {expected} (got {got!r})")
+        self.field, self.expected, self.got = field, expected, got
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that a method has of its own.
+
+    Attributes:
+        part: `'neg'`, `'loss'` or `'encoder'`.
+        method: Name of the method that takes it, such as `'dins'`.
+        name: Its name in the constructor.
+        kind: Its type, of plain values only.
+        default: Its default.
+        meaning: What the docstring says of it.
+        target: The class or function that takes it: the method itself, or a sampler's `proposal`.
+    """
+
+    part: str
+    method: str
+    name: str
+    kind: Any
+    default: Any
+    meaning: str
+    target: Callable[..., Any]
+
+    @property
+    def field(self) -> str:
+        """Its name in a flat configuration, such as `'loss_temperature'`."""
+        return PREFIXES[self.part] + self.name
+
+    def checked(self, value: Any) -> Any:
+        """The value in the argument's type; raises :class:`ConfigError` if it has another."""
+        if (
+            isinstance(value, list | tuple)
+            and len(value) == 1
+            and not is_list(self.kind, only=True)
+        ):
+            value = value[0]
+        return checked(self.field, self.kind, value)
+
+
+def checked(field: str, kind: Any, value: Any) -> Any:
+    """Reads a value, text or typed, as of a type.
+
+    Args:
+        field: What to call it if it is wrong.
+        kind: A type, such as `int | None` or `Literal['a', 'b']`.
+        value: `'3'`, `3`, `['20', '50']`.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if isinstance(value, bool) and bool not in plain_types(kind):
+        raise ConfigError(field, f"of type {type_name(kind)}", value)
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        said = str(error.errors()[0]["msg"])  # of pydantic: 'Input should be a valid integer'
+        expected = said.removeprefix("Input should be ")
+        raise ConfigError(field, type_name(kind) if expected == said else expected, value) from None
+
+
+def plain_types(kind: Any) -> tuple[Any, ...]:
+    """The members of a union without `None` and `Tensor`; of any other type, itself."""
+    if typing.get_origin(kind) in (Union, UnionType):
+        return tuple(k for k in typing.get_args(kind) if k not in (type(None), Tensor))
+    if typing.get_origin(kind) is typing.Annotated:
+        return plain_types(typing.get_args(kind)[0])
+    return (kind,)
+
+
+def is_list(kind: Any, only: bool = False) -> bool:
+    """Whether a type takes several values; with `only`, whether it takes nothing else."""
+    found = [typing.get_origin(k) in (tuple, list, Sequence) for k in plain_types(kind)]
+    return all(found) if only else any(found)
+
+
+def choices_of(kind: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`, or none."""
+    found = [k for k in plain_types(kind) if typing.get_origin(k) is Literal]
+    return typing.get_args(found[0]) if found else ()
+
+
+def type_name(kind: Any) -> str:
+    """What a type is called in messages."""
+    return " or ".join(k.__name__ if isinstance(k, type) else str(k) for k in plain_types(kind))
+
+
+@cache
+def arguments_of(part: str, method: str) -> tuple[Argument, ...]:
+    """The own arguments of a method, those of a sampler's `proposal` too.
+
+    Args:
+        part: `'neg'`, `'loss'` or `'encoder'`.
+        method: A name in :data:`METHODS` of that part.
+    """
+    cls = METHODS[part][method]
+    targets = [cls, cls.proposal] if part == "neg" else [cls]  # type: ignore[attr-defined]
+    return tuple(found for target in targets for found in _arguments(part, method, target))
+
+
+@cache
+def _shared() -> set[str]:
+    """Arguments that all methods of a kind have, and what a run supplies by itself."""
+    classes: tuple[type, ...] = (NegativeSampling, Encoder)
+    common = {name for cls in classes for name in inspect.signature(cls).parameters}
+    return {*common, "common", "args", "kwargs", "data", "dim", "edge_type"}
+
+
+def _arguments(part: str, method: str, target: Callable[..., Any]) -> Iterable[Argument]:
+    function = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    hints = typing.get_type_hints(function)
+    said = {
+        p.arg_name: " ".join((p.description or "").split())
+        for p in parse(target.__doc__ or "").params
+    }
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name in _shared() or parameter.default is parameter.empty:
+            continue
+        kind = hints[parameter.name]
+        if Tensor in typing.get_args(kind):  # plain values only
+            kind = Union[*plain_types(kind), None]
+        yield Argument(
+            part, method, parameter.name, kind, parameter.default,
+            said.get(parameter.name, ""), target,
+        )  # fmt: skip
+
+
+def owners(field: str) -> list[Argument]:
+    """All arguments, of any method, that a flat name stands for."""
+    return [
+        argument
+        for part, methods in METHODS.items()
+        for method in methods
+        for argument in arguments_of(part, method)
+        if argument.field == field
+    ]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or nothing where no name is like it."""
+    close = get_close_matches(name, list(names), 1)
+    return f"; did you mean '{close[0]}'?" if close else ""

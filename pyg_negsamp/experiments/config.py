@@ -1,0 +1,400 @@
+"""What a run is, as typed fields: one truth for flags, `config.yaml`, `--help` and Python.
+
+    config = Config.of(dataset="gowalla", encoder="mf", neg="dins", beta=2.0)
+    config.training.epochs      # 100, the default
+    config.flat()               # every field and every argument of the chosen methods, by name
+
+A field `num_candidates` is the flag `--num-candidates`. Arguments of methods come from their
+constructors: those of samplers under their own names, those of losses and encoders with a prefix
+(`loss_temperature`, `encoder_edge_dropout`).
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as typed
+
+from pyg_negsamp.datasets import BENCHMARKS, PRESETS
+from pyg_negsamp.experiments.arguments import (
+    METHODS,
+    PREFIXES,
+    ConfigError,
+    arguments_of,
+    checked,
+    nearest,
+    owners,
+)
+from pyg_negsamp.layers import Pool
+from pyg_negsamp.references import REFERENCES
+
+#: How a model is selected, and on what it is trained.
+PROTOCOLS = {
+    "clean": "selected on validation links carved from train, test read once",
+    "refit": "selected as clean, then trained anew on all of train, test read once",
+    "paper": "trained on all of train and selected on test, as some released codes do",
+}
+#: What `eval` may ask for beside full ranking, as some papers do.
+OTHER_EVALUATIONS = {
+    "sampled": "held-out items among 100 others only, mean of 10 test sets",
+    "with-known": "test links that train has too count as well, though no list can hold them",
+}
+SYNTHETIC = tuple(PRESETS)
+DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class DataConfig:
+    """What to learn from and to rank on."""
+
+    dataset: str = "small"
+    """Synthetic (tiny, small, medium, ...), a benchmark by name, a file of interactions (.txt
+    adjacency lists, .csv, .tsv, .parquet), or a folder that `data prepare` wrote."""
+    root: str = "datasets"
+    """Folder that holds benchmarks by name."""
+    test_file: str | None = None
+    """Held-out links for a file."""
+    val_file: str | None = None
+    """Validation links for a file; needs a test file."""
+    user_column: str | int | None = None
+    """Column of users in a file, by name, or by position from 0. Default: 'user'."""
+    item_column: str | int | None = None
+    """Column of items in a file. Default: 'item'."""
+    time_column: str | int | None = None
+    """Column of times: numbers or dates. Splits by time need it."""
+    rating_column: str | int | None = None
+    """Column of ratings."""
+    min_rating: float | None = None
+    """Links rated lower are no interactions; needs a rating column."""
+    weight_column: str | int | None = None
+    """Column of weights above 0."""
+    sep: str | None = None
+    """Separator of a text file. Default: by format and first line."""
+    decimal: str = "."
+    """Decimal mark of a text file."""
+    encoding: str | None = None
+    """Encoding of a text file. Default: UTF-8."""
+    date_format: str | None = None
+    """How dates are written, such as '%d/%m/%Y'. Default: read off the column."""
+    items_file: str | None = None
+    """A catalogue: its items can be drawn and ranked although nobody took them yet."""
+    k_core: tuple[int, int] | None = None
+    """Least links of every user and of every item; the rest is left out, repeatedly."""
+    duplicates: Literal["drop", "keep"] = "drop"
+    """Repeated training links, such as listens: keep the first only, or all."""
+    split: Literal["random", "temporal", "latest", "leave-one-out", "predefined"] | None = None
+    """How links are divided. Default: as the source is divided, else at random per user."""
+    val_share: Share = 0.1
+    """Share of validation links; of a divided source, share of its training links."""
+    test_share: Share = 0.2
+    """Share of test links, where the source is not divided."""
+    val_time: str | None = None
+    """First moment of validation for a temporal split: a number or a date."""
+    test_time: str | None = None
+    """First moment of test for a temporal split."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the split, apart from the seed of training."""
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class EncoderConfig:
+    """What turns the graph into embeddings; or a reference, which needs no training."""
+
+    encoder: str = "lightgcn"
+    """The model."""
+    dim: Positive = 64
+    """Width of the embeddings, D."""
+    layers: Positive | None = None
+    """Propagations, L. Default: the encoder's own, 3 for all that propagate."""
+    pool: Pool | None = None
+    """How layers become a score. Default: the encoder's own."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class SamplerConfig:
+    """Which unobserved items a model is shown as negatives."""
+
+    neg: str = "dins"
+    """The negative sampler."""
+    num_candidates: Positive | None = None
+    """Candidates per positive, M. Default: the method's own."""
+    num_negatives: Positive | None = None
+    """Negatives per positive, K. Default: the method's own, usually 1."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    loss: str = "bpr"
+    """The ranking loss."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class TrainingConfig:
+    """How the parameters are found."""
+
+    epochs: Positive = 100
+    """Most epochs to train."""
+    batch_size: Positive = 2048
+    """Positive links per step, B."""
+    lr: float | None = None
+    """Learning rate of Adam. Default: 0.001, as in the papers; 0.005 on synthetic data."""
+    l2: float = 1e-4
+    """Weight of the L2 penalty."""
+    patience: Positive = 20
+    """Validations without improvement before training stops."""
+    eval_every: Positive = 1
+    """Epochs between validations."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of everything drawn but the split."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    precision: str = "32-true"
+    """Floating point of training, by lightning's names, such as 'bf16-mixed'."""
+    max_time: str | None = None
+    """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
+    warm_start: str | None = None
+    """A saved model or run, whose rows are copied by id before training."""
+
+
+@typed(config=DOCUMENTED, frozen=True)
+class EvaluationConfig:
+    """How a model is selected and tested."""
+
+    protocol: Literal["clean", "refit", "paper"] = "clean"
+    """How a model is selected, and on what it is trained."""
+    top_k: tuple[Positive, ...] = (20, 50)
+    """Lengths of the lists, K; the first one selects."""
+    eval: Literal["full", "sampled", "with-known"] = "full"
+    """How to test, beside full ranking."""
+
+
+#: Fields that go without saying what a run learns: where things lie, and where it computes.
+PLACES = ("root", "device")
+#: What may change when a run goes on.
+MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
+#: Fields that a reference has no use for, besides those of samplers and losses.
+ONLY_TRAINED = ("dim", "layers", "pool", "epochs", "batch_size", "lr", "l2", "patience",
+                "eval_every", "precision", "max_time", "warm_start")  # fmt: skip
+#: Names that a field may have.
+NAMES = {part: tuple(methods) for part, methods in METHODS.items()}
+
+
+@dataclass(frozen=True)
+class Config:
+    """All parts of a run. Make one with :meth:`of`, which checks every field.
+
+    Attributes:
+        data: What to learn from.
+        encoder: The model.
+        sampler: The negatives.
+        loss: What is minimised.
+        training: How.
+        evaluation: How the model is selected and tested.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @classmethod
+    def of(cls, **given: Any) -> Config:
+        """A configuration of flat fields, typed or as text.
+
+        Args:
+            **given: Fields of the parts, and arguments of the chosen methods. Those left out, or
+                `None`, have their defaults.
+
+        Raises:
+            ConfigError: If a name is unknown, is for another method, or has a wrong value.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        own = {name: given.pop(name) for name in list(given) if name not in FIELDS}
+        typed_fields = {
+            name: checked(name, FIELDS[name].kind, value) for name, value in given.items()
+        }
+        for part, names in NAMES.items():
+            chosen = typed_fields.get(part, FIELDS[part].default)
+            if chosen not in names:
+                expected = f"one of {', '.join(names)}{nearest(chosen, names)}"
+                raise ConfigError(part, expected, chosen)
+        parts = {}
+        for name, kind in PARTS.items():
+            mine = {f.name: typed_fields[f.name] for f in fields(kind) if f.name in typed_fields}
+            parts[name] = kind(**mine)
+        config = cls(**parts)
+        for name, value in own.items():
+            config._take(name, value)
+        config._check({*given, *own})
+        return config
+
+    def _take(self, name: str, value: Any) -> None:
+        """Puts an argument of a method where it belongs."""
+        found = owners(name)
+        if not found:
+            known = {
+                *FIELDS,
+                *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m)),
+            }
+            expected = f"a field of a configuration{nearest(name, known)}"
+            raise ConfigError(name, expected, "an unknown name")
+        chosen = {part: getattr(self._part_of(part), part) for part in METHODS}
+        mine = [a for a in found if chosen[a.part] == a.method]
+        if not mine:
+            methods = ", ".join(dict.fromkeys(a.method for a in found))
+            raise ConfigError(name, f"left out: it is for {methods}", chosen[found[0].part])
+        self._part_of(mine[0].part).arguments[mine[0].name] = mine[0].checked(value)
+
+    def _part_of(self, method: str) -> Any:
+        return {"neg": self.sampler, "loss": self.loss, "encoder": self.encoder}[method]
+
+    def _check(self, given: set[str]) -> None:
+        """Refuses fields that do not go together."""
+        if self.is_reference:
+            of_others = {*ONLY_TRAINED, "neg", "loss", "num_candidates", "num_negatives"}
+            for name in sorted(given):
+                if name in of_others:
+                    raise ConfigError(
+                        name, f"left out: {self.encoder.encoder} is not trained", "a value"
+                    )
+        if self.evaluation.eval == "with-known" and self.data.dataset not in BENCHMARKS:
+            raise ConfigError(
+                "eval", "'full' or 'sampled', but for a benchmark by name", "with-known"
+            )
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the model is a ranking without training."""
+        return self.encoder.encoder in REFERENCES
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, its default resolved."""
+        if self.training.lr is not None:
+            return self.training.lr
+        return 5e-3 if self.data.dataset in SYNTHETIC else 1e-3
+
+    def flat(self) -> dict[str, Any]:
+        """Every field and argument by its flat name, defaults included, in plain values.
+
+        Fields that are `None` are left out; so are those that a reference has no use for.
+        `Config.of(**config.flat())` is the same configuration.
+        """
+        found: dict[str, Any] = {}
+        for name in PARTS:
+            part = getattr(self, name)
+            if self.is_reference and name in ("sampler", "loss"):
+                continue
+            for each in fields(part):
+                value = getattr(part, each.name)
+                if each.name == "arguments":
+                    found |= self._arguments(name, value)
+                elif value is not None and not (self.is_reference and each.name in ONLY_TRAINED):
+                    found[each.name] = list(value) if isinstance(value, tuple) else value
+        if not self.is_reference:
+            found["lr"] = self.lr
+        return found
+
+    def _arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        part = {"sampler": "neg"}.get(name, name)
+        method = getattr(getattr(self, name), part)
+        values = {a.name: given.get(a.name, a.default) for a in arguments_of(part, method)}
+        return {PREFIXES[part] + key: value for key, value in values.items() if value is not None}
+
+    def but(self, **changes: Any) -> Config:
+        """The same with other fields of its parts, such as `protocol='refit'`."""
+        parts = {}
+        for name, kind in PARTS.items():
+            mine = {f.name: changes.pop(f.name) for f in fields(kind) if f.name in changes}
+            parts[name] = replace(getattr(self, name), **mine)
+        if changes:
+            raise ConfigError(min(changes), "a field of a part", "an unknown name")
+        return Config(**parts)
+
+
+PARTS: dict[str, Any] = {
+    "data": DataConfig,
+    "encoder": EncoderConfig,
+    "sampler": SamplerConfig,
+    "loss": LossConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+}
+
+
+@dataclass(frozen=True)
+class FieldOf:
+    """A field of a part: what flags and help need to know of it.
+
+    Attributes:
+        part: Name of the part.
+        name: Its own.
+        kind: Its type.
+        default: Its default.
+        meaning: Its docstring.
+    """
+
+    part: str
+    name: str
+    kind: Any
+    default: Any
+    meaning: str
+
+
+def _fields() -> dict[str, FieldOf]:
+    found = {}
+    for part, kind in PARTS.items():
+        hints = typing.get_type_hints(kind, include_extras=True)
+        for each in fields(kind):
+            if each.name != "arguments":
+                default = kind.__pydantic_fields__[each.name].default
+                said = " ".join((kind.__pydantic_fields__[each.name].description or "").split())
+                found[each.name] = FieldOf(part, each.name, hints[each.name], default, said)
+    return found
+
+
+#: All fields of all parts, by name.
+FIELDS: dict[str, FieldOf] = _fields()
+
+
+def read_config(file: str | Path) -> dict[str, Any]:
+    """The flat fields that a YAML file holds, with either spelling of their names.
+
+    Raises:
+        ValueError: If it holds anything else.
+    """
+    with Path(file).open() as lines:  # not its text, so that errors of syntax name it
+        said = yaml.safe_load(lines)
+    if not isinstance(said, dict):
+        raise ValueError(f"{file} must hold 'field: value' lines")
+    return {str(name).replace("-", "_"): value for name, value in said.items()}
+
+
+def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a file with others on top; arguments of a method that was replaced go with it."""
+    found = dict(config)
+    for part in METHODS:
+        if over.get(part, config.get(part)) != config.get(part):
+            of_old = {a.field for m in METHODS[part] for a in arguments_of(part, m)}
+            of_new = (
+                {a.field for a in arguments_of(part, str(over[part]))}
+                if over[part] in METHODS[part]
+                else set()
+            )
+            found = {name: value for name, value in found.items() if name not in of_old - of_new}
+    return {**found, **over}

@@ -1,0 +1,190 @@
+"""From a configuration to three graphs."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.datasets import (
+    BENCHMARKS,
+    InteractionDataset,
+    InteractionSplit,
+    LatestSplit,
+    LeaveOneOut,
+    PredefinedSplit,
+    RandomSplit,
+    SyntheticInteractions,
+    TemporalSplit,
+)
+from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
+from pyg_negsamp.datasets.log import TEST
+from pyg_negsamp.experiments.arguments import ConfigError
+from pyg_negsamp.experiments.config import FIELDS, SYNTHETIC, Config, DataConfig
+from pyg_negsamp.graph import EDGE_TYPE, known_links
+
+#: Fields that say how a file is to be read.
+OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
+            "min_rating", "weight_column", "sep", "decimal", "encoding", "date_format",
+            "items_file")  # fmt: skip
+#: What `data prepare` writes, and reads again.
+PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
+
+
+def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionDataset:
+    """The data set that a configuration names, divided as it says.
+
+    The split does not depend on the seed of training: runs with different seeds answer the same
+    question.
+
+    Args:
+        config: What to load. Under `protocol='paper'` nothing is held out for validation.
+        frame: Interactions in memory, in place of `config.data.dataset`.
+
+    Raises:
+        ValueError: If fields do not go together, or the source cannot be read.
+    """
+    data = config.data
+    source = Path(data.dataset).expanduser()
+    is_file = frame is not None or bool(source.suffix) or source.is_file()
+    if not is_file:
+        for name in OF_FILES:
+            if getattr(data, name) != FIELDS[name].default:
+                expected = f"left out: it is for a file, not for {data.dataset}"
+                raise ConfigError(name, expected, getattr(data, name))
+    divided = (not is_file and data.dataset not in SYNTHETIC) or data.test_file is not None
+    split = make_split(data, divided, 0.0 if config.evaluation.protocol == "paper" else None)
+    if frame is not None:
+        return InteractionDataset.from_frame(frame, **columns(data), **filters(data), split=split)
+    if data.dataset in SYNTHETIC:
+        return SyntheticInteractions(data.dataset, split=split)
+    if is_file:
+        return InteractionDataset.from_files(
+            source,
+            test=data.test_file,
+            valid=data.val_file,
+            **columns(data),
+            **filters(data),
+            sep=data.sep,
+            decimal=data.decimal,
+            encoding=data.encoding,
+            items_file=data.items_file,
+            split=split,
+        )
+    if source.is_dir() and (source / PREPARED["train"]).is_file():
+        return load_prepared(source, data, split)
+    if data.dataset not in BENCHMARKS:
+        known = ", ".join((*SYNTHETIC, *BENCHMARKS))
+        raise ConfigError("dataset", f"a file, a prepared folder, or one of {known}", data.dataset)
+    return InteractionDataset(
+        data.root, data.dataset, split=split, duplicates=data.duplicates, k_core=data.k_core
+    )
+
+
+def load_prepared(folder: Path, data: DataConfig, split: InteractionSplit) -> InteractionDataset:
+    """A folder that `data prepare` wrote."""
+    parts = {part: folder / name for part, name in PREPARED.items()}
+    names = pd.read_parquet(parts["train"]).columns
+    found = {name: name for name in ("time", "rating", "weight") if name in names}
+    return InteractionDataset.from_files(
+        parts["train"],
+        test=parts["test"],
+        valid=parts["val"] if parts["val"].is_file() else None,
+        user="user",
+        item="item",
+        **found,  # type: ignore[arg-type]
+        duplicates=data.duplicates,
+        split=split,
+    )
+
+
+def columns(data: DataConfig) -> dict[str, Any]:
+    """Which column holds what; a number, also as text, is a position."""
+    named = {
+        role: getattr(data, f"{role}_column")
+        for role in ("user", "item", "time", "rating", "weight")
+    }
+    return {
+        role: int(name) if isinstance(name, str) and name.isdecimal() else name
+        for role, name in named.items()
+        if name is not None
+    }
+
+
+def filters(data: DataConfig) -> dict[str, Any]:
+    """What is left out of a source."""
+    return {
+        "min_rating": data.min_rating,
+        "date_format": data.date_format,
+        "k_core": data.k_core,
+        "duplicates": data.duplicates,
+    }
+
+
+def make_split(data: DataConfig, divided: bool, val_share: float | None = None) -> InteractionSplit:
+    """The transform that divides the links.
+
+    Args:
+        data: What it is told by.
+        divided: Whether the source is divided already.
+        val_share: In place of the one in `data`.
+    """
+    name = data.split or ("predefined" if divided else "random")
+    val = data.val_share if val_share is None else val_share
+    if name == "predefined":
+        if not divided:
+            raise ConfigError("split", "'random' or by time: the source is not divided", name)
+        return PredefinedSplit(val, seed=data.split_seed)
+    if divided:
+        raise ConfigError("split", "'predefined': the source is divided already", name)
+    if name == "temporal" and data.val_time is not None and data.test_time is not None:
+        return TemporalSplit(moment(data.val_time), moment(data.test_time))
+    for field in ("val_time", "test_time"):
+        if getattr(data, field) is not None:
+            expected = "given with the other one, for --split temporal only"
+            raise ConfigError(field, expected, getattr(data, field))
+    if name == "temporal":
+        return TemporalSplit.by_share(val, data.test_share)
+    if name == "leave-one-out":
+        return LeaveOneOut(num_val=0 if val == 0 else 1, seed=data.split_seed)
+    cls = {"random": RandomSplit, "latest": LatestSplit}[name]
+    return cls(val, data.test_share, seed=data.split_seed)
+
+
+def moment(text: str) -> float | str:
+    """A moment as a number, if it is one, or else as a date."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def known_in(test_data: HeteroData) -> HeteroData:
+    """A training graph of all links that are known at test time."""
+    known = copy(test_data)
+    known[EDGE_TYPE].edge_label_index = known[EDGE_TYPE].edge_index
+    return known
+
+
+def with_known(config: Config, test_data: HeteroData) -> HeteroData:
+    """The test split with all links of the test file, those that training has too among them.
+
+    Known items are left out of the lists, so that such a link is a miss for any ranking.
+    """
+    folder = Path(config.data.root).expanduser() / config.data.dataset
+    log = read_benchmark(find_benchmark(config.data.dataset), folder)
+    assert log.split is not None
+    whole = copy(test_data)
+    held_out = torch.stack([log.user, log.item])[:, log.split == TEST]
+    whole[EDGE_TYPE].edge_label_index = held_out.unique(dim=1)
+    return whole
+
+
+def digest(data: HeteroData) -> str:
+    """Tells training links from others, to notice data that have changed."""
+    return hashlib.sha256(known_links(data).index.numpy().tobytes()).hexdigest()[:16]

@@ -1,0 +1,90 @@
+"""From names to objects: the only place of the library that looks methods up."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.evaluation import Scorer
+from pyg_negsamp.experiments.arguments import ConfigError, arguments_of
+from pyg_negsamp.experiments.config import Config
+from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.nn import ENCODERS, Encoder
+from pyg_negsamp.references import REFERENCES
+from pyg_negsamp.training import Recommender
+from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
+
+
+def make_encoder(config: Config, data: HeteroData) -> Encoder:
+    """The encoder, over a training graph; its layers and pool by default its own."""
+    said = config.encoder
+    cls = ENCODERS[said.encoder]
+    options: dict[str, Any] = dict(said.arguments)
+    if said.layers is not None:
+        if "num_layers" not in inspect.signature(cls).parameters:
+            raise ConfigError("layers", f"left out: {said.encoder} has none", said.layers)
+        options["num_layers"] = said.layers
+    if said.pool is not None:
+        options["pool"] = said.pool
+    return cls(data, dim=said.dim, **options)
+
+
+def make_sampler(config: Config, data: HeteroData, encoder: Encoder) -> NegativeSampling:
+    """The sampler, for an encoder, over candidates from the training graph."""
+    said = config.sampler
+    cls = SAMPLERS[said.neg]
+    own: dict[Any, dict[str, Any]] = {cls: {}, cls.proposal: {}}
+    for argument in arguments_of("neg", said.neg):
+        if argument.name in said.arguments:
+            own[argument.target][argument.name] = said.arguments[argument.name]
+    if "dim" in inspect.signature(cls).parameters:
+        own[cls]["dim"] = encoder.width
+    return cls(
+        cls.proposal(data, **own[cls.proposal]),
+        num_candidates=said.num_candidates,
+        num_negatives=said.num_negatives,
+        pool=encoder.pool,
+        **own[cls],
+    )
+
+
+def make_loss(config: Config) -> torch.nn.Module:
+    """The loss."""
+    return LOSSES[config.loss.loss](**config.loss.arguments)
+
+
+def make_recommender(config: Config, data: HeteroData) -> Recommender:
+    """All that is trained, over one training graph."""
+    torch.manual_seed(config.training.seed)
+    encoder = make_encoder(config, data)
+    return Recommender(
+        encoder,
+        make_sampler(config, data, encoder),
+        make_loss(config),
+        lr=config.lr,
+        l2=config.training.l2,
+        k=config.evaluation.top_k,
+        seed=config.training.seed,
+    )
+
+
+def make_reference(config: Config, data: HeteroData) -> Scorer:
+    """A ranking without training."""
+    return REFERENCES[config.encoder.encoder](data, **config.encoder.arguments)
+
+
+def fit_options(config: Config) -> dict[str, Any]:
+    """What a configuration says of :func:`pyg_negsamp.training.fit`."""
+    said = config.training
+    return {
+        "epochs": said.epochs,
+        "batch_size": said.batch_size,
+        "patience": said.patience,
+        "eval_every": said.eval_every,
+        "device": said.device,
+        "precision": said.precision,
+        "max_time": said.max_time,
+    }

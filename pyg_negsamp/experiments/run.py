@@ -1,0 +1,221 @@
+"""One run, from a configuration to a tested and saved model.
+
+RUN/config.yaml     every field and hyper-parameter
+RUN/checkpoints/    the last epoch and the best; RUN/logs/ metrics per epoch
+RUN/metrics.json    what was found on test, and how
+RUN/model/          the saved model, see :class:`pyg_negsamp.TrainedModel`
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.datasets.report import format_summary
+from pyg_negsamp.evaluation import check_leakage, evaluate
+from pyg_negsamp.experiments.config import FIELDS, MAY_CHANGE, Config, read_config
+from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.files import taken, write
+from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
+from pyg_negsamp.references import popularity
+from pyg_negsamp.serving import TrainedModel
+from pyg_negsamp.training import last_checkpoint
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found.
+
+    Attributes:
+        config: What was run.
+        model: The model, with the ids of its users and items.
+        selected: How it came about.
+        test: Test metrics by full ranking, as fractions.
+        other: Those of another evaluation, if `eval` asks for one.
+        popularity: Test metrics of ranking by popularity.
+    """
+
+    config: Config
+    model: TrainedModel
+    selected: Selected
+    test: dict[str, float]
+    other: dict[str, float]
+    popularity: dict[str, float]
+
+    @property
+    def method(self) -> str:
+        """What to call it in a table, such as `'lightgcn + dins'`."""
+        said = self.config
+        if said.is_reference:
+            return said.encoder.encoder
+        loss = [said.loss.loss] if said.loss.loss != FIELDS["loss"].default else []
+        return " + ".join([said.encoder.encoder, said.sampler.neg, *loss])
+
+
+def train(
+    source: str | Path | pd.DataFrame, out: str | Path | None = None, **given: Any
+) -> TrainedModel:
+    """Trains and tests a model on interactions, and returns it ready to be asked.
+
+    ```python
+    model = pyg_negsamp.train("purchases.csv", user_column="customer", item_column="sku",
+                              encoder="lightgcn", neg="dins")
+    model.recommend(["c17"], k=10)
+    ```
+
+    Args:
+        source: A file, a benchmark or synthetic data by name, or a frame with a row each.
+        out: Folder for checkpoints, logs and the saved model. Default: nothing is left on disk.
+        **given: Fields of :class:`Config`, and arguments of the chosen methods: the flags of
+            `pyg-negsamp train`, with underscores.
+
+    Raises:
+        ValueError: If a field is unknown or wrong, or the source cannot be used.
+        FileExistsError: If `out` holds another run.
+        NonFiniteLossError: If training diverges.
+    """
+    frame = source if isinstance(source, pd.DataFrame) else None
+    name = "frame" if frame is not None else str(source)
+    config = Config.of(**{**given, "dataset": name})
+    return run(config, None if out is None else Path(out), frame=frame).model
+
+
+def run(
+    config: Config,
+    out: Path | None,
+    resume: bool = False,
+    frame: pd.DataFrame | None = None,
+    say: Say = lambda text: None,
+) -> Outcome:
+    """Trains a model, tests it once, and saves it.
+
+    Args:
+        config: What to run.
+        out: Folder of the run; with `None` nothing stays on disk.
+        resume: Whether to go on with the run in `out`.
+        frame: Interactions in memory, in place of a named source.
+        say: Is told what happens.
+
+    Raises:
+        ValueError: If the configuration, the data or the run to resume do not go together.
+        FileExistsError: If `out` holds another run, or another process is at it.
+        FileNotFoundError: If there is nothing to resume.
+        NonFiniteLossError: If training diverges.
+    """
+    dataset = load_data(config, frame)
+    check_leakage(*dataset)
+    say(format_summary(dataset.summary()))
+    if config.evaluation.protocol == "paper":
+        say("\nprotocol: paper - the model is SELECTED ON TEST links, as some released codes do")
+    if out is None:
+        return finish(config, dataset, select(config, dataset, None, say=say))
+    check_folder(out, resume)
+    with taken(out) as ours:
+        if not ours:
+            raise FileExistsError(f"{out} is in use by another process")
+        begun = {"links": digest(dataset[0]), **config.flat()}
+        if resume:
+            check_same_run(begun, out / "config.yaml")
+        watch = WriteConfig(out / "config.yaml", begun)
+        selected = select(config, dataset, out, resume, lambda name: [watch], say=say)
+        if config.is_reference:
+            watch.write()
+        outcome = finish(config, dataset, selected)
+        outcome.model.save(out / "model")
+        write(out / "metrics.json", json.dumps(as_json(outcome, dataset), indent=2) + "\n")
+    return outcome
+
+
+def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> Outcome:
+    """Reads test, and makes the model that is kept."""
+    test_data, k = dataset[2], config.evaluation.top_k
+    test = evaluate(selected.scorer, test_data, k)
+    other = evaluate_otherwise(config, selected.scorer, test_data)
+    metrics = {f"validation/NDCG@{k[0]}": selected.notes["validation"]}
+    metrics |= {f"test/{name}": value for name, value in test.items()}
+    model = TrainedModel.from_training(
+        selected.model, dataset, selected.known, config=config.flat(), metrics=metrics
+    )
+    reference = evaluate(popularity(selected.known), test_data, k)
+    return Outcome(config, model, selected, test, other, reference)
+
+
+def as_json(outcome: Outcome, dataset: InteractionDataset) -> dict[str, Any]:
+    """What `metrics.json` holds."""
+    selected, evaluation = outcome.selected, outcome.config.evaluation
+    other = {f"test_{evaluation.eval.replace('-', '_')}": outcome.other} if outcome.other else {}
+    return {
+        "test": outcome.test,
+        **other,
+        "popularity": outcome.popularity,
+        "protocol": evaluation.protocol,
+        **selected.notes,
+        "history": selected.fitted.history if selected.fitted else [],
+        "report": dataset.summary(),
+        "machine": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def check_folder(out: Path, resume: bool) -> None:
+    """Refuses a folder that holds another run, before anything is written."""
+    last_checkpoint(out, resume)
+    if not resume:
+        last_checkpoint(out / "refit")
+        if (out / "model").exists():
+            raise FileExistsError(f"{out} already holds a model: choose another folder")
+
+
+def check_same_run(config: dict[str, Any], file: Path) -> None:
+    """Refuses to go on with a run that was begun with other fields, or on other data."""
+    was = read_config(file)
+    names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
+    if changed := sorted(names.difference(MAY_CHANGE)):
+        said = {"links": "set of training links"}
+        what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
+        raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
+
+
+def to_resume(out: Path, given: dict[str, Any]) -> Config:
+    """The configuration of a run to go on with, with what may change in it changed.
+
+    Args:
+        out: Folder of the run.
+        given: Fields that somebody gave beside.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ValueError: If its file cannot be read, or a field is wrong.
+    """
+    was = read_config(out / "config.yaml")
+    was.pop("links", None)
+    return Config.of(**{**was, **given})
+
+
+class WriteConfig(Callback):
+    """Writes the run's configuration once training has accepted it."""
+
+    def __init__(self, file: Path, config: dict[str, Any]) -> None:
+        self.file, self.config = file, config
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the first step: what a resumption needs is there before its checkpoint."""
+        self.write()
+
+    def write(self) -> None:
+        """Writes it now."""
+        write(self.file, yaml.safe_dump(self.config, sort_keys=False))
