@@ -9,7 +9,6 @@ augmented form has the highest score with its gain (eq. 13). A share of 1 / M wo
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 
 import torch
@@ -17,10 +16,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from common import load, one_line_errors
-from flags import Helper, Parser, add_data_flags
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.experiments import Config, load_data
 from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.nn import MF
 from pyg_negsamp.training import Recommender, fit
@@ -61,9 +59,8 @@ class ByEpoch(Callback):
 
 def run(args: argparse.Namespace) -> list[float]:
     """Trains MF with ANS, prints the overlap, and returns that of every epoch."""
-    if args.protocol == "refit":
-        raise ValueError("--protocol refit: the overlap is that of the run which selects, clean")
-    train, val, test = load(args)
+    fields = {"dataset": args.dataset, "root": args.root, "protocol": args.protocol}
+    train, val, test = load_data(Config.of(**fields))
     val = test if args.protocol == "paper" else val
     torch.manual_seed(args.seed)
     sampler = WatchedANS(
@@ -73,10 +70,8 @@ def run(args: argparse.Namespace) -> list[float]:
         epsilon=args.epsilon,
     )
     model, epochs = Recommender(MF(train), sampler, lr=args.lr, seed=args.seed), ByEpoch()
-    options = {"epochs": args.epochs, "patience": 16, "callbacks": [epochs]}
-    with tempfile.TemporaryDirectory() as out:
-        best = fit(model, train, val, out, **options).best_epoch + 1
-    seen = epochs.overlap
+    fitted = fit(model, train, val, epochs=args.epochs, patience=16, callbacks=[epochs])
+    best, seen = fitted.best_epoch + 1, epochs.overlap
     for number in sorted({1, len(seen), best, *range(10, len(seen), 10)}):
         print(f"epoch {number:>3}: {seen[number - 1]:.1%}{'  best' if number == best else ''}")
     found, mean = evaluate(model.scoring_tables(), test), sum(seen[:best]) / best
@@ -87,11 +82,13 @@ def run(args: argparse.Namespace) -> list[float]:
 
 def main(argv: Sequence[str] | None = None) -> list[float]:
     """Runs from the command line."""
-    parser = Parser(
-        description=(__doc__ or "").split("\n")[0], formatter_class=Helper, allow_abbrev=False
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add_data_flags(parser)
-    parser.set_defaults(dataset="tiny")
+    parser.add_argument("--dataset", default="tiny", help="synthetic, a benchmark, or a file")
+    parser.add_argument("--root", default="datasets", help="folder that holds benchmarks by name")
+    parser.add_argument("--protocol", choices=["clean", "paper"], default="clean")
     parser.add_argument("--num-candidates", type=int, default=16, metavar="M")
     parser.add_argument("--gamma", type=float, default=0.05, help="weight of the gates' losses")
     parser.add_argument("--epsilon", type=float, default=0.98, help="weight of the gain")
@@ -99,8 +96,10 @@ def main(argv: Sequence[str] | None = None) -> list[float]:
     parser.add_argument("--epochs", type=int, default=100, help="most epochs to train")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    with one_line_errors(parser):
+    try:
         return run(args)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

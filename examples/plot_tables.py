@@ -1,8 +1,8 @@
-"""Draws tables of `reproduce.py` as bars: printed beside ours, under each protocol.
+"""Draws tables of `pyg-negsamp reproduce` as bars: printed beside ours, under each protocol.
 
 python examples/plot_tables.py runs/reproduce/*/table.csv --metric NDCG@20 --out docs/tables.png
 
-One panel per table. Needs the extra 'reproduce'.
+One panel per table.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from flags import Parser
 
 KEY, NUMBERS = ["protocol", "method", "metric"], ["mean", "std", "printed"]
 COLOURS = {"printed": "0.7", "ours, clean": "C0", "ours, refit": "C2", "ours, paper": "C1"}
@@ -40,7 +38,7 @@ def read(file: Path, metric: str) -> pd.DataFrame:
         if table.duplicated(KEY).any():
             raise ValueError(f"several lines of the same {', '.join(KEY)}")
     except ValueError as error:
-        raise ValueError(f"{file} is no table of reproduce.py: {error}") from error
+        raise ValueError(f"{file} is no table of pyg-negsamp reproduce: {error}") from error
     if metric not in set(table["metric"]):
         raise ValueError(f"{file} has no {metric}")
     # Where the paper evaluates otherwise, such as "sampled NDCG@20", that is what it prints.
@@ -99,7 +97,9 @@ def draw(tables: dict[str, pd.DataFrame], out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the tables and draws them."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tables", nargs="+", type=Path, help="table.csv files")
     parser.add_argument("--metric", default="NDCG@20", help="what to show (default: NDCG@20)")
     parser.add_argument("--out", type=Path, default=Path("tables.png"), help="the picture")

@@ -1,7 +1,11 @@
-"""Trains LightGCN with any negative sampler: `python examples/train_lightgcn.py --neg dins`."""
+"""Trains LightGCN with any negative sampler: `python examples/train_lightgcn.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import LightGCN
+The same as `pyg-negsamp train --encoder lightgcn`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(LightGCN)
+    main(["train", "--encoder", "lightgcn", *sys.argv[1:]])

@@ -1,7 +1,11 @@
-"""Trains MF with any negative sampler: `python examples/train_mf.py --neg dins`."""
+"""Trains MF with any negative sampler: `python examples/train_mf.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import MF
+The same as `pyg-negsamp train --encoder mf`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(MF)
+    main(["train", "--encoder", "mf", *sys.argv[1:]])

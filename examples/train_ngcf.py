@@ -1,7 +1,11 @@
-"""Trains NGCF with any negative sampler: `python examples/train_ngcf.py --neg dins`."""
+"""Trains NGCF with any negative sampler: `python examples/train_ngcf.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import NGCF
+The same as `pyg-negsamp train --encoder ngcf`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(NGCF)
+    main(["train", "--encoder", "ngcf", *sys.argv[1:]])

@@ -1,7 +1,11 @@
-"""Trains SGL with any negative sampler: `python examples/train_sgl.py --neg dins`."""
+"""Trains SGL with any negative sampler: `python examples/train_sgl.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import SGL
+The same as `pyg-negsamp train --encoder sgl`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(SGL)
+    main(["train", "--encoder", "sgl", *sys.argv[1:]])

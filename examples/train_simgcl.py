@@ -1,7 +1,11 @@
-"""Trains SimGCL with any negative sampler: `python examples/train_simgcl.py --neg dins`."""
+"""Trains SimGCL with any negative sampler: `python examples/train_simgcl.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import SimGCL
+The same as `pyg-negsamp train --encoder simgcl`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(SimGCL)
+    main(["train", "--encoder", "simgcl", *sys.argv[1:]])

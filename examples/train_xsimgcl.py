@@ -1,7 +1,11 @@
-"""Trains XSimGCL with any negative sampler: `python examples/train_xsimgcl.py --neg dins`."""
+"""Trains XSimGCL with any negative sampler: `python examples/train_xsimgcl.py --neg dins`.
 
-from common import main
-from pyg_negsamp.nn import XSimGCL
+The same as `pyg-negsamp train --encoder xsimgcl`; `--help` lists the flags.
+"""
+
+import sys
+
+from pyg_negsamp.cli import main
 
 if __name__ == "__main__":
-    main(XSimGCL)
+    main(["train", "--encoder", "xsimgcl", *sys.argv[1:]])

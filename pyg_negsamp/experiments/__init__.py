@@ -2,6 +2,7 @@
 
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import PROTOCOLS, Config
+from pyg_negsamp.experiments.data import load_data
 from pyg_negsamp.experiments.run import Outcome, run, train
 
-__all__ = ["PROTOCOLS", "Config", "ConfigError", "Outcome", "run", "train"]
+__all__ = ["PROTOCOLS", "Config", "ConfigError", "Outcome", "load_data", "run", "train"]

@@ -175,7 +175,7 @@ class EvaluationConfig:
 
     protocol: Literal["clean", "refit", "paper"] = "clean"
     """How a model is selected, and on what it is trained."""
-    top_k: tuple[Positive, ...] = (20, 50)
+    top_k: Annotated[tuple[Positive, ...], Field(min_length=1)] = (20, 50)
     """Lengths of the lists, K; the first one selects."""
     eval: Literal["full", "sampled", "with-known"] = "full"
     """How to test, beside full ranking."""

@@ -24,11 +24,12 @@ pytest.importorskip("statsmodels")
 pytest.importorskip("scipy")
 
 import common
-import plot_tables
 import reproduce
 import table_file
-from pyg_negsamp.nn import ENCODERS
 from table import Method, Summary, summarise, to_markdown
+
+import plot_tables
+from pyg_negsamp.nn import ENCODERS
 
 FOLDER = ROOT / "examples" / "reproduce"
 TABLES = sorted(FOLDER.glob("*/*.yaml"))

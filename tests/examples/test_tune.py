@@ -21,6 +21,7 @@ optuna = pytest.importorskip("optuna")
 import common  # noqa: E402
 import tune  # noqa: E402
 from flags import as_typed, make_parser, parse  # noqa: E402
+
 from pyg_negsamp.graph import EDGE_TYPE  # noqa: E402
 from pyg_negsamp.losses import LOSSES  # noqa: E402
 from pyg_negsamp.nn import ENCODERS, MF  # noqa: E402

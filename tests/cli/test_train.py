@@ -1,4 +1,4 @@
-"""The training scripts as their users call them."""
+"""`pyg-negsamp train`, and the scripts that call it, as their users do."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ import torch
 import yaml
 from conftest import ROOT
 
-import common
-from pyg_negsamp.nn import ENCODERS, MF, NGCF, SGL, Encoder, LightGCN
+from pyg_negsamp.cli import main, train
+from pyg_negsamp.experiments import Config
+from pyg_negsamp.nn import ENCODERS
+from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.transforms import SAMPLERS
 
 QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu"]
 
 
-def run(out: Path, *flags: str, encoder: type[Encoder] = MF) -> dict:
-    common.main(encoder, [*QUICK, "--out", str(out), *flags])
+def run(out: Path, *flags: str, encoder: str = "mf") -> dict:
+    main(["train", "--encoder", encoder, *QUICK, "--out", str(out), *flags])
     return json.loads((out / "metrics.json").read_text())
 
 
 def error(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     with pytest.raises(SystemExit) as stopped:
-        common.main(MF, [*QUICK, *flags])
+        main(["train", "--encoder", "mf", *QUICK, *flags])
     said = capsys.readouterr().err
     assert stopped.value.code == 2
     assert said.count("\n") == 1, said
@@ -35,14 +37,14 @@ def error(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
 
 
 @pytest.mark.parametrize("neg", list(SAMPLERS))
-@pytest.mark.parametrize("encoder", [MF, LightGCN])
+@pytest.mark.parametrize("encoder", ["mf", "lightgcn"])
 def test_every_sampler_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], neg: str, encoder: type[Encoder]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], neg: str, encoder: str
 ) -> None:
     result = run(tmp_path, "--neg", neg, encoder=encoder)
     said = capsys.readouterr().out
     assert "train links" in said
-    assert f"{encoder.__name__} + {neg}" in said
+    assert f"{encoder} + {neg}" in said
     assert said.index("val/NDCG@20") < said.index("popularity")
     assert result["protocol"] == "clean"
     assert set(result["test"]) == set(result["popularity"]) >= {"Recall@20", "NDCG@50"}
@@ -56,26 +58,27 @@ def test_every_encoder_has_its_script(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train", *QUICK, "--out", str(tmp_path)])
     runpy.run_path(str(ROOT / "examples" / f"train_{name}.py"), run_name="__main__")
-    assert f"{ENCODERS[name].__name__} + dins" in capsys.readouterr().out
+    assert f"{name} + dins" in capsys.readouterr().out
 
 
 def test_flags_reach_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--encoder-view", "walk", "--encoder-weight", "0", "--layers", "2"]
-    silent = run(tmp_path / "silent", *flags, encoder=SGL)
-    plain = run(tmp_path / "plain", "--layers", "2", encoder=LightGCN)
+    silent = run(tmp_path / "silent", *flags, encoder="sgl")
+    plain = run(tmp_path / "plain", "--layers", "2", encoder="lightgcn")
     # Without weight, SGL is LightGCN; what it draws besides does not touch the negatives.
     assert silent["test"] == plain["test"]
-    run(tmp_path / "concat", encoder=NGCF)
-    config = yaml.safe_load((tmp_path / "concat" / "config.yaml").read_text())
-    assert config["pool"] == "concat"
-    run(tmp_path / "bias", "--encoder-bias", "--neg", "dens", encoder=MF)
-    assert "unrecognized arguments: --encoder-view" in error(capsys, "--encoder-view", "walk")
+    run(tmp_path / "concat", encoder="ngcf")
+    assert TrainedModel.load(tmp_path / "concat").embeddings()[0].shape[1] == 8 * 4
+    run(tmp_path / "bias", "--encoder-bias", "--neg", "dens", encoder="mf")
+    assert "--encoder-view must be left out: it is for sgl" in error(
+        capsys, "--encoder-view", "walk"
+    )
 
 
 @pytest.mark.parametrize("loss", ["soft-bpr", "k-pair-bpr", "ssm", "contrastive"])
 def test_every_loss_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str) -> None:
     run(tmp_path, "--loss", loss, "--num-negatives", "3")
-    assert f"MF + dins + {loss}" in capsys.readouterr().out
+    assert f"mf + dins + {loss}" in capsys.readouterr().out
 
 
 def test_flags_reach_sampler_first_pass_and_loss(
@@ -107,7 +110,7 @@ def test_config_file_gives_defaults_and_flags_win(tmp_path: Path) -> None:
 
 def test_resume_reads_the_config_of_the_run(tmp_path: Path) -> None:
     run(tmp_path / "parts", "--neg", "mixgcf", "--lr", "0.01")
-    common.main(MF, ["--resume", "--out", str(tmp_path / "parts"), "--epochs", "4"])
+    main(["train", "--resume", "--out", str(tmp_path / "parts"), "--epochs", "4"])
     run(tmp_path / "whole", "--neg", "mixgcf", "--lr", "0.01", "--epochs", "4")
     parts, whole = (
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("parts", "whole")
@@ -133,7 +136,7 @@ def test_refit_selects_on_validation_and_trains_on_all_of_train(
     refit = run(tmp_path / "refit", "--protocol", "refit", *flags)
     said = capsys.readouterr().out
     assert "training anew, on validation links too" in said
-    assert f"the model tested is {tmp_path / 'refit' / 'refit'}" in said
+    assert f"the model tested is saved in {tmp_path / 'refit' / 'model'}" in said
     clean = run(tmp_path / "clean", *flags)
     best = clean["best_epoch"]
     assert 1 <= best < 8  # so that the end is another
@@ -148,10 +151,10 @@ def test_refit_selects_on_validation_and_trains_on_all_of_train(
     assert refit["popularity"] == whole["popularity"]
     # Once finished, and once killed in its second part, it ends the same.
     out = str(tmp_path / "refit")
-    common.main(MF, ["--resume", "--out", out])
+    main(["train", "--resume", "--out", out])
     assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["test"] == whole["test"]
     (tmp_path / "refit" / "refit" / "checkpoints" / "last.ckpt").unlink()
-    common.main(MF, ["--resume", "--out", out])
+    main(["train", "--resume", "--out", out])
     assert json.loads((tmp_path / "refit" / "metrics.json").read_text())["test"] == whole["test"]
 
 
@@ -192,23 +195,31 @@ def test_own_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--neg foo", "invalid choice: 'foo'"),
-        ("--epochs x", "invalid int value"),
-        ("--epochs 0", "'epochs' must be at least 1"),
-        ("--beta 1 --neg rns", "--beta is for dins, ahns"),
-        ("--loss-tau 1", "--loss-tau is for contrastive, not for bpr"),
+        ("--neg foo", "--neg must be one of rns, pns"),
+        ("--neg din", "did you mean 'dins'?"),
+        ("--epochs x", "--epochs must be a valid integer"),
+        ("--epochs 0", "--epochs must be greater than or equal to 1"),
+        ("--beta 1 --neg rns", "--beta must be left out: it is for ahns, dins (got 'rns')"),
+        ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
         ("--beta -1", "DINS: 'beta'"),
-        ("--num-candidates 0", "'num_candidates'"),
+        ("--num-candidates 0", "--num-candidates"),
         ("--lr -1", "'lr'"),
-        ("--seed -1", "'seed'"),
-        (f"--seed {2**63}", "'seed' must be from 0 to"),
-        ("--top-k 0", "'k'"),
-        ("--dataset nothing", "'name' must be one of"),
+        ("--seed -1", "--seed"),
+        (f"--seed {2**63}", "--seed must be less than"),
+        ("--top-k 0", "--top-k"),
+        ("--k-core 5", "--k-core"),
+        ("--dataset nothing", "--dataset must be a file, a prepared folder, or one of tiny"),
         ("--dataset nothing.csv", "nothing.csv"),
         ("--config nothing.yaml", "nothing.yaml"),
         ("--resume", "--resume needs --out"),
         ("--resume --out nowhere", "nowhere"),
+        ("--warm-start nowhere", "nowhere"),
+        ("--layers 2", "--layers must be left out: mf has none"),
+        ("--encoder ease --dim 8", "must be left out: ease is not trained"),
+        ("--split temporal", "time"),
+        ("--val-time 3", "--val-time must be given with the other one"),
         ("--unknown 1", "unrecognized arguments"),
+        ("--betta 1", "did you mean --beta?"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
@@ -220,18 +231,17 @@ def test_mistakes_are_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = error(capsys, *flags.split())
-    # Where both DINS and AHNS have a beta, the order is that of the table of samplers.
-    assert message.replace("dins, ahns", "") in said.replace("ahns, dins", "")
+    assert message in said
     assert not list(tmp_path.rglob("metrics.json"))
 
 
 def test_bad_config_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "bad.yaml"
     for text, message in (
-        ("learning_rate: 1", "unknown flag 'learning_rate'"),
-        ("- a\n- b", "must hold 'flag: value' lines"),
+        ("learning_rate: 1", "--learning-rate must be a field of a configuration"),
+        ("- a\n- b", "must hold 'field: value' lines"),
         ("lr: [1", "line 1"),
-        ("lr: fast", "invalid float value"),
+        ("lr: fast", "--lr must be a valid number"),
     ):
         config.write_text(text)
         assert message in error(capsys, "--config", str(config))
@@ -261,10 +271,13 @@ def test_scripts_run_from_anywhere_and_explain_themselves(tmp_path: Path, script
         text=True,
         check=True,
     )
-    for group in ("data:", "negative sampling:", "loss:", "model:", "training:"):
+    for group in ("data:", "encoder:", "negative sampling:", "loss:", "training:", "evaluation:"):
         assert f"\n{group}" in done.stdout
-    assert "Weight of the positive, at least 0." in " ".join(done.stdout.split())
-    assert ("--layers" in done.stdout) == (script == "train_lightgcn.py")
+    said = " ".join(done.stdout.split())
+    # Of the methods in question, and of no other.
+    assert "dins: Weight of the positive, at least 0." in said
+    assert ("lightgcn: Share of links" in said) == (script == "train_lightgcn.py")
+    assert "ahns:" not in said
 
 
 def test_benchmarks_by_name(tmp_path: Path, benchmarks: Path) -> None:
@@ -294,7 +307,9 @@ def test_known_test_links_count_as_misses(
         assert other[name] * len(new) == pytest.approx(full[name] * users, rel=1e-5)
     for name in ("Recall@20", "NDCG@20"):
         assert 0 < other[name] * len(new) < full[name] * users
-    assert "--eval with-known is for a benchmark by name" in error(capsys, "--eval", "with-known")
+    assert "--eval must be 'full' or 'sampled', but for a benchmark by name" in error(
+        capsys, "--eval", "with-known"
+    )
 
 
 def test_sampled_evaluation_stands_beside_full_ranking(
@@ -311,20 +326,22 @@ def test_a_run_goes_on_with_its_own_flags_or_not_at_all(
 ) -> None:
     run(tmp_path / "run", "--neg", "rns")
     config = (tmp_path / "run" / "config.yaml").read_text()
-    resume = ["--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
+    resume = ["train", "--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
     for flags in (["--dim", "16"], ["--neg", "dns"], ["--seed", "5"]):
         with pytest.raises(SystemExit) as stopped:
-            common.main(MF, [*resume, *flags])
+            main([*resume, *flags])
         assert stopped.value.code == 2
         assert f"was begun with another {flags[0]}" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
-    common.main(MF, resume)
+    main(resume)
     assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]) == 3
 
 
 def test_flags_of_a_file_are_for_files(capsys: pytest.CaptureFixture[str]) -> None:
     for flag in ("--test-file", "--user-column", "--item-column"):
-        assert f"{flag} is for a --dataset file, not for tiny" in error(capsys, flag, "x")
+        assert f"{flag} must be left out: it is for a file, not for tiny" in error(
+            capsys, flag, "x"
+        )
 
 
 def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
@@ -335,14 +352,13 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     file.write_text("user,item\n" + "\n".join(rows))
     run(tmp_path / "run", "--neg", "rns", "--dataset", str(file))
     config = (tmp_path / "run" / "config.yaml").read_text()
-    resume = ["--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
-    for encoder in (LightGCN, NGCF):
-        with pytest.raises(SystemExit):
-            common.main(encoder, resume)
-        assert f"is of a run with MF, not {encoder.__name__}" in capsys.readouterr().err
+    resume = ["train", "--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
+    with pytest.raises(SystemExit):
+        main([*resume, "--encoder", "lightgcn"])
+    assert "was begun with another --encoder" in capsys.readouterr().err
     file.write_text("user,item\n" + "\n".join(row.replace("i2", "i1") for row in rows))
     with pytest.raises(SystemExit):
-        common.main(MF, resume)
+        main(resume)
     assert "was begun with another set of training links" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
 
@@ -376,23 +392,22 @@ def test_a_damaged_checkpoint_is_one_line(
 def test_ctrl_c_says_how_to_go_on_where_that_is_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     run(tmp_path / "kept", "--neg", "rns")
-    monkeypatch.setattr(common, "load", interrupted)
+    monkeypatch.setattr(train, "run_config", interrupted)
     for name, advice in (("none", "before the first checkpoint"), ("kept", "go on with --resume")):
         with pytest.raises(SystemExit) as stopped:
-            common.main(MF, [*QUICK, "--out", str(tmp_path / name)])
+            main(["train", *QUICK, "--out", str(tmp_path / name)])
         assert stopped.value.code == 130
         assert advice in capsys.readouterr().err
 
 
 def test_runs_of_one_second_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    args = common.make_parser(MF).parse_args([])
-    monkeypatch.setattr(common.time, "strftime", lambda _: "now")
+    monkeypatch.setattr(train.time, "strftime", lambda _: "now")
     names = set()
     for process in (1, 2):
-        monkeypatch.setattr(common.os, "getpid", lambda process=process: process)
-        names.add(common.run_name(MF, args))
-    assert len(names) == 2
+        monkeypatch.setattr(train.os, "getpid", lambda process=process: process)
+        names.add(train.run_name(Config.of(dataset="a/log.csv.gz")))
+    assert names == {"lightgcn-dins-log-now-1", "lightgcn-dins-log-now-2"}

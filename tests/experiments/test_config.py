@@ -1,0 +1,138 @@
+"""One truth for flags, files and Python: fields are typed, documented, and read as written."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.experiments import Config, ConfigError
+from pyg_negsamp.experiments.arguments import METHODS, arguments_of
+from pyg_negsamp.experiments.config import FIELDS, merged, read_config
+from pyg_negsamp.experiments.methods import make_encoder, make_recommender
+
+EVERY_METHOD = [(part, method) for part in METHODS for method in METHODS[part]]
+
+
+def test_every_field_says_what_it_is() -> None:
+    assert [each.name for each in FIELDS.values() if not each.meaning] == []
+
+
+@pytest.mark.parametrize(("part", "method"), EVERY_METHOD)
+def test_every_argument_says_what_it_is(part: str, method: str) -> None:
+    for argument in arguments_of(part, method):
+        assert argument.meaning, argument.name
+
+
+@pytest.mark.parametrize(("part", "method"), EVERY_METHOD)
+def test_no_field_has_the_name_of_an_argument(part: str, method: str) -> None:
+    assert not {argument.field for argument in arguments_of(part, method)} & {*FIELDS}
+
+
+@pytest.mark.parametrize("method", list(METHODS["neg"]))
+@pytest.mark.parametrize("text", [False, True])
+def test_what_is_written_is_read_as_it_was(method: str, text: bool, tmp_path: Path) -> None:
+    config = Config.of(dataset="tiny", neg=method, encoder="lightgcn", loss="ssm", k_core=(2, 3))
+    flat = config.flat()
+    assert {argument.field for argument in arguments_of("neg", method)} <= {*flat}
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(flat))
+    fields = read_config(file)
+    if text:  # as flags are typed
+        fields = {
+            k: [str(x) for x in v] if isinstance(v, list) else str(v) for k, v in fields.items()
+        }
+    again = Config.of(**fields)
+    assert again.flat() == flat
+    assert type(again.training.lr) is float
+
+
+def test_defaults_are_those_of_the_classes() -> None:
+    flat = Config.of(neg="ahns", encoder="ngcf", loss="ssm").flat()
+    for part, method in (("neg", "ahns"), ("encoder", "ngcf"), ("loss", "ssm")):
+        cls = METHODS[part][method]
+        for argument in arguments_of(part, method):
+            if argument.target is cls:
+                assert (
+                    flat[argument.field] == inspect.signature(cls).parameters[argument.name].default
+                )
+
+
+def test_the_learning_rate_is_that_of_the_data() -> None:
+    assert Config.of(dataset="tiny").lr == 0.005
+    assert Config.of(dataset="gowalla").lr == 0.001
+    assert Config.of(dataset="tiny", lr=1).lr == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"betta": 1}, "'betta' must be a field of a configuration; did you mean 'beta'?"),
+        ({"epoch": 1}, "did you mean 'epochs'?"),
+        ({"neg": "rns", "beta": 1}, "'beta' must be left out: it is for ahns, dins (got 'rns')"),
+        ({"neg": "dinns"}, "did you mean 'dins'?"),
+        ({"dim": "wide"}, "'dim' must be a valid integer"),
+        ({"dim": 8.5}, "'dim' must be a valid integer"),
+        ({"dim": True}, "'dim' must be of type int (got True)"),
+        ({"dim": [8, 9]}, "'dim' must be"),
+        ({"top_k": []}, "'top_k' must be"),
+        ({"protocol": "dirty"}, "'protocol' must be 'clean', 'refit' or 'paper' (got 'dirty')"),
+        ({"val_share": 1.0}, "'val_share' must be less than 1"),
+        ({"k_core": [5]}, "'k_core' must be tuple[int, int]"),
+        ({"neg": "ans", "gain": "perhaps"}, "'gain' must be a valid boolean"),
+        ({"encoder": "ease", "neg": "dns"}, "'neg' must be left out: ease is not trained"),
+        ({"encoder": "ease", "epochs": 3}, "'epochs' must be left out: ease is not trained"),
+        ({"encoder": "mf", "encoder_k": 3}, "it is for item-knn (got 'mf')"),
+        ({"eval": "with-known"}, "'eval' must be 'full' or 'sampled'"),
+    ],
+)
+def test_wrong_fields_are_refused_by_name(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Config.of(**fields)
+    assert message in str(refused.value)
+
+
+def test_arguments_without_a_default_value_can_be_given() -> None:
+    data, _, _ = SyntheticInteractions("tiny")
+    one = make_encoder(Config.of(encoder="lightgcn", layers=2, encoder_alpha="0.5"), data)
+    several = make_encoder(
+        Config.of(encoder="lightgcn", layers=2, encoder_alpha=["0.2", "0.3", "0.5"]), data
+    )
+    assert one.scale == [1.5, 1.5, 1.5]
+    assert several.scale == pytest.approx([0.6, 0.9, 1.5])
+
+
+def test_a_reference_has_its_own_fields_only() -> None:
+    flat = Config.of(encoder="item-knn", encoder_k=7, dataset="tiny").flat()
+    assert flat["encoder_k"] == 7
+    assert not {"neg", "loss", "lr", "epochs", "dim", "num_candidates"} & {*flat}
+    assert Config.of(**flat).flat() == flat
+
+
+def test_flags_win_and_take_the_arguments_of_what_they_replace_along() -> None:
+    file = Config.of(dataset="tiny", neg="dins", beta=2.0, encoder="sgl").flat()
+    config = Config.of(**merged(file, {"neg": "rns", "epochs": 3}))
+    assert config.sampler.neg == "rns"
+    assert config.training.epochs == 3
+    assert config.encoder.arguments["view"] == "edge"
+    kept = Config.of(**merged(file, {"neg": "ahns"}))  # has a beta, too
+    assert kept.sampler.arguments["beta"] == 2.0
+
+
+def test_names_become_objects() -> None:
+    data, _, _ = SyntheticInteractions("tiny")
+    fields = {"neg": "pns", "power": 0.25, "loss": "ssm", "loss_temperature": 0.3, "pool": "sum"}
+    model = make_recommender(Config.of(encoder="lightgcn", num_candidates=3, **fields), data)
+    assert model.sampler.candidates.power == 0.25
+    assert model.loss.temperature == 0.3
+    assert model.encoder.pool == model.sampler.pool == "sum"
+
+
+def test_a_file_holds_fields_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("- a\n- b\n")
+    with pytest.raises(ValueError, match="must hold 'field: value' lines"):
+        read_config(file)
