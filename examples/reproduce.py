@@ -36,9 +36,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch_geometric.data import HeteroData
-
-import pyg_negsamp
 from common import (
     build,
     evaluate_otherwise,
@@ -50,6 +47,11 @@ from common import (
     write,
 )
 from flags import PROTOCOLS, Parser, as_typed, make_parser, parse
+from table import Method, Summary, summarise, to_csv, to_markdown
+from table_file import REFERENCES, Row, Table, read_table
+from torch_geometric.data import HeteroData
+
+import pyg_negsamp
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate, evaluate_users
 from pyg_negsamp.nn import ENCODERS
@@ -61,8 +63,6 @@ from pyg_negsamp.training import (
     check_schedule,
     fit,
 )
-from table import Method, Summary, summarise, to_csv, to_markdown
-from table_file import REFERENCES, Row, Table, read_table
 
 #: What is trained on, what is selected by (test itself under 'paper'), and what is tested on.
 Splits = tuple[HeteroData, HeteroData, HeteroData]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-
 from flags import IN_COMMAND_ONLY, PROTOCOLS
+
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer
 from pyg_negsamp.nn import ENCODERS

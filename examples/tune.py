@@ -27,14 +27,14 @@ from typing import Any
 
 import optuna
 import yaml
+from common import build, fit_options, load, one_line_errors, write
+from flags import IN_COMMAND_ONLY, Parser, make_parser, parse
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import TrialState
 from torch_geometric.data import HeteroData
 
-from common import build, fit_options, load, one_line_errors, write
-from flags import IN_COMMAND_ONLY, Parser, make_parser, parse
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.space import Choice, Range, Space
