@@ -17,8 +17,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.training.checkpoints import WholeCheckpoints
 
-#: What `fit` calculates in, by lightning's names.
-PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+#: What `fit` is tested to calculate in, by lightning's names.
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
 def make_trainer(device: str, precision: str, **arguments: Any) -> Trainer:
