@@ -74,7 +74,8 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
     Example:
         >>> export_tables(users, items, x, y, "onnx", "served")  # doctest: +SKIP
         >>> session = onnxruntime.InferenceSession("served/ranking.onnx")  # doctest: +SKIP
-        >>> item, score = session.run(None, {"user": x[:1].numpy(), "k": [10]})  # doctest: +SKIP
+        >>> asked = {"user": x[:1].numpy(), "k": np.array([10])}  # doctest: +SKIP
+        >>> item, score = session.run(None, asked)  # doctest: +SKIP
 
     Raises:
         ValueError: If `format` is unknown or its extra is not installed, if tables and ids do not

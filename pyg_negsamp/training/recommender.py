@@ -247,6 +247,7 @@ class Recommender(LightningModule):
             self._validate(data)
 
     def _validate(self, data: HeteroData) -> None:
+        """Ranks, and logs the metrics."""
         tables = self.scoring_tables()
         # No score is larger than the product of the longest user and the longest item.
         bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())
