@@ -30,7 +30,7 @@ from bench import Bench, stolen_seconds
 from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.datasets.download import DownloadError
 from pyg_negsamp.graph import known_links
-from pyg_negsamp.training.memory import keep_freed_memory
+from pyg_negsamp.training.memory import freed_memory_kept
 
 STAGES = (
     "draw",
@@ -121,6 +121,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
+@freed_memory_kept()  # as training does; what is measured beside it has the same
 def main(argv: list[str] | None = None) -> None:
     """Measures, prints, and checks."""
     parser = Parser(
@@ -177,7 +178,6 @@ def main(argv: list[str] | None = None) -> None:
         wanted.append("recbole")
     if "recbole" in wanted and not (args.recbole and args.dataset in BENCHMARKS):
         parser.error("RecBole needs --recbole and a benchmark")
-    keep_freed_memory()  # as training does; what is measured beside it has the same
     bench = Bench(args.device, 5 if args.quick else args.repeats)
     machine: dict[str, object] = {
         "processor": platform.processor() or platform.machine(),

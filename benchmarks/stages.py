@@ -29,7 +29,7 @@ from pyg_negsamp.evaluation.full_rank import BLOCK_BYTES
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import LinkLoader, Recommender, fit
-from pyg_negsamp.training.memory import keep_freed_memory
+from pyg_negsamp.training.memory import freed_memory_kept
 from pyg_negsamp.training.recommender import roles
 from pyg_negsamp.transforms import SAMPLERS
 
@@ -143,7 +143,7 @@ def make_step(device: str, data: HeteroData, model: Recommender) -> Callable[[],
     """A whole training step: sample, loss, backward, optimiser."""
     model.to(device)
     model.loss_sum = model.loss_sum.to(device)
-    optimizer = model.configure_optimizers()
+    optimizer = model.make_optimizer()
     batches = iter(LinkLoader(data, B))
 
     def step() -> None:
@@ -268,7 +268,7 @@ def parts(bench: Bench, data: HeteroData) -> None:
     row = Row("parts", "backward", (bench.time(forward_backward) - forward) * 1e3)
     row.cost = Cost(L * cost.bytes + 2 * read, L * cost.operations)
     bench.keep(row)
-    optimizer = model.configure_optimizers()
+    optimizer = model.make_optimizer()
     bench.add(
         "parts", "optimiser", optimizer.step, cost=Cost(7.0 * 4 * encoder.adjacency.num_nodes * D)
     )
@@ -339,10 +339,10 @@ def train_apart(
         return pool.submit(_train, args, dim, layers, candidates, repeats).result()
 
 
+@freed_memory_kept()
 def _train(
     args: argparse.Namespace, dim: int, layers: int, candidates: int, repeats: int
 ) -> tuple[int, float, float]:
-    keep_freed_memory()
     torch.manual_seed(0)
     data, _, _ = load(args)
     data = data.to(args.device)

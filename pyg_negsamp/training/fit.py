@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import signal
-import warnings
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
@@ -24,11 +20,16 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
-from pyg_negsamp.training.checkpoints import WholeCheckpoints
 from pyg_negsamp.training.links import LinkLoader
-from pyg_negsamp.training.memory import keep_freed_memory
+from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import Recommender
+from pyg_negsamp.training.trainer import (
+    TimeLimit,
+    default_loggers,
+    make_trainer,
+    run_callbacks,
+)
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,25 @@ class Fitted:
 
     Attributes:
         history: A dictionary per epoch, see :class:`Recommender`.
-        best_epoch: Epoch of the best validation, from 0; its weights are loaded. Without
+        best_epoch: Epoch of the best validation, from 0; its weights are loaded. Without any
             validation: the last one.
-        best: The monitored metric there; NaN without validation.
+        best: The monitored metric there; NaN without any validation.
         monitor: Name of the monitored metric, such as `'val/NDCG@20'`.
-        checkpoint: File with those weights.
+        checkpoint: File with those weights; `None` if the run had no folder to keep it in.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     best: float
     monitor: str
-    checkpoint: Path
+    checkpoint: Path | None
 
 
 def fit(
     recommender: Recommender,
     train_data: HeteroData,
     val_data: HeteroData | None,
-    out: str | Path,
+    out: str | Path | None = None,
     epochs: int = 100,
     batch_size: int = 2048,
     patience: int = 20,
@@ -65,6 +66,10 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     planned: int | None = None,
+    *,
+    precision: str = "32-true",
+    max_time: str | timedelta | dict[str, int] | None = None,
+    loggers: Sequence[Logger] | None = None,
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -72,9 +77,10 @@ def fit(
     name and renamed; after a better validation, `best.ckpt` does. With `resume`, a run goes on
     from the last checkpoint and gives, bit by bit, what it would have given uninterrupted (with as
     many `epochs`: :class:`CuCo`'s schedule, for one, depends on their number).
-    Large blocks of freed memory stay with the process, see :func:`keep_freed_memory`.
-    Metrics per epoch are logged as CSV, and for TensorBoard if that is installed, under
-    `out/logs`.
+
+    The process is left as it was found, after an error too: log levels, warning filters, signal
+    handlers, the states of global random generators (what an encoder draws from them by itself
+    excepted). For C memory see :func:`freed_memory_kept`.
 
     Args:
         recommender: What to train; left with the best weights, in evaluation mode.
@@ -82,22 +88,35 @@ def fit(
         val_data: Split to select by. With `None` all `epochs` are trained and the last weights
             kept, whatever `patience` and `eval_every` are: to train anew on all links, say, for
             as long as an earlier run found best.
-        out: Folder for checkpoints and logs.
+        out: Folder for checkpoints and logs. Default: a temporary one, which is gone afterwards.
         epochs: Most epochs to train. Default 100.
         batch_size: Positives per step, `B`. Default 2048.
         patience: Validations without a better result before training stops. Default 20:
             some methods start with a dip.
         eval_every: Epochs between validations. Default 1.
         device: `'auto'`, `'cpu'`, `'cuda'`, or another name of a lightning accelerator.
-        resume: Go on from `out/checkpoints/last.ckpt`.
+            Default `'auto'`: CUDA where there is some.
+        resume: Go on from `out/checkpoints/last.ckpt`. Default: no.
         callbacks: More of lightning's callbacks, such as one that gives up a hopeless trial.
+            Default: none.
         progress: Whether to show how far training is. Default: yes.
         planned: Epochs that schedules count on, at least `epochs`. Default: `epochs`.
+        precision: Lightning's name of the arithmetic: `'32-true'`, `'64-true'` (weights become
+            double and stay so) or `'bf16-mixed'` (products of a step in 16 bits; weights and
+            validation stay in 32). Default `'32-true'`.
+        max_time: When to stop: after the first epoch that ends later than this, counted from the
+            start of this call. `'DD:HH:MM:SS'`, a `timedelta` or a dictionary of its arguments.
+            The last checkpoint is that of a whole epoch, to go on from. If it comes before the
+            first validation, the last weights are kept. Default: no limit.
+        loggers: Lightning's loggers for the metrics of each epoch; an empty sequence for none.
+            Default: CSV, and TensorBoard if that is installed, under `out/logs`; without `out`,
+            none.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
-            graph (see :func:`check_leakage`), if a number is out of range, if there is no CUDA
-            device for `device='cuda'`, or if the checkpoint to resume from is damaged.
+            graph (see :func:`check_leakage`), if a number, `precision` or `max_time` is out of
+            range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, or if
+            the checkpoint to resume from is damaged.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         NonFiniteLossError: If the loss becomes NaN or infinite.
@@ -107,38 +126,49 @@ def fit(
     check_schedule(epochs, patience, min(eval_every, epochs) if val_data is None else eval_every)
     if planned is not None and planned < epochs:
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
+    if out is None and resume:
+        raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
-    accelerator = _accelerator(device)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
+    monitor = recommender.monitor
 
-    if not resume:
-        recommender.history = []
-    keep_freed_memory()
-    last = last_checkpoint(out, resume)
-    folder = last.parent
-
-    monitor = f"val/NDCG@{recommender.k[0]}"
-    trainer = _quiet_trainer(
-        accelerator=accelerator,
-        max_epochs=epochs,
-        check_val_every_n_epoch=eval_every,
-        logger=_loggers(Path(out) / "logs"),
-        callbacks=[
-            *([Progress(monitor)] if progress else []),
-            *([] if validation is None else _selecting(folder, monitor, patience)),
-            _keep_last(folder),
-            *callbacks,
-        ],
-    )
-    recommender.train()  # an earlier run has left it in evaluation mode
-    recommender.planned_epochs = planned  # and perhaps with a schedule of its own
-    with _ctrl_c_as_ever():
+    with _folder(out) as folder, process_left_as_found():
+        last = last_checkpoint(folder, resume)
+        if loggers is None:
+            loggers = [] if out is None else default_loggers(folder / "logs")
+        trainer = make_trainer(
+            device,
+            precision,
+            max_epochs=epochs,
+            check_val_every_n_epoch=eval_every,
+            logger=loggers,
+            callbacks=[
+                *([Progress(monitor)] if progress else []),
+                *([] if max_time is None else [TimeLimit(max_time)]),
+                *run_callbacks(last.parent, None if validation is None else monitor, patience),
+                *callbacks,
+            ],
+        )
+        if not resume:
+            recommender.history = []
+        recommender.train()  # an earlier run has left it in evaluation mode
+        recommender.planned_epochs = planned  # and perhaps with a schedule of its own
         checkpoint = str(last) if resume else None
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
+        validated = validation is not None and any(monitor in e for e in recommender.history)
+        best = last.with_name("best.ckpt") if validated else last
+        fitted = _with_best_weights(recommender, best, monitor)
+    return replace(fitted, checkpoint=None) if out is None else fitted
 
-    return _with_best_weights(
-        recommender, last if validation is None else folder / "best.ckpt", monitor
-    )
+
+@contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    """Gives `out`, or a folder that is gone afterwards."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="pyg_negsamp-") as folder:
+        yield Path(folder)
 
 
 def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
@@ -169,7 +199,8 @@ def _validation(
     if held_out_links(val_data, edge_type).size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
     check_leakage(train_data, val_data, edge_type=edge_type)
-    return DataLoader([val_data], batch_size=None)  # type: ignore[arg-type]
+    # A generator of its own: the loader would otherwise move the global one.
+    return DataLoader([val_data], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
 
 def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fitted:
@@ -180,26 +211,6 @@ def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fi
     history = recommender.history
     value = history[state["epoch"]].get(monitor, math.nan)
     return Fitted(history, state["epoch"], value, monitor, best)
-
-
-@contextmanager
-def _ctrl_c_as_ever() -> Iterator[None]:
-    """Ctrl-C raises `KeyboardInterrupt`, of which lightning makes an exit, and a handler."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
-
-
-def _accelerator(device: str) -> str:
-    """What lightning calls the device."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
-    if device == "auto":  # lightning would take Apple's, which has no double precision
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return {"cuda": "gpu"}.get(device, device)
 
 
 def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
@@ -219,56 +230,3 @@ def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
     if not resume and last.exists():
         raise FileExistsError(f"{out} already holds a run: resume it, or choose another folder")
     return last
-
-
-class _EarlyStopping(EarlyStopping):
-    """Resumes with the patience of today, and not at all where it had stopped for good."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict({**state_dict, "patience": self.patience})
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-def _selecting(folder: Path, monitor: str, patience: int) -> list[Callback]:
-    """Early stopping, and the checkpoint of the best epoch."""
-    return [
-        _EarlyStopping(monitor, mode="max", patience=patience),
-        ModelCheckpoint(folder, "best", monitor=monitor, mode="max", enable_version_counter=False),
-    ]
-
-
-def _keep_last(folder: Path) -> Callback:
-    """The checkpoint of the last epoch, better or not."""
-    return ModelCheckpoint(
-        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
-
-
-def _loggers(folder: Path) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(folder, name="csv")]
-    if find_spec("tensorboard"):
-        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
-    return loggers
-
-
-def _quiet_trainer(**arguments: Any) -> Trainer:
-    """A trainer that leaves the talking to :class:`Progress`."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # The loaders have no workers because they have nothing to do; a folder is not empty because
-    # a run resumes.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # lightning's own
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
-    warnings.filterwarnings("ignore", message=".*defined a `validation_step` but have no")
-    return Trainer(
-        devices=1,
-        plugins=[WholeCheckpoints()],
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **arguments,
-    )

@@ -66,6 +66,8 @@ class LinkLoader(DataLoader):
             batch_size=None,
             sampler=order,
             num_workers=num_workers,
+            # Torch seeds workers from here; otherwise from the global generator, which would move.
+            generator=torch.Generator().manual_seed(seed),
         )
 
     def set_epoch(self, epoch: int) -> None:

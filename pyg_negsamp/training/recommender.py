@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
@@ -32,21 +34,36 @@ class Recommender(LightningModule):
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
             Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
             goes by them too.
-        lr: Learning rate of Adam.
-        l2: Coefficient of :func:`l2_penalty`.
-        k: Lengths of the recommendation lists that validation looks at.
-        seed: Seed of the negatives, not negative.
+        lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
+        l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
+        k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
+        seed: Seed of the negatives, not negative. Default 0.
+        optimizer: From a list of parameters to the optimiser that trains them, such as
+            `functools.partial(torch.optim.SGD, lr=0.1)`. Default: Adam with `lr`.
+        scheduler: From the optimiser to a scheduler of its learning rate, which is stepped once
+            per epoch. :class:`~torch.optim.lr_scheduler.ReduceLROnPlateau`, with `mode='max'`, is
+            stepped once per validation, and looks at NDCG at the first `k`. Default: none.
+
+    Example:
+        >>> from functools import partial
+        >>> halve = partial(torch.optim.lr_scheduler.StepLR, step_size=10, gamma=0.5)
+        >>> sgd = partial(torch.optim.SGD, lr=0.1)
+        >>> Recommender(encoder, sampler, optimizer=sgd, scheduler=halve)  # doctest: +SKIP
 
     Attributes:
         history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
             validation metrics (`'val/NDCG@20'`, ...) where it was validated.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
+        monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
 
     Raises:
         ValueError: If encoder and sampler disagree on the pooling, the edge type or the size of
-            the graph, if the sampler has no candidates to draw from, or if the loss wants
-            another similarity than `'dot'` or `'cosine'`.
+            the graph, if the sampler has no candidates to draw from, if the loss wants
+            another similarity than `'dot'` or `'cosine'`, if a number is out of range, or if
+            both `lr` and `optimizer` are given. When training starts: if `optimizer` or
+            `scheduler` makes something else, or if a `ReduceLROnPlateau` has `mode='min'` or no
+            validation to look at.
     """
 
     def __init__(
@@ -54,12 +71,39 @@ class Recommender(LightningModule):
         encoder: Encoder,
         sampler: NegativeSampling,
         loss: torch.nn.Module | None = None,
-        lr: float = 1e-3,
+        lr: float | None = None,
         l2: float = 1e-4,
         k: Sequence[int] = (20,),
         seed: int = 0,
+        *,
+        optimizer: Callable[[list[torch.nn.Parameter]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     ) -> None:
         super().__init__()
+        self._check_parts(encoder, sampler)
+        if lr is not None and optimizer is not None:
+            raise invalid(self, "lr", "left out, since optimizer has its own", lr)
+        if lr is None and optimizer is None:
+            lr = 1e-3
+        for name, value in (("lr", lr), ("l2", l2)):
+            if value is not None and not 0 <= value < math.inf:
+                raise invalid(self, name, "a finite number >= 0", value)
+        metric_collection(k)  # refuses what validation would stumble over after an epoch
+        if seed < 0:
+            raise invalid(self, "seed", "not negative", seed)
+        self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
+        self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.monitor = f"val/NDCG@{self.k[0]}"
+        self.user_type, _, self.item_type = encoder.edge_type
+        self.similarity = getattr(self.loss, "similarity", "dot")
+        if self.similarity not in ("dot", "cosine"):
+            raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
+        self.history: list[dict[str, float]] = []
+        self.planned_epochs: int | None = None
+
+    def _check_parts(self, encoder: Encoder, sampler: NegativeSampling) -> None:
+        """Refuses a sampler that was not made for the encoder."""
         if sampler.pool != encoder.pool:
             raise invalid(self, "sampler", f"one with the encoder's pool {encoder.pool!r}", sampler)
         if sampler.edge_type != encoder.edge_type:
@@ -77,20 +121,6 @@ class Recommender(LightningModule):
         if size != other:
             expected = f"one with candidates from the encoder's graph, of {size}"
             raise invalid(self, "sampler", expected, other)
-        for name, value in (("lr", lr), ("l2", l2)):
-            if not 0 <= value < math.inf:
-                raise invalid(self, name, "a finite number >= 0", value)
-        metric_collection(k)  # refuses what validation would stumble over after an epoch
-        if seed < 0:
-            raise invalid(self, "seed", "not negative", seed)
-        self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
-        self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
-        self.user_type, _, self.item_type = encoder.edge_type
-        self.similarity = getattr(self.loss, "similarity", "dot")
-        if self.similarity not in ("dot", "cosine"):
-            raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
-        self.history: list[dict[str, float]] = []
-        self.planned_epochs: int | None = None
 
     # One step -------------------------------------------------------------------------------
 
@@ -151,9 +181,46 @@ class Recommender(LightningModule):
         self.encoder.train(training)
         return tables
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over everything that learns, in one pass over each table."""
-        return torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)
+    # Optimisation ---------------------------------------------------------------------------
+
+    def make_optimizer(self) -> Optimizer:
+        """A new optimiser of everything that learns; by default Adam, in one pass per table."""
+        if self.optimizer is None:
+            assert self.lr is not None
+            return torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)
+        made = self.optimizer(list(self.parameters()))
+        if not isinstance(made, Optimizer):
+            raise invalid(self, "optimizer", "a function that makes a torch Optimizer", made)
+        return made
+
+    def configure_optimizers(self) -> Optimizer | dict[str, Any]:  # type: ignore[override]
+        """What lightning trains with."""
+        optimizer = self.make_optimizer()
+        if self.scheduler is None:
+            return optimizer
+        scheduler = self.scheduler(optimizer)
+        if not isinstance(scheduler, LRScheduler):
+            raise invalid(self, "scheduler", "a function that makes a torch LRScheduler", scheduler)
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": "epoch"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            if scheduler.mode != "max":
+                expected = f"with mode='max', since a larger {self.monitor} is better"
+                raise invalid(self, "scheduler", expected, f"mode={scheduler.mode!r}")
+            if not self.trainer.enable_validation:
+                expected = "one that needs no validation, as there is none (val_data)"
+                raise invalid(self, "scheduler", expected, "ReduceLROnPlateau")
+            every = self.trainer.check_val_every_n_epoch
+            config |= {"monitor": self.monitor, "frequency": every}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Steps a scheduler at the end of the epoch, before the checkpoint is written.
+
+        Lightning would step `ReduceLROnPlateau` after that, and a resumed run would never know.
+        So :meth:`on_train_epoch_end` has done it by now.
+        """
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     # One epoch ------------------------------------------------------------------------------
 
@@ -175,6 +242,12 @@ class Recommender(LightningModule):
 
     def validation_step(self, data: HeteroData, batch_idx: int) -> None:
         """Ranks in full on a validation split: the one "batch" of the loader."""
+        # As whoever evaluates the weights later: mixed precision is for training alone.
+        with torch.autocast(self.device.type, enabled=False):
+            self._validate(data)
+
+    def _validate(self, data: HeteroData) -> None:
+        """Ranks, and logs the metrics."""
         tables = self.scoring_tables()
         # No score is larger than the product of the longest user and the longest item.
         bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())
@@ -188,6 +261,9 @@ class Recommender(LightningModule):
         """Notes what the epoch brought."""
         if not self.validated:
             self.seconds = time.perf_counter() - self.started
+        scheduler = self.lr_schedulers()
+        if self.validated and isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.validated[self.monitor])
         loss = self.mean_loss()
         self.log("train/loss", loss)
         self.log("train/seconds", self.seconds)
@@ -204,8 +280,9 @@ class Recommender(LightningModule):
 
     def _diverged(self, what: str, value: str) -> NonFiniteLossError:
         """What to say of training that has left the numbers behind."""
+        rate = "the given optimizer" if self.lr is None else f"lr={self.lr}"
         return NonFiniteLossError(
-            f"the {what} became {value} in epoch {self.current_epoch} with lr={self.lr}, "
+            f"the {what} became {value} in epoch {self.current_epoch} with {rate}, "
             f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
             "checkpoint, if there is one, is from before."
         )

@@ -1,0 +1,130 @@
+"""The parts of lightning that a run is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.training.checkpoints import WholeCheckpoints
+
+#: What `fit` is tested to calculate in, by lightning's names.
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+def make_trainer(device: str, precision: str, **arguments: Any) -> Trainer:
+    """A trainer that leaves the talking to :class:`Progress`.
+
+    Args:
+        device: As for :func:`fit`.
+        precision: As for :func:`fit`.
+        **arguments: More of lightning's arguments.
+
+    Raises:
+        ValueError: If there is no CUDA device for `device='cuda'`, or `precision` is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise invalid("fit", "precision", f"one of {PRECISIONS}", repr(precision))
+    return Trainer(
+        accelerator=_accelerator(device),
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        plugins=[WholeCheckpoints()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **arguments,
+    )
+
+
+def _accelerator(device: str) -> str:
+    """What lightning calls the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
+    if device == "auto":  # lightning would take Apple's, which has no double precision
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {"cuda": "gpu"}.get(device, device)
+
+
+def default_loggers(folder: Path) -> list[Logger]:
+    """Metrics per epoch as CSV, and for TensorBoard if that is installed.
+
+    Args:
+        folder: Where to log to.
+    """
+    loggers: list[Logger] = [CSVLogger(folder, name="csv")]
+    if find_spec("tensorboard"):
+        loggers.append(TensorBoardLogger(folder, name="tensorboard"))
+    return loggers
+
+
+class PatientStopping(EarlyStopping):
+    """Early stopping that resumes with the patience of today.
+
+    A run that had stopped for good does not go on at all.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting, with the patience it was given now."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops where patience is over already."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class TimeLimit(Timer):
+    """Ends training after the first epoch that is over the time.
+
+    Lightning's own `max_time` stops in the middle of an epoch, from where no run can go on as if
+    nothing had happened. And it counts a run's earlier legs; here each call of `fit` has the
+    whole time.
+
+    Args:
+        limit: `"DD:HH:MM:SS"`, a `timedelta`, or a dictionary of its arguments.
+
+    Raises:
+        ValueError: If `limit` is none of these, or not more than 0.
+    """
+
+    def __init__(self, limit: str | timedelta | dict[str, int]) -> None:
+        expected = "'DD:HH:MM:SS', a timedelta or a dict of its arguments, more than 0"
+        try:
+            super().__init__(limit, interval="epoch", verbose=False)
+        except (MisconfigurationException, TypeError, AttributeError) as error:
+            raise invalid("fit", "max_time", expected, repr(limit)) from error
+        if (self.time_remaining() or 0) <= 0:
+            raise invalid("fit", "max_time", expected, repr(limit))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the time of an earlier leg does not count."""
+        return {}
+
+
+def run_callbacks(folder: Path, monitor: str | None, patience: int) -> Sequence[Callback]:
+    """What selects, stops and keeps the state.
+
+    Args:
+        folder: Where checkpoints go: `best.ckpt` and `last.ckpt`.
+        monitor: Metric to select by; `None` to select nothing.
+        patience: Validations without a better one before training stops.
+    """
+    last = ModelCheckpoint(
+        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    if monitor is None:
+        return [last]
+    best = ModelCheckpoint(
+        folder, "best", monitor=monitor, mode="max", enable_version_counter=False
+    )
+    return [PatientStopping(monitor, mode="max", patience=patience), best, last]
