@@ -3,7 +3,7 @@
 A source is a named benchmark (`InteractionDataset("datasets", "gowalla")`), your own files or
 frame (`InteractionDataset.from_files`, `.from_frame`), or a made-up world whose true
 preferences are known (`SyntheticInteractions("small")`). Whatever it is, repeated links are
-removed and counted, a split divides what is left (`RandomSplit`, `LatestSplit`,
+removed and counted, a split divides what is left (`RandomSplit`, `LatestSplit`, `LeaveOneOut`,
 `TemporalSplit`, or the `PredefinedSplit` of the papers), and
 
     train_data, val_data, test_data = dataset
@@ -22,8 +22,9 @@ from pyg_negsamp.datasets.benchmarks import (
 from pyg_negsamp.datasets.download import DownloadError
 from pyg_negsamp.datasets.interactions import InteractionDataset
 from pyg_negsamp.datasets.split_base import InteractionSplit
-from pyg_negsamp.datasets.splits import LatestSplit, PredefinedSplit, RandomSplit, TemporalSplit
+from pyg_negsamp.datasets.splits import LatestSplit, LeaveOneOut, PredefinedSplit, RandomSplit
 from pyg_negsamp.datasets.synthetic import PRESETS, SyntheticInteractions, SyntheticPreset
+from pyg_negsamp.datasets.temporal import TemporalSplit
 
 __all__ = [
     "BENCHMARKS",
@@ -34,6 +35,7 @@ __all__ = [
     "InteractionDataset",
     "InteractionSplit",
     "LatestSplit",
+    "LeaveOneOut",
     "PredefinedSplit",
     "RandomSplit",
     "SyntheticInteractions",

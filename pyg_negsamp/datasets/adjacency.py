@@ -10,16 +10,19 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.datasets.log import OWNER, InteractionLog, require_links, split_column
+from pyg_negsamp.datasets.sources import read_text
 from pyg_negsamp.errors import invalid
 
 MAX_DIGITS = 18  # the longest run of digits that surely fits int64
 
 
-def read_adjacency(path: Path) -> tuple[Tensor, int]:
+def read_adjacency(path: Path, encoding: str | None = None) -> tuple[Tensor, int]:
     """Reads lines `user item item ...` of zero-based ids, separated by blanks.
 
     Args:
-        path: The text file. A user may have several lines, or a line without items.
+        path: The text file, compressed or not. A user may have several lines, or a line
+            without items.
+        encoding: As `read_text` takes it.
 
     Returns:
         Links `[2, E]` int64 in file order, and the highest user id plus one.
@@ -27,7 +30,7 @@ def read_adjacency(path: Path) -> tuple[Tensor, int]:
     Raises:
         ValueError: If anything but whole numbers is found; names file and line.
     """
-    text = path.read_bytes()
+    text = read_text(path, encoding)
     char = np.frombuffer(text, dtype=np.uint8)
     digit = (char >= ord("0")) & (char <= ord("9"))
     newline = np.flatnonzero(char == ord("\n"))
@@ -53,17 +56,18 @@ def read_adjacency(path: Path) -> tuple[Tensor, int]:
     return links, int(user.max()) + 1 if user.numel() else 0
 
 
-def read_adjacency_log(parts: Mapping[int, Path]) -> InteractionLog:
+def read_adjacency_log(parts: Mapping[int, Path], encoding: str | None = None) -> InteractionLog:
     """Reads adjacency files as one log.
 
     Args:
         parts: File of each part: 0 train, 1 validation, 2 test. A single file is a log that
             has not been split.
+        encoding: As `read_text` takes it.
 
     Raises:
         ValueError: If a line is unreadable or there are no links at all.
     """
-    read = {part: read_adjacency(path) for part, path in parts.items()}
+    read = {part: read_adjacency(path, encoding) for part, path in parts.items()}
     links = torch.cat([links for links, _ in read.values()], dim=1)
     require_links(links.size(1), parts.values())
     return InteractionLog(

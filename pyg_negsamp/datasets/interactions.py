@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from torch import Tensor
@@ -13,6 +13,12 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.datasets.benchmarks import fetch_benchmark, find_benchmark, read_benchmark
 from pyg_negsamp.datasets.cache import from_tensors, load_or_build, to_tensors
+from pyg_negsamp.datasets.catalogue import listed_ids
+from pyg_negsamp.datasets.checks import describe, require_edge_type, require_path, require_text
+from pyg_negsamp.datasets.columns import Column, Columns, Writing, check_columns, check_types
+from pyg_negsamp.datasets.export import part_frame
+from pyg_negsamp.datasets.k_core import Removed
+from pyg_negsamp.datasets.k_core import k_core as find_k_core
 from pyg_negsamp.datasets.log import (
     TEST,
     TRAIN,
@@ -22,16 +28,19 @@ from pyg_negsamp.datasets.log import (
     clean,
     to_hetero_data,
 )
+from pyg_negsamp.datasets.options import check_graphs, check_options
 from pyg_negsamp.datasets.readers import read_files
-from pyg_negsamp.datasets.report import format_summary, summarize
+from pyg_negsamp.datasets.report import first_and_last, format_summary, ids_alike, summarize
+from pyg_negsamp.datasets.split_base import InteractionSplit
 from pyg_negsamp.datasets.splits import PredefinedSplit, RandomSplit
-from pyg_negsamp.datasets.tables import Column, Columns, log_from_frame
+from pyg_negsamp.datasets.tables import log_from_frame
 from pyg_negsamp.datasets.triple import GraphTriple
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 
 Split = Callable[[HeteroData], Any]
 Transform = Callable[[HeteroData], Any]
+PARTS = {"train": TRAIN, "val": VAL, "test": TEST}
 
 
 class InteractionDataset(GraphTriple):
@@ -46,7 +55,8 @@ class InteractionDataset(GraphTriple):
     | val   | training links                   | validation links, to be ranked |
     | test  | training and validation links    | test links, to be ranked       |
 
-    No (user, item) pair is in two parts. This constructor loads a benchmark by name;
+    If the links have weights, `edge_weight [E]` float32 stands beside each `edge_index`. No
+    (user, item) pair is in two parts. This constructor loads a benchmark by name;
     `from_files` and `from_frame` load anything else.
 
     Args:
@@ -57,6 +67,10 @@ class InteractionDataset(GraphTriple):
             `PredefinedSplit()` if the source is split already, else `RandomSplit()`.
         duplicates: `"drop"` keeps the first (by time, if known) of repeated links; `"keep"`
             keeps repeats in training, as some papers count them. Held-out links never repeat.
+        k_core: Links that every user and every item must have, such as `(5, 5)`. Those with
+            fewer are removed, again and again until nothing changes. Distinct pairs count. The
+            whole log counts, before it is split; of data that are split already, the training
+            links, and what is held out of a removed user or item goes with it.
         transform: Applied to each of the three graphs on access.
         force_reload: Whether to read the files again instead of the cached tensors.
         edge_type: Name of the links, and of their source and destination nodes.
@@ -64,9 +78,10 @@ class InteractionDataset(GraphTriple):
     Attributes:
         name: Name of the benchmark, or of the source.
         interactions: All links before splitting: `edge_index [2, E]`, and where the source has
-            them `time [E]`, `rating [E]` and `split [E]` (0 train, 1 validation, 2 test).
-        user_ids: pandas Index from user position to original id; `None` if the source counts
-            from zero itself.
+            them `time [E]`, `rating [E]`, `edge_weight [E]` and `split [E]` (0 train,
+            1 validation, 2 test). `time_is_date` is true where times were dates.
+        user_ids: pandas Index from user position to original id; `None` if positions are the
+            ids of the source.
         item_ids: The same for items.
 
     Raises:
@@ -88,9 +103,13 @@ class InteractionDataset(GraphTriple):
         transform: Transform | None = None,
         force_reload: bool = False,
         edge_type: EdgeType = EDGE_TYPE,
+        *,
+        k_core: tuple[int, int] | None = None,
     ) -> None:
+        require_text(self, "name", name)
         benchmark = find_benchmark(name)
-        folder = Path(root).expanduser() / name
+        folder = require_path(self, "root", root) / name
+        check_options(split, duplicates, transform, edge_type, k_core)
 
         def build() -> dict[str, Tensor]:
             return to_tensors(*clean(read_benchmark(benchmark, folder), duplicates))
@@ -98,21 +117,28 @@ class InteractionDataset(GraphTriple):
         paths = fetch_benchmark(benchmark, folder)
         tensors = load_or_build(f"{name}-{duplicates}", paths, build, rebuild=force_reload)
         log, repeats = from_tensors(tensors)
-        self._setup(name, log, repeats, split, transform, edge_type, str(root))
+        self._setup(name, log, repeats, split, transform, edge_type, str(root), k_core)
 
     @classmethod
     def from_files(
         cls,
         train: str | Path,
+        *,
         test: str | Path | None = None,
         valid: str | Path | None = None,
         user: Column | None = None,
         item: Column | None = None,
         time: Column | None = None,
         rating: Column | None = None,
+        weight: Column | None = None,
         min_rating: float | None = None,
+        items_file: str | Path | None = None,
+        k_core: tuple[int, int] | None = None,
         format: str | None = None,
         sep: str | None = None,
+        encoding: str | None = None,
+        decimal: str = ".",
+        date_format: str | None = None,
         split: Split | None = None,
         duplicates: str = "drop",
         transform: Transform | None = None,
@@ -120,7 +146,10 @@ class InteractionDataset(GraphTriple):
     ) -> InteractionDataset:
         """Loads interactions from files.
 
-        Columns are given by name, or by position (from zero) if the file has no header.
+        Columns are given by name, or by position (from zero) if the file has no header. Ids
+        are kept as they are written. A column of whole numbers becomes numbers; a column with
+        any text is text, and then `1` and `01` are two ids. An empty id is an error. Words
+        such as `NA` are ids.
 
         Args:
             train: Training links; without `test`, one log that `split` divides.
@@ -128,13 +157,27 @@ class InteractionDataset(GraphTriple):
             valid: Validation links; needs `test`.
             user: Column of user ids. Default: `"user"`, or 0 in pair text.
             item: Column of item ids. Default: `"item"`, or 1 in pair text.
-            time: Column of times: numbers, or dates that become seconds since 1970.
+            time: Column of times: numbers, or dates that become seconds since 1970 (UTC), with
+                their fractions.
             rating: Column of ratings.
+            weight: Column of weights, finite and above zero.
             min_rating: Links rated lower are not interactions. Needs `rating`.
+            items_file: A catalogue: its items are items of the graph, also without links. Its
+                ids are in the column named as `item`, else in the first.
+            k_core: As in the constructor. Items of the catalogue stay, without links if they
+                have too few.
             format: `"adjacency"` (lines `user item item ...` of zero-based ids), `"pairs"`
                 (lines `user item`, no header), `"csv"`, `"tsv"` or `"parquet"`. Default: by
-                suffix, `.txt` being adjacency.
-            sep: Separator of text tables. Default: by format; for pairs, by the first line.
+                suffix, `.txt` being adjacency. The suffixes .gz, .bz2, .xz and .zip are looked
+                through. Text with `::` is recognised under any other suffix; with four columns
+                these are user, item, rating and time, as in MovieLens.
+            sep: Separator of text tables. Default: by the first lines, of comma, semicolon,
+                tab, `::` and, in pair text, blanks.
+            encoding: Encoding of text, such as `"latin-1"`. Default: UTF-8, or what a byte
+                order mark says.
+            decimal: Mark before the fraction of a number in text, `"."` or `","`.
+            date_format: Format of dates in text, such as `"%d/%m/%Y"`. Default: ISO 8601, or
+                day and month in the order that one value proves for the whole column.
             split: As in the constructor.
             duplicates: As in the constructor.
             transform: As in the constructor.
@@ -144,15 +187,21 @@ class InteractionDataset(GraphTriple):
             FileNotFoundError: If a file is missing.
             ValueError: If a file cannot be read as asked, with file and line where known.
         """
-        if train is None:
-            raise invalid(cls, "train", "a file", None)
+        check_options(split, duplicates, transform, edge_type, k_core, min_rating)
+        first = require_path(cls, "train", train)
         if valid is not None and test is None:
             raise invalid(cls, "test", "given together with 'valid'", None)
-        given = {TRAIN: train, VAL: valid, TEST: test}
-        parts = {part: Path(path).expanduser() for part, path in given.items() if path is not None}
-        log = read_files(parts, format, user, item, time, rating, min_rating, sep)
+        parts = {TRAIN: first}
+        for part, name, path in ((VAL, "valid", valid), (TEST, "test", test)):
+            if path is not None:
+                parts[part] = require_path(cls, name, path)
+        catalogue = None if items_file is None else require_path(cls, "items_file", items_file)
+        columns = {"user": user, "item": item, "time": time, "rating": rating, "weight": weight}
+        writing = Writing(sep, encoding, decimal, date_format)
+        log = read_files(parts, format, columns, writing, min_rating, catalogue)
+        log, repeats = clean(log, duplicates)
         dataset = cls.__new__(cls)
-        dataset._setup(str(train), *clean(log, duplicates), split, transform, edge_type)
+        dataset._setup(str(train), log, repeats, split, transform, edge_type, k_core=k_core)
         return dataset
 
     @classmethod
@@ -168,21 +217,36 @@ class InteractionDataset(GraphTriple):
         duplicates: str = "drop",
         transform: Transform | None = None,
         edge_type: EdgeType = EDGE_TYPE,
+        *,
+        weight: Column | None = None,
+        items_file: str | Path | None = None,
+        k_core: tuple[int, int] | None = None,
+        encoding: str | None = None,
+        decimal: str = ".",
+        date_format: str | None = None,
     ) -> InteractionDataset:
         """Takes interactions from a pandas frame, one row each.
 
         Args:
             frame: The table. Ids may be anything that can be sorted; they are numbered in
-                sorted order and kept in `user_ids` and `item_ids`.
+                sorted order and kept in `user_ids` and `item_ids`. Where some ids of a column
+                are text and some are numbers, all become text.
             user: Column of user ids.
             item: Column of item ids.
-            time: Column of times: numbers, or dates that become seconds since 1970.
+            time: Column of times: numbers, or dates that become seconds since 1970 (UTC), with
+                their fractions.
             rating: Column of ratings.
             min_rating: Links rated lower are not interactions. Needs `rating`.
             split: As in the constructor.
             duplicates: As in the constructor.
             transform: As in the constructor.
             edge_type: As in the constructor.
+            weight: Column of weights, finite and above zero.
+            items_file: A catalogue, as in `from_files`.
+            k_core: As in `from_files`.
+            encoding: Encoding of `items_file`.
+            decimal: Mark before the fraction of numbers that are text.
+            date_format: Format of dates that are text, as in `from_files`.
 
         Raises:
             ValueError: If a column is missing or has missing or unusable values, or no
@@ -190,9 +254,19 @@ class InteractionDataset(GraphTriple):
         """
         if not isinstance(frame, pd.DataFrame):
             raise invalid(cls, "frame", "a pandas DataFrame", type(frame).__name__)
-        log = log_from_frame(frame, Columns(user, item, time, rating), min_rating)
+        check_options(split, duplicates, transform, edge_type, k_core, min_rating)
+        columns = Columns(user, item, time, rating, weight)
+        writing = Writing(None, encoding, decimal, date_format)
+        check_types(columns, writing)
+        listed = None
+        if items_file is not None:
+            check_columns(columns, frame.columns, "frame")
+            path = require_path(cls, "items_file", items_file)
+            listed = listed_ids(path, columns, writing, frame[item])
+        log = log_from_frame(frame, columns, writing, min_rating, listed=listed)
+        log, repeats = clean(log, duplicates)
         dataset = cls.__new__(cls)
-        dataset._setup("frame", *clean(log, duplicates), split, transform, edge_type)
+        dataset._setup("frame", log, repeats, split, transform, edge_type, k_core=k_core)
         return dataset
 
     def _setup(
@@ -204,22 +278,53 @@ class InteractionDataset(GraphTriple):
         transform: Transform | None,
         edge_type: EdgeType,
         root: str | None = None,
+        k_core: tuple[int, int] | None = None,
     ) -> None:
         """What all ways in have in common, once the log is clean."""
-        self.name, self.edge_type, self._repeats = name, edge_type, repeats
+        check_options(split, "drop", transform, edge_type, k_core)
+        self._removed: Removed | None = None
+        if k_core is not None:
+            log, self._removed = find_k_core(log, k_core)
+        self.name, self.edge_type, self._repeats = name, require_edge_type(self, edge_type), repeats
         self.user_ids, self.item_ids = log.user_ids, log.item_ids
-        self.interactions = to_hetero_data(log, edge_type)
+        self.interactions = to_hetero_data(log, self.edge_type)
         if split is None:
             default = RandomSplit if log.split is None else PredefinedSplit
             split = default(edge_type=edge_type)
         graphs = split(self.interactions)
-        if not (isinstance(graphs, tuple | list) and len(graphs) == 3):
-            raise invalid(self, "split", "a transform that gives three graphs", type(graphs))
+        check_graphs(graphs, self.edge_type)
+        self._remarks: dict[str, int] = {}
+        if isinstance(split, InteractionSplit):
+            self._remarks = split.remarks(self.interactions, tuple(graphs))
         super().__init__(graphs, root, transform)
+
+    def to_frame(self, part: Literal["train", "val", "test"]) -> pd.DataFrame:
+        """The links of one part, with the ids that the source had.
+
+        Args:
+            part: `"train"`, `"val"` or `"test"`: the links to be learned, or ranked.
+
+        Returns:
+            One row per link, with the columns `user` and `item`, and of `time`, `rating` and
+            `weight` those that the data have. Times that were dates are dates again (UTC).
+
+        Raises:
+            ValueError: If `part` is anything else.
+        """
+        if not isinstance(part, str) or part not in PARTS:
+            raise invalid(self, "part", "'train', 'val' or 'test'", describe(part))
+        links = self.graphs[PARTS[part]][self.edge_type].edge_label_index.cpu()
+        return part_frame(self.interactions, links, self.edge_type, self.user_ids, self.item_ids)
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `report`, without printing them."""
-        return summarize(self.name, self.graphs, self._repeats, self.edge_type)
+        return {
+            **summarize(self.name, self.graphs, self._repeats, self.edge_type),
+            **first_and_last(self.interactions, self.edge_type),
+            **ids_alike(self.user_ids, self.item_ids),
+            **({} if self._removed is None else self._removed._asdict()),
+            **self._remarks,
+        }
 
     def report(self) -> dict[str, Any]:
         """Prints and returns what is in the data, traps included.
@@ -230,8 +335,17 @@ class InteractionDataset(GraphTriple):
             source repeats: `duplicates` (repeated training links, or links of an undivided
             log), `held_out_duplicates` (repeats within validation and within test),
             `train_val_overlap` and `train_test_overlap` (distinct held-out pairs that an
-            earlier part has too; they are removed); and `users_without_training_links`,
-            `items_only_in_test`.
+            earlier part has too; they are removed); `users_without_training_links`,
+            `items_only_in_test`; and `links_per_user_min`, `links_per_user_median`,
+            `links_per_user_max`, and the same `per_item`, over all three graphs.
+
+            With times, also `time_first` and `time_last` (ISO text if they were dates). With
+            text ids such as `1` and `01`, `user_ids_of_same_number` or
+            `item_ids_of_same_number`: ids that only their spelling tells apart. With `k_core`,
+            `k_core_removed_users`, `k_core_removed_items` and `k_core_removed_links`. With
+            `LatestSplit` or `LeaveOneOut` by time, `ties_decided_at_random`: held-out links
+            as late as a link of the same user in another part. With `LeaveOneOut`,
+            `users_with_too_few_links`: users who keep all for training.
         """
         summary = self.summary()
         print(format_summary(summary))

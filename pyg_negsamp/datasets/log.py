@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.datasets.checks import describe
 from pyg_negsamp.errors import invalid
 
 OWNER = "InteractionDataset"  # who complains about sources
@@ -29,9 +30,12 @@ class InteractionLog(NamedTuple):
         num_items: Number of items, `I`.
         time: `[E]` int64 or float64, or `None`. Larger is later.
         rating: `[E]` float64, or `None`.
+        weight: `[E]` float32, above zero, or `None`.
         split: `[E]` uint8, 0 train, 1 validation, 2 test; `None` if the source has no split.
         user_ids: Original id of every user, or `None` if the source counts from zero itself.
         item_ids: Original id of every item, or `None`.
+        time_is_date: Whether `time` is seconds since 1970 (UTC), made from dates.
+        listed: `[I]` bool, items that a catalogue lists, or `None`.
     """
 
     user: Tensor
@@ -40,9 +44,19 @@ class InteractionLog(NamedTuple):
     num_items: int
     time: Tensor | None = None
     rating: Tensor | None = None
+    weight: Tensor | None = None
     split: Tensor | None = None
     user_ids: pd.Index | None = None
     item_ids: pd.Index | None = None
+    time_is_date: bool = False
+    listed: Tensor | None = None
+
+    def take(self, rows: Tensor) -> InteractionLog:
+        """The log with these rows only: positions, or `[E]` bool."""
+        names = ("user", "item", "time", "rating", "weight", "split")
+        columns = {name: getattr(self, name) for name in names}
+        taken = {name: column[rows] for name, column in columns.items() if column is not None}
+        return self._replace(**taken)
 
 
 class Repeats(NamedTuple):
@@ -113,7 +127,7 @@ def clean(log: InteractionLog, duplicates: str = "drop") -> tuple[InteractionLog
         ValueError: If `duplicates` is anything else.
     """
     if duplicates not in ("drop", "keep"):
-        raise invalid(OWNER, "duplicates", "'drop' or 'keep'", repr(duplicates))
+        raise invalid(OWNER, "duplicates", "'drop' or 'keep'", describe(duplicates))
     split = torch.zeros_like(log.user, dtype=torch.uint8) if log.split is None else log.split
     pair = pair_key(log.user, log.item)
     pair_of_part = pair * PARTS + split
@@ -128,19 +142,15 @@ def clean(log: InteractionLog, duplicates: str = "drop") -> tuple[InteractionLog
         train_test_overlap=int((known_earlier & (split == TEST)).sum()),
     )
     kept = first_of_pair if duplicates == "drop" else first_of_pair | (split == TRAIN)
-    order = order[kept]
-    cleaned = log._replace(
-        user=log.user[order],
-        item=log.item[order],
-        time=None if log.time is None else log.time[order],
-        rating=None if log.rating is None else log.rating[order],
-        split=None if log.split is None else split[kept],
-    )
-    return cleaned, repeats
+    return log.take(order[kept]), repeats
 
 
 def to_hetero_data(log: InteractionLog, edge_type: EdgeType) -> HeteroData:
-    """The log as one bipartite graph: `edge_index [2, E]`, and `time`, `rating`, `split`."""
+    """The log as one bipartite graph.
+
+    Its links have `edge_index [2, E]`, and what the log has of `time [E]`, `rating [E]`,
+    `split [E]` and `edge_weight [E]`; `time_is_date` is true where times come from dates.
+    """
     source, _, destination = edge_type
     data = HeteroData()
     data[source].num_nodes = log.num_users
@@ -151,4 +161,8 @@ def to_hetero_data(log: InteractionLog, edge_type: EdgeType) -> HeteroData:
         column = getattr(log, name)
         if column is not None:
             store[name] = column
+    if log.weight is not None:
+        store.edge_weight = log.weight
+    if log.time_is_date:
+        store.time_is_date = True
     return data

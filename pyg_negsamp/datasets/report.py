@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.datasets.ids import same_number
 from pyg_negsamp.datasets.log import Repeats
+from pyg_negsamp.datasets.times import to_dates
 
 
 def summarize(
@@ -18,7 +23,7 @@ def summarize(
     repeats: Repeats,
     edge_type: EdgeType,
 ) -> dict[str, Any]:
-    """Counts what `InteractionDataset.report` prints, see there for the fields.
+    """Counts what `InteractionDataset.report` prints of any data, see there for the fields.
 
     Args:
         name: Name of the dataset.
@@ -33,6 +38,7 @@ def summarize(
     known = graphs[2][edge_type].edge_index
     unseen = torch.ones(items, dtype=torch.bool)
     unseen[known[1]] = False
+    user, item = torch.cat([train, val, test], dim=1)
     return {
         "name": name,
         "users": users,
@@ -45,15 +51,47 @@ def summarize(
         **repeats._asdict(),
         "users_without_training_links": users - train[0].unique().numel(),
         "items_only_in_test": int(unseen[test[1].unique()].sum()),
+        **_spread("links_per_user", torch.bincount(user, minlength=users)),
+        **_spread("links_per_item", torch.bincount(item, minlength=items)),
     }
 
 
-def format_summary(summary: dict[str, Any]) -> str:
-    """The summary as aligned lines, one number each."""
-    width = max(len(key) for key in summary)
-    lines = []
+def first_and_last(interactions: HeteroData, edge_type: EdgeType) -> dict[str, Any]:
+    """`time_first` and `time_last` of links with times: ISO text for dates, else numbers."""
+    store = interactions[edge_type]
+    if "time" not in store:
+        return {}
+    ends = torch.stack([store.time.min(), store.time.max()])
+    dates = store.get("time_is_date", False)
+    first, last = [str(date) for date in to_dates(ends)] if dates else ends.tolist()
+    return {"time_first": first, "time_last": last}
+
+
+def ids_alike(user_ids: pd.Index | None, item_ids: pd.Index | None) -> dict[str, int]:
+    """How many ids are the same number as another one, written differently, where there are any."""
+    found = {
+        "user_ids_of_same_number": same_number(user_ids),
+        "item_ids_of_same_number": same_number(item_ids),
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def format_summary(summary: Mapping[str, Any]) -> str:
+    """The summary as aligned lines, one value each."""
+    texts = {}
     for key, value in summary.items():
         text = f"{value:.6f}" if isinstance(value, float) else str(value)
-        text = f"{value:,}" if isinstance(value, int) else text
-        lines.append(f"{key.replace('_', ' '):<{width}}  {text:>14}")
-    return "\n".join(lines)
+        texts[key] = f"{value:,}" if isinstance(value, int) else text
+    width = max(len(key) for key in texts)
+    right = max([14, *(len(text) for key, text in texts.items() if key != "name")])
+    return "\n".join(
+        f"{key.replace('_', ' '):<{width}}  {text:>{right}}" for key, text in texts.items()
+    )
+
+
+def _spread(name: str, degree: Tensor) -> dict[str, Any]:
+    return {
+        f"{name}_min": int(degree.min()),
+        f"{name}_median": float(np.median(degree.numpy())),
+        f"{name}_max": int(degree.max()),
+    }

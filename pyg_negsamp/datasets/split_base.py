@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.datasets.checks import describe, is_number, require_edge_type
 from pyg_negsamp.datasets.log import PARTS, TEST, TRAIN, VAL, pair_key, sorted_order, starts_run
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE, known_links, links_in
 
 Triple = tuple[HeteroData, HeteroData, HeteroData]
 LEFT_OUT = 3  # part of links that belong nowhere
@@ -25,14 +27,15 @@ class InteractionSplit(BaseTransform):
     `train, val, test = split(dataset.interactions)` gives three graphs with the node types of
     the input. `edge_index` holds the links known at that time (training links; for test also
     the validation links) and `edge_label_index` those to learn from or to rank. A (user, item)
-    pair is in one part only, however often it occurs.
+    pair is in one part only, however often it occurs. If the links have `edge_weight [E]`, so
+    has every `edge_index`.
 
     Args:
         edge_type: Edge type to divide.
     """
 
     def __init__(self, edge_type: EdgeType = EDGE_TYPE) -> None:
-        self.edge_type = edge_type
+        self.edge_type = require_edge_type(self, edge_type)
 
     @abstractmethod
     def assign(self, data: HeteroData) -> Tensor:
@@ -41,6 +44,15 @@ class InteractionSplit(BaseTransform):
         Args:
             data: Interactions, sorted by user, then item.
         """
+
+    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
+        """What a report should say about a split by this transform: counts, by name.
+
+        Args:
+            data: The interactions.
+            graphs: What `forward` made of them.
+        """
+        return {}
 
     def forward(self, data: HeteroData) -> Triple:
         """Divides the interactions.
@@ -55,11 +67,24 @@ class InteractionSplit(BaseTransform):
             ValueError: If the edge type or a field is missing, ids are out of range, or no
                 training or no test link is left.
         """
-        links = known_links(data, self.edge_type).index  # checks ids and node counts
+        self._check_graph(data)
+        links = known_links(data, self.edge_type).index  # checks ids
         if links.size(1) == 0:
             raise invalid(self, "data", "interactions with at least one link", "none")
         data = _sort_links(data, self.edge_type)
         return self._assemble(data, self.assign(data))
+
+    def _check_graph(self, data: HeteroData) -> None:
+        """Raises `ValueError` if there are no links, in words that do not print the graph."""
+        if not isinstance(data, HeteroData):
+            raise invalid(self, "data", "a HeteroData graph", describe(data))
+        if self.edge_type not in data.edge_types:
+            raise invalid(self, "edge_type", f"one of {data.edge_types}", self.edge_type)
+        if links_in(data[self.edge_type]) is None:
+            raise invalid(self, "data", f"a graph with 'edge_index' on {self.edge_type}", "none")
+        for kind in (self.edge_type[0], self.edge_type[2]):
+            if data[kind].num_nodes is None:
+                raise invalid(self, "data", f"a graph with 'num_nodes' of '{kind}'", None)
 
     def _assemble(self, data: HeteroData, part: Tensor) -> Triple:
         """Builds the three graphs; a held-out pair that an earlier part has is removed."""
@@ -72,7 +97,7 @@ class InteractionSplit(BaseTransform):
         train, val, test = (edge_index[:, keep & (part == p)] for p in (TRAIN, VAL, TEST))
         # Repeats of validation links are listens, too, once they are known.
         of_pair = part[start][start.cumsum(0) - 1]
-        known = edge_index[:, (part <= VAL) & (part == of_pair)]
+        in_train, in_known = part == TRAIN, (part <= VAL) & (part == of_pair)
         for name, links in (("training", train), ("test", test)):
             if links.size(1) == 0:
                 raise invalid(
@@ -80,32 +105,44 @@ class InteractionSplit(BaseTransform):
                     f"{train.size(1)} training, {val.size(1)} validation and {test.size(1)} "
                     f"test links out of {part.numel()}",
                 )  # fmt: skip
+        weight = data[self.edge_type].get("edge_weight")
+        train_weight = known_weight = None
+        if weight is not None:
+            train_weight, known_weight = weight[order][in_train], weight[order][in_known]
         return (
-            self._graph(data, train, train),
-            self._graph(data, train, val),
-            self._graph(data, known, test),
+            self._graph(data, train, train, train_weight),
+            self._graph(data, train, val, train_weight),
+            self._graph(data, edge_index[:, in_known], test, known_weight),
         )
 
-    def _graph(self, data: HeteroData, known: Tensor, labels: Tensor) -> HeteroData:
+    def _graph(
+        self, data: HeteroData, known: Tensor, labels: Tensor, weight: Tensor | None
+    ) -> HeteroData:
         graph = copy.copy(data)  # node features of the input stay
         store = graph[self.edge_type]
         store.clear()
         store.edge_index = known
+        if weight is not None:
+            store.edge_weight = weight
         store.edge_label_index = labels
         return graph
 
     def field(self, data: HeteroData, name: str) -> Tensor:
+        """A field of the links, such as `time [E]`; `ValueError` if they do not have it."""
         store = data[self.edge_type]
         if name not in store:
-            raise invalid(self, name, f"a field of the links {self.edge_type}", sorted(store))
+            expected = f"a field of the links {self.edge_type}"
+            if name == "time":
+                expected += ", which come with a time column (time=...)"
+            raise invalid(self, name, expected, sorted(store))
         return store[name]
 
 
 def check_ratios(split: InteractionSplit, val_ratio: float, test_ratio: float) -> None:
     """Raises `ValueError` unless both ratios are in `[0, 1)` and leave links to train on."""
     for name, ratio in (("val_ratio", val_ratio), ("test_ratio", test_ratio)):
-        if not 0 <= ratio < 1:
-            raise invalid(split, name, "in [0, 1)", ratio)
+        if not is_number(ratio) or not 0 <= ratio < 1:
+            raise invalid(split, name, "in [0, 1)", describe(ratio))
     if val_ratio + test_ratio >= 1:
         raise invalid(
             split, "val_ratio + test_ratio", "below 1, so that training links are left",
@@ -130,36 +167,81 @@ def first_time(time: Tensor, pair: Tensor) -> Tensor:
     return start.scatter_reduce(0, pair, time, "amin")
 
 
-def hold_out_last(
-    user: Tensor, order: Tensor, val_ratio: float, test_ratio: float, generator: torch.Generator
-) -> Tensor:
-    """Gives each user's last pairs in `order` to test, those before to validation.
+def time_order(user: Tensor, time: Tensor, generator: torch.Generator) -> Tensor:
+    """`[P]`: order by user, then by time, and at random where times are equal."""
+    tie = torch.rand(user.numel(), generator=generator, dtype=torch.float64)
+    return torch.from_numpy(np.lexsort((tie.numpy(), time.numpy(), user.numpy())))
+
+
+def count_by_ratio(
+    total: Tensor, val_ratio: float, test_ratio: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """How many pairs of each user go to validation and to test.
 
     Counts `n * ratio` are rounded down after adding a uniform draw: right on average, also for
     users with few links. Every user keeps at least one training pair.
 
     Args:
-        user: `[P]` user of every pair, sorted.
-        order: `[P]` order of the pairs by user, then by what decides among a user's pairs.
+        total: `[U]` pairs of every user.
         val_ratio: Fraction for validation.
         test_ratio: Fraction for test.
         generator: Source of the rounding.
 
     Returns:
-        `[P]` int64 part of every pair.
+        Counts for validation and for test, `[U]` int64 each.
     """
-    total = torch.bincount(user)
     spare = (total - 1).clamp(min=0)
     uniform = torch.rand(2, total.numel(), generator=generator, dtype=torch.float64)
     test = torch.minimum((total * test_ratio + uniform[0]).long(), spare)
     val = torch.minimum((total * val_ratio + uniform[1]).long(), spare - test)
+    return val, test
 
+
+def hold_out_last(user: Tensor, order: Tensor, val: Tensor, test: Tensor) -> Tensor:
+    """Gives each user's last pairs in `order` to test, those before to validation.
+
+    Args:
+        user: `[P]` user of every pair, sorted.
+        order: `[P]` order of the pairs by user, then by what decides among a user's pairs.
+        val: `[U]` pairs of every user for validation.
+        test: `[U]` pairs of every user for test.
+
+    Returns:
+        `[P]` int64 part of every pair.
+    """
+    total = torch.bincount(user)
     from_end = total.cumsum(0)[user] - 1 - torch.arange(user.numel())
     part = torch.full_like(user, TRAIN)
     part[order] = torch.where(
         from_end < test[user], TEST, torch.where(from_end < (test + val)[user], VAL, TRAIN)
     )
     return part
+
+
+def count_ties(data: HeteroData, graphs: Triple, edge_type: EdgeType) -> int:
+    """Held-out links that are as late as a link of the same user in another part.
+
+    Args:
+        data: The interactions, with `time`.
+        graphs: Training, validation and test graph.
+        edge_type: Edge type of the links.
+    """
+    data = _sort_links(data, edge_type)
+    edge_index = data[edge_type].edge_index
+    user, pair = distinct_pairs(edge_index)
+    time = first_time(data[edge_type].time, pair)
+    key, num_items = pair_key(*edge_index)[starts_run(pair)], int(edge_index[1].max()) + 1
+    part = torch.full_like(user, TRAIN)
+    for p in (VAL, TEST):
+        labels = graphs[p][edge_type].edge_label_index
+        part[torch.isin(key, labels[0] * num_items + labels[1])] = p
+    order = sorted_order(user, time)
+    user, time, part = user[order], time[order], part[order]
+    group = (starts_run(user) | starts_run(time)).cumsum(0) - 1
+    first = torch.zeros(int(group[-1]) + 1, dtype=part.dtype)
+    lowest = first.scatter_reduce(0, group, part, "amin", include_self=False)
+    highest = first.scatter_reduce(0, group, part, "amax", include_self=False)
+    return int(((part > TRAIN) & (lowest < highest)[group]).sum())
 
 
 def _sort_links(data: HeteroData, edge_type: EdgeType) -> HeteroData:

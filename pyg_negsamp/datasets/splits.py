@@ -1,4 +1,4 @@
-"""Transforms that divide one interaction graph into training, validation and test graphs."""
+"""Transforms that divide one interaction graph: a share or a number of every user's items."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.datasets.log import TEST, TRAIN, VAL, sorted_order
+from pyg_negsamp.datasets.checks import require_seed, require_whole
+from pyg_negsamp.datasets.log import TRAIN, VAL
 from pyg_negsamp.datasets.split_base import (
-    LEFT_OUT,
     InteractionSplit,
+    Triple,
     check_ratios,
+    count_by_ratio,
+    count_ties,
     distinct_pairs,
     first_time,
     hold_out_last,
     random_order,
+    time_order,
 )
-from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 
 
@@ -46,25 +49,28 @@ class RandomSplit(InteractionSplit):
     ) -> None:
         super().__init__(edge_type)
         check_ratios(self, val_ratio, test_ratio)
+        require_seed(self, seed)
         self.val_ratio, self.test_ratio, self.seed = val_ratio, test_ratio, seed
 
     def assign(self, data: HeteroData) -> Tensor:
         user, pair = distinct_pairs(data[self.edge_type].edge_index)
         generator = torch.Generator().manual_seed(self.seed)
         order = random_order(user, generator)
-        return hold_out_last(user, order, self.val_ratio, self.test_ratio, generator)[pair]
+        total = torch.bincount(user)
+        counts = count_by_ratio(total, self.val_ratio, self.test_ratio, generator)
+        return hold_out_last(user, order, *counts)[pair]
 
 
 class LatestSplit(InteractionSplit):
     """Holds out every user's latest items: the last for test, those before for validation.
 
-    Counts are rounded as in `RandomSplit`. The first time of a repeated pair counts; of items
-    with equal times the larger id counts as later.
+    Counts are rounded as in `RandomSplit`. The first time of a repeated pair counts. Items with
+    equal times are ordered at random; the report says how many held-out links were decided so.
 
     Args:
         val_ratio: Fraction of each user's items for validation, in `[0, 1)`.
         test_ratio: Fraction for test, in `(0, 1)`.
-        seed: Seed of the rounding.
+        seed: Seed of the rounding, and of the order of equal times.
         edge_type: Edge type to divide.
 
     Raises:
@@ -80,53 +86,71 @@ class LatestSplit(InteractionSplit):
     ) -> None:
         super().__init__(edge_type)
         check_ratios(self, val_ratio, test_ratio)
+        require_seed(self, seed)
         self.val_ratio, self.test_ratio, self.seed = val_ratio, test_ratio, seed
 
     def assign(self, data: HeteroData) -> Tensor:
         user, pair = distinct_pairs(data[self.edge_type].edge_index)
         time = first_time(self.field(data, "time"), pair)
         generator = torch.Generator().manual_seed(self.seed)
-        return hold_out_last(
-            user, sorted_order(user, time), self.val_ratio, self.test_ratio, generator
-        )[pair]
+        total = torch.bincount(user)
+        counts = count_by_ratio(total, self.val_ratio, self.test_ratio, generator)
+        return hold_out_last(user, time_order(user, time, generator), *counts)[pair]
+
+    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
+        return {"ties_decided_at_random": count_ties(data, graphs, self.edge_type)}
 
 
-class TemporalSplit(InteractionSplit):
-    """Divides at two moments: train before `val_time`, test from `test_time` on.
+class LeaveOneOut(InteractionSplit):
+    """Holds out the last item of every user for test, and the one before for validation.
 
-    The first time of a pair decides; later repeats of it are left out unless they fall into
-    training as well, so that nothing after `val_time` is trained on.
+    Last is by time if the links have times, and at random else, or where times are equal. The
+    first time of a repeated pair counts. A user with too few items for validation, test and
+    one to train on keeps all of them for training; the report counts these users.
 
     Args:
-        val_time: First moment of validation, in the unit of `time`.
-        test_time: First moment of test.
+        num_val: Items of each user for validation, 0 or more.
+        num_test: Items of each user for test, 1 or more.
+        seed: Seed of the order without times, or of equal times.
         edge_type: Edge type to divide.
 
     Raises:
-        ValueError: If `val_time` is later than `test_time`.
+        ValueError: If a number is out of range.
     """
 
-    def __init__(self, val_time: float, test_time: float, edge_type: EdgeType = EDGE_TYPE) -> None:
+    def __init__(
+        self,
+        num_val: int = 1,
+        num_test: int = 1,
+        seed: int = 0,
+        edge_type: EdgeType = EDGE_TYPE,
+    ) -> None:
         super().__init__(edge_type)
-        if not val_time <= test_time:
-            raise invalid(self, "val_time", f"at most test_time = {test_time}", val_time)
-        self.val_time, self.test_time = val_time, test_time
+        require_whole(self, "num_val", num_val, least=0)
+        require_whole(self, "num_test", num_test, least=1)
+        require_seed(self, seed)
+        self.num_val, self.num_test, self.seed = num_val, num_test, seed
 
     def assign(self, data: HeteroData) -> Tensor:
-        time = self.field(data, "time")
-        _, pair = distinct_pairs(data[self.edge_type].edge_index)
-        part = self._part(time)
-        empty = [name for p, name in ((TRAIN, "train"), (TEST, "test")) if not (part == p).any()]
-        if empty:
-            raise invalid(
-                self, "val_time, test_time", f"moments that leave links to {' and '.join(empty)}",
-                f"{self.val_time}, {self.test_time}; times run from {time.min()} to {time.max()}",
-            )  # fmt: skip
-        part_of_pair = self._part(first_time(time, pair))[pair]
-        return torch.where(part == part_of_pair, part_of_pair, LEFT_OUT)
+        user, pair = distinct_pairs(data[self.edge_type].edge_index)
+        generator = torch.Generator().manual_seed(self.seed)
+        if "time" in data[self.edge_type]:
+            order = time_order(user, first_time(data[self.edge_type].time, pair), generator)
+        else:
+            order = random_order(user, generator)
+        enough = self._has_enough(torch.bincount(user)).long()
+        return hold_out_last(user, order, self.num_val * enough, self.num_test * enough)[pair]
 
-    def _part(self, time: Tensor) -> Tensor:
-        return (time >= self.val_time).long() + (time >= self.test_time).long()
+    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
+        pairs = data[self.edge_type].edge_index.unique(dim=1)
+        total = torch.bincount(pairs[0], minlength=int(data[self.edge_type[0]].num_nodes))
+        found = {"users_with_too_few_links": int((~self._has_enough(total)).sum())}
+        if "time" in data[self.edge_type]:
+            found["ties_decided_at_random"] = count_ties(data, graphs, self.edge_type)
+        return found
+
+    def _has_enough(self, total: Tensor) -> Tensor:
+        return total > self.num_val + self.num_test
 
 
 class PredefinedSplit(InteractionSplit):
@@ -150,6 +174,7 @@ class PredefinedSplit(InteractionSplit):
     ) -> None:
         super().__init__(edge_type)
         check_ratios(self, val_ratio, 0.0)
+        require_seed(self, seed)
         self.val_ratio, self.seed = val_ratio, seed
 
     def assign(self, data: HeteroData) -> Tensor:
@@ -160,5 +185,6 @@ class PredefinedSplit(InteractionSplit):
         user, pair = distinct_pairs(data[self.edge_type].edge_index[:, train])
         generator = torch.Generator().manual_seed(self.seed)
         order = random_order(user, generator)
-        part[train] = hold_out_last(user, order, self.val_ratio, 0.0, generator)[pair]
+        counts = count_by_ratio(torch.bincount(user), self.val_ratio, 0.0, generator)
+        part[train] = hold_out_last(user, order, *counts)[pair]
         return part

@@ -51,7 +51,7 @@ def same(one: InteractionDataset, other: InteractionDataset) -> None:
 
 
 def test_toy_graph_of_the_repository() -> None:
-    dataset = InteractionDataset.from_files(TOY / "train.txt", TOY / "test.txt")
+    dataset = InteractionDataset.from_files(TOY / "train.txt", test=TOY / "test.txt")
     summary = dataset.summary()
     assert (summary["users"], summary["items"], summary["links"]) == (20, 30, 111)
     assert (summary["train_links"] + summary["val_links"], summary["test_links"]) == (91, 20)
@@ -132,7 +132,7 @@ def test_every_format_gives_the_same_dataset(frame: pd.DataFrame, tmp_path: Path
 def test_adjacency_text_keeps_its_ids(tmp_path: Path) -> None:
     train = write(tmp_path / "train.txt", "4 2 0\r\n\n0\t1  3 \n 1 7\n4 5\n9\n")
     test = write(tmp_path / "test.txt", "0 2\n4 6")
-    dataset = InteractionDataset.from_files(train, test)
+    dataset = InteractionDataset.from_files(train, test=test)
     assert links(dataset) == [[0, 1], [0, 2], [0, 3], [1, 7], [4, 0], [4, 2], [4, 5], [4, 6]]
     assert dataset.interactions[EDGE_TYPE].split.tolist() == [0, 2, 0, 0, 0, 0, 0, 2]
     assert dataset[0]["user"].num_nodes == 10  # user 9 is known, without links
@@ -146,7 +146,7 @@ def test_validation_file_is_used_as_it_is(tmp_path: Path) -> None:
         write(tmp_path / f"{name}.csv", f"user,item\na,{item}\nb,{item}\n")
         for name, item in (("train", "x"), ("test", "z"), ("valid", "y"))
     ]
-    dataset = InteractionDataset.from_files(*files)
+    dataset = InteractionDataset.from_files(files[0], test=files[1], valid=files[2])
     parts = [graph[EDGE_TYPE].edge_label_index.tolist() for graph in dataset]
     assert parts == [[[0, 1], [item, item]] for item in range(3)]
 
@@ -206,7 +206,7 @@ def test_overlapping_files_are_cleaned_and_counted(tmp_path: Path, duplicates: s
     train = write(tmp_path / "train.txt", "0 1 1 1 2\n1 0\n")
     valid = write(tmp_path / "valid.txt", "0 2 3 3\n")
     test = write(tmp_path / "test.txt", "0 1 3 4 4 5\n1 0 0\n")
-    dataset = InteractionDataset.from_files(train, test, valid, duplicates=duplicates)
+    dataset = InteractionDataset.from_files(train, test=test, valid=valid, duplicates=duplicates)
     summary = dataset.summary()
     assert summary["duplicates"] == 2
     assert summary["held_out_duplicates"] == 3
@@ -226,7 +226,7 @@ def test_overlapping_files_are_cleaned_and_counted(tmp_path: Path, duplicates: s
 def test_report_prints_what_it_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = write(tmp_path / "train.txt", "0 0 1\n1 0\n3 0\n")
     test = write(tmp_path / "test.txt", "0 2\n2 3\n")
-    dataset = InteractionDataset.from_files(train, test)
+    dataset = InteractionDataset.from_files(train, test=test)
     report = dataset.report()
     assert report == dataset.summary()
     assert report["users_without_training_links"] == 1
@@ -240,7 +240,9 @@ def test_report_prints_what_it_returns(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_other_edge_type(tmp_path: Path) -> None:
     kind = ("reader", "likes", "book")
-    dataset = InteractionDataset.from_files(TOY / "train.txt", TOY / "test.txt", edge_type=kind)
+    dataset = InteractionDataset.from_files(
+        TOY / "train.txt", test=TOY / "test.txt", edge_type=kind
+    )
     assert dataset[2].edge_types == [kind]
     assert dataset[2]["book"].num_nodes == 30
     assert dataset.summary()["test_links"] == 20
@@ -279,8 +281,12 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("user,item\na,1\n,2\nb,\n", {}, r"'user'.*1 missing in column 'user' of .*data row 2"),
-        ("user,item\na,1\nb,\nc,\n", {}, r"'item'.*2 missing in column 'item' of .*data row 2"),
+        (
+            "user,item\na,1\n,2\nb,\n",
+            {},
+            r"'user'.*1 missing in column 'user' of .*line 3.*'item'.*line 4",
+        ),
+        ("user,item\na,1\nb,\nc,\n", {}, r"'item'.*2 missing in column 'item' of .*in line 3"),
         ("uid,item\na,1\n", {}, r"'user' must be a column of .*\['uid', 'item'\].*got 'user'"),
         ("a,1\nb,2\n", {"user": 0, "item": 5}, r"'item' must be a column of .*\[0, 1\].*got 5"),
         ("user,item\n", {}, "at least one interaction"),
@@ -310,7 +316,7 @@ def test_unusable_tables_are_explained(
 
 def test_pair_text_with_half_a_pair_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "log.txt", "0 1\n1 2\n3\n")
-    with pytest.raises(ValueError, match=r"'item'.*1 missing in column 1 of .*log\.txt.*row 3"):
+    with pytest.raises(ValueError, match=r"'item'.*1 missing in column 1 of .*log\.txt.*in line 3"):
         InteractionDataset.from_files(path, format="pairs")
 
 
@@ -336,7 +342,7 @@ def test_other_things_than_frames_and_files_are_refused(frame: pd.DataFrame) -> 
         InteractionDataset.from_frame(twice, "who", "what")
     for test in (None, TOY / "test.txt"):
         with pytest.raises(ValueError, match="'train' must be a file"):
-            InteractionDataset.from_files(None, test)
+            InteractionDataset.from_files(None, test=test)
 
 
 @pytest.mark.parametrize("ids", [[[1], [2]], [{"a": 1}, {"a": 2}]])
@@ -393,14 +399,14 @@ def test_numbers_in_one_file_and_text_in_another_are_refused(tmp_path: Path, suf
             part.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
     files = [tmp_path / f"{name}.{suffix}" for name in ("train", "test", "valid")]
     with pytest.raises(ValueError, match=r"'user' .*one kind of ids in all.*numbers in one and"):
-        InteractionDataset.from_files(*files)
+        InteractionDataset.from_files(files[0], test=files[1], valid=files[2])
 
 
 def test_an_empty_file_has_ids_of_any_kind(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", "user,item\n1,2\n2,3\n")
     test = write(tmp_path / "test.csv", "user,item\n1,3\n")
     valid = write(tmp_path / "valid.csv", "user,item\n")
-    assert InteractionDataset.from_files(train, test, valid).user_ids.tolist() == [1, 2]
+    assert InteractionDataset.from_files(train, test=test, valid=valid).user_ids.tolist() == [1, 2]
 
 
 def test_ids_of_a_long_file_are_of_one_kind(tmp_path: Path) -> None:
