@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Callback
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.report import format_summary
 from pyg_negsamp.evaluation import check_leakage, evaluate
-from pyg_negsamp.experiments.config import FIELDS, MAY_CHANGE, Config, read_config
+from pyg_negsamp.experiments.config import FIELDS, MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.files import taken, write
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
@@ -203,7 +203,7 @@ def to_resume(out: Path, given: dict[str, Any]) -> Config:
     """
     was = read_config(out / "config.yaml")
     was.pop("links", None)
-    return Config.of(**{**was, **given})
+    return Config.of(**merged(was, given))
 
 
 class WriteConfig(Callback):
