@@ -228,13 +228,11 @@ class InteractionDataset(GraphTriple):
         """Takes interactions from a pandas frame, one row each.
 
         Args:
-            frame: The table. Ids may be anything that can be sorted; they are numbered in
-                sorted order and kept in `user_ids` and `item_ids`. Where some ids of a column
-                are text and some are numbers, all become text.
+            frame: The table. Ids may be anything that can be sorted; they are numbered in that
+                order and kept in `user_ids` and `item_ids`. Text and numbers become text.
             user: Column of user ids.
             item: Column of item ids.
-            time: Column of times: numbers, or dates that become seconds since 1970 (UTC), with
-                their fractions.
+            time: Column of times: numbers, or dates that become seconds since 1970 (UTC).
             rating: Column of ratings.
             min_rating: Links rated lower are not interactions. Needs `rating`.
             split: As in the constructor.

@@ -10,8 +10,8 @@ from pyg_negsamp.datasets.catalogue import add_to_adjacency
 from pyg_negsamp.datasets.checks import describe
 from pyg_negsamp.datasets.columns import Column, Columns, Writing, check_types
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
-from pyg_negsamp.datasets.separators import MOVIELENS, first_lines
-from pyg_negsamp.datasets.sources import inner_name, read_text
+from pyg_negsamp.datasets.separators import MOVIELENS
+from pyg_negsamp.datasets.sources import inner_name, read_head
 from pyg_negsamp.datasets.tables import read_tables_log
 from pyg_negsamp.errors import invalid
 
@@ -19,6 +19,7 @@ SUFFIXES = {".txt": "adjacency", ".csv": "csv", ".tsv": "tsv", ".parquet": "parq
 #: Ids of adjacency text are positions in tables, and numbers of pairs must fit in int64.
 MAX_IDS = 2**30
 FORMATS = ("adjacency", "pairs", "csv", "tsv", "parquet")
+HEAD = 1 << 16  # bytes in which the first line ends
 MOVIELENS_COLUMNS = Columns(user=0, item=1, rating=2, time=3)
 
 
@@ -114,4 +115,4 @@ def _is_movielens(path: Path, writing: Writing) -> bool:
 
 
 def _first_line(path: Path, writing: Writing) -> str:
-    return next(iter(first_lines(read_text(path, writing.encoding))), "")
+    return read_head(path, writing.encoding, HEAD).lstrip().split("\n", 1)[0]

@@ -61,7 +61,7 @@ def read_text(path: Path, encoding: str | None = None) -> bytes:
         ValueError: If the file has another encoding, or a NUL byte; names the line.
     """
     raw = read_bytes(path)
-    used = encoding or next((name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8")
+    used = encoding or _by_mark(raw)
     if codecs.lookup(used).name not in ("utf-8", "utf-8-sig") or not raw.isascii():
         try:
             text = raw.decode(used)
@@ -77,9 +77,24 @@ def read_text(path: Path, encoding: str | None = None) -> bytes:
     return raw
 
 
+def read_head(path: Path, encoding: str | None, size: int) -> str:
+    """The text at the beginning of a file, with `?` for what cannot be read."""
+    if path.suffix in (*UNPACK, ".zip"):
+        raw = read_bytes(path)[:size]
+    else:
+        with path.open("rb") as file:
+            raw = file.read(size)
+    return raw.decode(encoding or _by_mark(raw), errors="replace").removeprefix("\ufeff")
+
+
 def line_at(text: bytes, at: int) -> int:
     """Number of the line, from one, that the byte at position `at` is in."""
     return text.count(b"\n", 0, at) + 1
+
+
+def _by_mark(raw: bytes) -> str:
+    """The encoding that the byte order mark says, UTF-8 without one."""
+    return next((name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8")
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:

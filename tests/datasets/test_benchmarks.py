@@ -270,3 +270,16 @@ def test_duplicates_kept_in_lastfm(benchmarks: Path) -> None:
     dropped = InteractionDataset(benchmarks, "lastfm").summary()
     assert kept["train_links"] > 5 * dropped["train_links"]
     assert (kept["val_links"], kept["test_links"]) == (dropped["val_links"], 6_014 - 3_518)
+
+
+def test_k_core_comes_after_the_cache(root: Path, cache: Path, reads: list[Path]) -> None:
+    whole = InteractionDataset(root, "tiny")
+    core = InteractionDataset(root, "tiny", k_core=(2, 1))
+    again = InteractionDataset(root, "tiny")
+    assert len(reads) == 2
+    assert len(list(cache.iterdir())) == 1
+    assert links(again) == links(whole)
+    assert core.user_ids.tolist() == [0, 1]
+    summary = core.summary()
+    assert summary["k_core_removed_users"] == 1
+    assert summary["users"] == 2

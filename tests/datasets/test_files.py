@@ -284,7 +284,7 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
         (
             "user,item\na,1\n,2\nb,\n",
             {},
-            r"'user'.*1 missing in column 'user' of .*line 3.*'item'.*line 4",
+            r"1 missing in column 'user' of .*line 3.*'item'.*line 4",
         ),
         ("user,item\na,1\nb,\nc,\n", {}, r"'item'.*2 missing in column 'item' of .*in line 3"),
         ("uid,item\na,1\n", {}, r"'user' must be a column of .*\['uid', 'item'\].*got 'user'"),
