@@ -85,24 +85,49 @@ def rank(
     masked, wanted = (
         _by_position(index, position, links.num_items) for index in (links.index, held_out)
     )
-    if block_size is None:
-        budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
-        block_size = max(1, budget // (links.num_items * 4))
-
-    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
-    mask_at, want_at = (torch.searchsorted(pairs[0], start).tolist() for pairs in (masked, wanted))
-    for block, ids in enumerate(user.split(block_size)):
-        scores = score(ids)
-        if callable(x_dict):  # may be a view of the caller's own table, and is written to below
-            scores = scores.clone()
-        row, item = masked[:, mask_at[block] : mask_at[block + 1]]
-        scores[row - block * block_size, item] = -torch.inf
-        value, top = top_k(scores, min(k, links.num_items))
+    first = 0
+    for value, top in best_items(score, user, masked, links.num_items, k, block_size):
         if not (value[:, 0] < torch.inf).all():  # the best of each, and NaN sorts above all
             raise invalid("evaluate", "x_dict", "of finite scores, or -inf", "NaN or inf")
-        top.masked_fill_(value == -torch.inf, links.num_items)
-        row, item = wanted[:, want_at[block] : want_at[block + 1]]
-        yield Ranked(ids, top, torch.stack([row - block * block_size, item]))
+        last = first + len(top)
+        ends = torch.searchsorted(wanted[0], wanted.new_tensor([first, last])).tolist()
+        row, item = wanted[:, ends[0] : ends[1]]
+        yield Ranked(user[first:last], top, torch.stack([row - first, item]))
+        first = last
+
+
+def best_items(
+    score: Callable[[Tensor], Tensor],
+    user: Tensor,
+    masked: Tensor,
+    num_items: int,
+    k: int,
+    block_size: int | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The best items of some users, block by block: the core of ranking and of recommending.
+
+    Args:
+        score: From user ids `[b]` to scores `[b, I]`, which are written to.
+        user: `[n]` user ids; one who comes twice is ranked twice.
+        masked: `[2, E]` pairs to leave out: positions in `user`, sorted, and items.
+        num_items: Number of items that are scored, `I`.
+        k: Length of the lists.
+        block_size: Users per block. Default: what fits the cache (16 MiB of scores on CPU).
+
+    Yields:
+        Scores and item ids `[b, min(k, I)]`, best first; `-inf` and `I` where nothing is left.
+    """
+    if block_size is None:
+        budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
+        block_size = max(1, budget // (num_items * 4))
+    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
+    mask_at = torch.searchsorted(masked[0], start).tolist()
+    for block, ids in enumerate(user.split(block_size)):
+        scores = score(ids)
+        row, item = masked[:, mask_at[block] : mask_at[block + 1]]
+        scores[row - block * block_size, item] = -torch.inf
+        value, top = top_k(scores, min(k, num_items))
+        yield value, top.masked_fill_(value == -torch.inf, num_items)
 
 
 def _joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
@@ -137,7 +162,7 @@ def scorer(
         if scores.shape != size or not scores.is_floating_point():
             expected = f"a function whose scores are {[*size]}, in floating point"
             raise invalid("evaluate", "x_dict", expected, f"{[*scores.shape]} {scores.dtype}")
-        return scores
+        return scores.clone()  # may be a view of the caller's own table, and is written to
 
     return score
 

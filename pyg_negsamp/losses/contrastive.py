@@ -30,3 +30,4 @@ class ContrastiveLoss(SampledSoftmaxLoss):
 
     def __init__(self, tau: float = 0.2) -> None:
         super().__init__(temperature=tau, similarity="cosine")
+        self.tau = tau

@@ -13,7 +13,8 @@ from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.layers import Pool, check_pool, gather_rows
+from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
+from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -114,6 +115,40 @@ class Encoder(torch.nn.Module, ABC):
             item: `[B]` its positive items, with repetitions.
         """
         return None
+
+    @torch.no_grad()
+    def fold_in(
+        self, owner: Tensor, item: Tensor, num: int, loss: torch.nn.Module, l2: float = 0.0
+    ) -> Tensor:
+        r"""Scoring rows of persons whom the model has not met, from the items that they took.
+
+        For one person who took items 3 and 7: `owner = [0, 0]`, `item = [3, 7]`, `num = 1`. Here,
+        the vector that minimises the training loss on those items, while the items stay:
+
+        .. math:: v = \arg\min_v \sum_{i \text{ taken}} \ell\big( s(v, i), s(v, j_1), \ldots
+            \big) + \frac{\lambda}{2} \, n \, \|v\|^2
+
+        with `n` items taken, and negatives `j` as in :func:`pyg_negsamp.nn.folding.fitted_rows`.
+        The L2 penalty falls on the scoring row, which with one layer is the ego embedding. An
+        encoder over a graph overrides this with its own propagation.
+
+        Args:
+            owner: `[E]` int64, which person took an item, in `[0, num)`.
+            item: `[E]` int64, the item taken.
+            num: Number of persons; each took at least one.
+            loss: The loss that the encoder was trained with.
+            l2: Coefficient of :func:`pyg_negsamp.losses.l2_penalty` in training. Default 0.
+
+        Returns:
+            `[num, W]`, pooled: its products, or cosines, with the pooled items are the scores.
+
+        Raises:
+            ValueError: If a person took every item, so that there are no negatives.
+        """
+        training = self.training
+        items = pool_layers(self.eval().tables()[self.item_type], self.pool).detach()
+        self.train(training)
+        return fitted_rows(items, owner, item, num, loss, l2)
 
     def start_epoch(self, generator: torch.Generator) -> None:
         """Gives the epoch its random stream, so that a resumed run draws what it would have."""

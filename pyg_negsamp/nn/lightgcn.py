@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.layers import Pool
+from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
 from pyg_negsamp.nn.encoder import Encoder, XDict
+from pyg_negsamp.nn.folding import new_link_weights, sum_by_owner
 from pyg_negsamp.nn.propagation import propagate, read_rows
 from pyg_negsamp.space import Choice, Space
 
@@ -81,15 +83,15 @@ class LightGCN(Encoder):
         self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
         self.include_ego = include_ego
-        self.scale = None if alpha is None else self._scale(alpha)
+        self.alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
+        self.scale = None if self.alpha is None else self._scale(self.alpha)
         self.adjacency = Adjacency(known_links(data, edge_type))
         if edge_dropout:
             self.thinning = Thinning(self.adjacency, self.num_users)
 
-    def _scale(self, alpha: float | Sequence[float] | Tensor) -> list[float]:
+    def _scale(self, alpha: float | Sequence[float]) -> list[float]:
         H = self.num_layers + self.include_ego
-        weights = alpha.tolist() if isinstance(alpha, Tensor) else alpha
-        weights = [weights] * H if isinstance(weights, float | int) else list(weights)
+        weights = [alpha] * H if isinstance(alpha, float | int) else list(alpha)
         if len(weights) != H:
             raise invalid(self, "alpha", f"a number, or one for each of {H} layers", weights)
         if self.pool != "mean":
@@ -115,6 +117,33 @@ class LightGCN(Encoder):
         both, matrices = self._both(tables), self._matrices(self.drawn)
         return read_rows(self.embedding.weight, matrices, both, user, item, self.scale)
 
+    @torch.no_grad()
+    def fold_in(
+        self, owner: Tensor, item: Tensor, num: int, loss: torch.nn.Module, l2: float = 0.0
+    ) -> Tensor:
+        r"""Rows of persons who were not met: new nodes, through which the others do not change.
+
+        .. math:: x_0 = 0, \quad x_l = \sum_{i \text{ taken}}
+            \frac{1}{\sqrt{n} \sqrt{\deg(i)}} \, x_{i, l-1}
+
+        with `n` items taken. For what a training user took, layers `1..L` are the user's own; only
+        the ego layer, which nobody has learned for a new person, is missing.
+
+        Args:
+            owner: `[E]` which person took an item, in `[0, num)`.
+            item: `[E]` the item taken. Repeated ones count repeatedly, as in training.
+            num: Number of persons.
+            loss: Not read.
+            l2: Not read.
+
+        Returns:
+            `[num, W]`, pooled.
+        """
+        xs = propagate(self.embedding.weight, self._matrices())
+        weight = new_link_weights(self.adjacency, owner, item + self.num_users)
+        rows = [sum_by_owner(self._split(x)[1], owner, item, weight, num) for x in xs[:-1]]
+        return pool_layers(self._returned([xs[0].new_zeros(num, self.dim), *rows]), self.pool)
+
     def _both(self, tables: XDict) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         return tables[self.user_type], tables[self.item_type]
 
@@ -139,10 +168,14 @@ class LightGCN(Encoder):
         """Propagates `x` and splits the layers to return; `then` works on every propagated one."""
         if then is None and self.training and self.message_dropout:
             then = self._drop_messages
-        xs = propagate(x, matrices, then)[0 if self.include_ego else 1 :]
+        return self._as_x_dict(self._returned(propagate(x, matrices, then)))
+
+    def _returned(self, xs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Of the layers `0..L`, those that are returned, weighted."""
+        xs = xs[0 if self.include_ego else 1 :]
         if self.scale is not None:
             xs = [x * scale for x, scale in zip(xs, self.scale, strict=True)]
-        return self._as_x_dict(xs)
+        return xs
 
     def _drop_messages(self, x: Tensor) -> Tensor:
         return dropout(x, self.message_dropout, self.generator)

@@ -10,6 +10,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
+from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.nn.propagation import read_rows
 
 
@@ -43,16 +44,16 @@ class MF(Encoder):
         bias: bool = False,
     ) -> None:
         super().__init__(data, dim, num_layers=0, pool=pool, edge_type=edge_type)
-        self.bias: torch.nn.Parameter | None = None
+        self.bias = bias
         if bias:
-            self.bias = torch.nn.Parameter(torch.zeros(self.num_users + self.num_items))
+            self.biases = torch.nn.Parameter(torch.zeros(self.num_users + self.num_items))
             self.global_bias = torch.nn.Parameter(torch.zeros(()))
             self.width = dim + 2
 
     def reset_parameters(self) -> None:
         """Draws the ego embeddings anew; biases start at zero."""
         super().reset_parameters()
-        for name in ("bias", "global_bias"):
+        for name in ("biases", "global_bias"):
             if getattr(self, name, None) is not None:
                 torch.nn.init.zeros_(getattr(self, name))
 
@@ -71,17 +72,28 @@ class MF(Encoder):
         user_rows, item_rows = read_rows(
             self.embedding.weight, (), ((users,), (items,)), user, item
         )
-        if self.bias is not None:
+        if self.bias:
             x_dict = self._widen(user_rows, item_rows, user, item)
             return x_dict[self.user_type][0], x_dict[self.item_type][0]
         return user_rows, item_rows
+
+    @torch.no_grad()
+    def fold_in(
+        self, owner: Tensor, item: Tensor, num: int, loss: torch.nn.Module, l2: float = 0.0
+    ) -> Tensor:
+        """Rows of persons who were not met, see :meth:`Encoder.fold_in`.
+
+        With biases, the row is `[v, b, 1]`: `v` and `b` are fitted, and the items' biases count.
+        """
+        items = self.tables()[self.item_type][0]
+        return fitted_rows(items, owner, item, num, loss, l2, ones=1 if self.bias else 0)
 
     def _widen(
         self, users: Tensor, items: Tensor, user: Tensor | None = None, item: Tensor | None = None
     ) -> XDict:
         """Appends the biases of `user` and `item`, ids or all, to their vectors `[..., D]`."""
-        if self.bias is not None:
-            of_user, of_item = self._split(self.bias)
+        if self.bias:
+            of_user, of_item = self._split(self.biases)
             of_user = of_user if user is None else of_user[user]
             of_item = of_item if item is None else of_item[item]
             of_user = (of_user + self.global_bias).view(*users.shape[:-1], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -16,10 +17,11 @@ from torch_geometric.utils import is_sparse, spmm
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.layers import Pool
+from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
+from pyg_negsamp.nn.folding import new_link_weights, sum_by_owner
 from pyg_negsamp.nn.propagation import propagate_once
 from pyg_negsamp.space import Choice, Space
 
@@ -63,6 +65,10 @@ class NGCFConv(MessagePassing):
                 edge_index, None, x.size(0), add_self_loops=False, dtype=x.dtype
             )
         around = self.propagate(edge_index, x=x, edge_weight=edge_weight)
+        return self.combine(x, around)
+
+    def combine(self, x: Tensor, around: Tensor) -> Tensor:
+        """The layer's output for nodes `[N, in_channels]` and the sums over their neighbours."""
         # The user's own vector does not depend on the neighbour, and leaves the sum.
         return self.lin_self(x + around) + self.lin_interaction(around * x)
 
@@ -137,12 +143,50 @@ class NGCF(Encoder):
 
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `L + 1` tensors `[U, D]` and `[I, D]`."""
+        return self._as_x_dict(self._returned(self._layers(drop=self.training)))
+
+    def _layers(self, drop: bool) -> list[Tensor]:
+        """The layers `0..L` as the next one reads them, `[U + I, D]`."""
         adjacency = self.adjacency()
-        x = self.embedding.weight
-        xs = [x]
+        xs = [self.embedding.weight]
         for conv in self.convs:
-            x = leaky_relu(conv(x, adjacency), self.negative_slope)
-            if self.training and self.message_dropout:
+            x = leaky_relu(conv(xs[-1], adjacency), self.negative_slope)
+            if drop and self.message_dropout:
                 x = dropout(x, self.message_dropout, self.generator)
-            xs.append(normalize(x, dim=-1))
-        return self._as_x_dict(xs)
+            xs.append(x)
+        return xs
+
+    def _returned(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """The layers as they are returned."""
+        return [xs[0], *(normalize(x, dim=-1) for x in xs[1:])]
+
+    @torch.no_grad()
+    def fold_in(
+        self, owner: Tensor, item: Tensor, num: int, loss: torch.nn.Module, l2: float = 0.0
+    ) -> Tensor:
+        r"""Rows of persons who were not met: new nodes, through which the others do not change.
+
+        .. math:: x_0 = 0, \quad x_l = \text{LeakyReLU}\big( W_1 (x_{l-1} + a_l)
+            + W_2 (a_l \odot x_{l-1}) \big), \quad
+            a_l = \sum_{i \text{ taken}} \frac{1}{\sqrt{n} \sqrt{\deg(i)}} \, x_{i, l-1}
+
+        with `n` items taken.
+
+        Args:
+            owner: `[E]` which person took an item, in `[0, num)`.
+            item: `[E]` the item taken. Repeated ones count repeatedly, as in training.
+            num: Number of persons.
+            loss: Not read.
+            l2: Not read.
+
+        Returns:
+            `[num, W]`, pooled.
+        """
+        xs = self._layers(drop=False)
+        weight = new_link_weights(self.adjacency, owner, item + self.num_users)
+        rows = [xs[0].new_zeros(num, self.dim)]
+        for conv, x in zip(self.convs, xs[:-1], strict=True):
+            assert isinstance(conv, NGCFConv)
+            around = sum_by_owner(self._split(x)[1], owner, item, weight, num)
+            rows.append(leaky_relu(conv.combine(rows[-1], around), self.negative_slope))
+        return pool_layers(self._returned(rows), self.pool)

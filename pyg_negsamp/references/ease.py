@@ -6,16 +6,16 @@ import math
 
 import psutil
 import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.references.base import ItemWeights
 
 
-class EASE:
+class EASE(ItemWeights):
     r"""Embarrassingly shallow autoencoders (Steck, WWW 2019, arXiv:1905.03375, eq. 8).
 
     .. math:: s(u, \cdot) = x_u B, \quad B_{ij} = -P_{ij} / P_{jj}, \quad B_{jj} = 0, \quad
@@ -41,6 +41,7 @@ class EASE:
     ) -> None:
         if not 0 < l2 < math.inf:
             raise invalid(self, "l2", "a finite number > 0", l2)
+        self.l2 = l2
         num_items = known_links(data, edge_type).num_items
         needed, free = 3 * 4 * num_items**2, psutil.virtual_memory().available
         if needed > free:
@@ -59,7 +60,3 @@ class EASE:
         #: `[I, I]` how much each item (row) speaks for each other one (column).
         self.weight = inverse.div_(-inverse.diagonal().clone())
         self.weight.fill_diagonal_(0)
-
-    def __call__(self, user: Tensor) -> Tensor:
-        """Scores of all items for users `[b]`: `[b, I]`."""
-        return (dense_rows(self.seen, user.cpu()) @ self.weight).to(user.device)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix, csr, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.references.base import ItemWeights
 
 #: Bytes of similarities held at a time while neighbours are looked for.
 BLOCK_BYTES = 2**28
 
 
-class ItemKNN:
+class ItemKNN(ItemWeights):
     r"""Item-based neighbourhoods with cosines (Sarwar et al., WWW 2001, doi:10.1145/371920.372071).
 
     .. math:: s(u, i) = \sum_{j \in N_k(i), \, j \text{ seen by } u} \text{sim}(i, j), \quad
@@ -49,6 +49,7 @@ class ItemKNN:
             raise invalid(self, "k", "at least 1", k)
         if not 0 <= shrink < math.inf:
             raise invalid(self, "shrink", "a finite number >= 0", shrink)
+        self.k, self.shrink = k, shrink
         seen = binary_matrix(data, edge_type)
         num_items = seen.size(1)
         by_item = seen.to_sparse_csc().t()  # [I, U], sparse CSR
@@ -67,11 +68,6 @@ class ItemKNN:
         size = (num_items, num_items)
         self.seen = seen
         #: `[I, I]` sparse: row `i` holds the similarities of its neighbours.
-        self.similarity = csr(
+        self.weight = csr(
             pointer, torch.cat(neighbour).flatten(), torch.cat(weight).flatten(), size
         )
-
-    def __call__(self, user: Tensor) -> Tensor:
-        """Scores of all items for users `[b]`: `[b, I]`."""
-        scores = self.similarity @ dense_rows(self.seen, user.cpu()).t()
-        return scores.t().to(user.device)

@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.csr import binary_matrix
 from pyg_negsamp.graph import EDGE_TYPE, known_links
-from pyg_negsamp.nn.encoder import XDict
+from pyg_negsamp.references.base import Reference
 
 
-def popularity(data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> XDict:
-    """Embeddings of width one that rank items by their number of training links.
+class Popularity(Reference):
+    """Ranks items by their number of training links, for everybody alike.
 
-    Scores are ranks, not counts: ties go to the lower item id, so that the list is the same
-    everywhere.
+    Scores are ranks, not counts: the most popular of `I` items has `I`, the least popular 1. Ties
+    go to the lower item id, so that the list is the same everywhere.
 
     Args:
         data: Training graph. Repeated links count repeatedly.
         edge_type: The interactions in `data`.
 
-    Returns:
-        One tensor `[U, 1]` and one `[I, 1]`, in the form that encoders return.
+    Attributes:
+        rank: `[I]` float64, the scores.
     """
-    links = known_links(data, edge_type)
-    degree = torch.bincount(links.index[1], minlength=links.num_items)
-    best_first = degree.argsort(descending=True, stable=True)
-    rank = torch.empty(links.num_items, dtype=torch.double, device=degree.device)
-    rank[best_first] = torch.arange(links.num_items, 0, -1, device=degree.device).double()
-    return {edge_type[0]: [rank.new_ones(links.num_users, 1)], edge_type[2]: [rank.view(-1, 1)]}
+
+    rank: Tensor
+
+    def __init__(self, data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> None:
+        links = known_links(data, edge_type)
+        self.seen = binary_matrix(data, edge_type)
+        degree = torch.bincount(links.index[1].cpu(), minlength=links.num_items)
+        best_first = degree.argsort(descending=True, stable=True)
+        self.rank = torch.empty(links.num_items, dtype=torch.double)
+        self.rank[best_first] = torch.arange(links.num_items, 0, -1).double()
+
+    def __call__(self, user: Tensor) -> Tensor:
+        """The ranks, for users `[b]`: `[b, I]`."""
+        return self.rank.to(user.device).expand(len(user), -1)
+
+    def score_rows(self, rows: Tensor) -> Tensor:
+        """The ranks, whatever somebody took."""
+        return self.rank.expand(len(rows), -1)
+
+    def similar(self, item: Tensor) -> Tensor:
+        """The ranks of all but the item itself: nothing else is known of any."""
+        ranks = self.rank.repeat(len(item), 1)
+        ranks[torch.arange(len(item)), item] = -torch.inf
+        return ranks
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The ranks."""
+        return {"rank": self.rank}
+
+    def _take(self, tensors: dict[str, Tensor]) -> None:
+        self.rank = tensors["rank"]
+
+
+def popularity(data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> Popularity:
+    """Makes a :class:`Popularity`, under the name that scripts know it by."""
+    return Popularity(data, edge_type)

@@ -49,7 +49,7 @@ def test_the_score_is_a_product_plus_three_biases(pool: str, method: str) -> Non
     users, items = (pool_layers(x_dict[name], pool) for name in ("user", "item"))
     assert users.shape == (NUM_USERS, model.width)
     assert items.shape == (NUM_ITEMS, model.width)
-    ego, bias = model.embedding.weight, model.bias
+    ego, bias = model.embedding.weight, model.biases
     for user in range(NUM_USERS):
         for item in range(NUM_ITEMS):
             expected = (
@@ -73,7 +73,7 @@ def test_rows_equal_autograd_through_forward(size: tuple[int, ...]) -> None:
     expected = gather_rows(x_dict["user"], BATCH_USER), gather_rows(x_dict["item"], item)
     same(rows, expected)
     names = [name for name, _ in model.named_parameters()]
-    assert set(names) == {"embedding.weight", "bias", "global_bias"}
+    assert set(names) == {"embedding.weight", "biases", "global_bias"}
     ours = gradients(weighted(rows), model.parameters())
     theirs = gradients(weighted(expected), model.parameters())
     for name, x, y in zip(names, ours, theirs, strict=True):
@@ -89,7 +89,7 @@ def test_biases_start_at_zero_and_reset_to_it() -> None:
     before = model.embedding.weight.detach().clone()
     model.reset_parameters()
     assert not torch.equal(model.embedding.weight, before)
-    assert not model.bias.any()
+    assert not model.biases.any()
     assert not model.global_bias.any()
 
 
@@ -111,7 +111,7 @@ def test_trains_with_every_sampler(splits: list[HeteroData], tmp_path: Path, neg
     )
     assert len(fitted.history) == 2
     assert all(math.isfinite(epoch["loss"]) for epoch in fitted.history)
-    of_user, of_item = model.bias[: model.num_users], model.bias[model.num_users :]
+    of_user, of_item = model.biases[: model.num_users], model.biases[model.num_users :]
     assert float(of_item.detach().abs().mean()) > 1e-3
     if neg == "rns":  # a difference of scores knows nothing of them
         assert not of_user.any()

@@ -15,7 +15,7 @@ from oracles import ease, neighbours
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.references import EASE, ItemKNN, item_knn, popularity
+from pyg_negsamp.references import EASE, ItemKNN, Popularity, item_knn, popularity
 
 EVERYONE = torch.arange(NUM_USERS)
 
@@ -176,3 +176,55 @@ def test_answers_on_the_device_of_the_users(cls: type, splits: list[HeteroData])
 def test_refuses_bad_arguments(cls: type, arguments: dict, name: str) -> None:
     with pytest.raises(ValueError, match=f"^{cls.__name__}: '{name}'"):
         cls(graph(), **arguments)
+
+
+# What a saved model asks of them ---------------------------------------------------------------
+
+ALL = [ItemKNN, EASE, Popularity]
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_folding_in_is_exactly_what_the_user_had(splits: list[HeteroData], cls: type) -> None:
+    """Somebody it has never met is scored as a user who took the same; repeats count once."""
+    model, (user, item) = cls(splits[0]), splits[0][EDGE_TYPE].edge_index
+    scores = model.fold_in(user, item, 60)
+    assert torch.equal(scores, model(torch.arange(60)))
+    twice = model.fold_in(torch.cat([user, user]), torch.cat([item, item]), 60)
+    assert torch.equal(scores, twice)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_restored_from_its_tensors(splits: list[HeteroData], cls: type) -> None:
+    model = cls(splits[0])
+    again = cls.restored(model.seen, model.tensors())
+    everyone, items = torch.arange(60), torch.arange(80)
+    assert torch.equal(model(everyone), again(everyone))
+    assert torch.equal(model.similar(items), again.similar(items))
+    assert all(x.layout == torch.strided for x in model.tensors().values())
+
+
+@pytest.mark.parametrize("shrink", [0.0, 5.0])
+def test_item_knn_finds_similar_items_by_the_oracles_similarities(
+    splits: list[HeteroData], shrink: float
+) -> None:
+    found = ItemKNN(splits[0], 79, shrink).similar(torch.arange(80))
+    expected = torch.tensor(neighbours.similarity(edges(splits[0]), 80, shrink))
+    expected = expected.masked_fill(expected == 0, -torch.inf)
+    same(found.double(), expected.double(), 1e-6)
+
+
+def test_ease_finds_similar_items_by_its_weights(splits: list[HeteroData]) -> None:
+    """Which are the scores of somebody who took that item alone."""
+    model, items = EASE(splits[0], 20.0), torch.arange(80)
+    found, alone = model.similar(items), model.fold_in(items, items, 80)
+    listed = found > -torch.inf
+    same(found[listed], alone[listed])
+    assert not listed.diagonal().any()
+    assert not alone[~listed].any()
+
+
+def test_popularity_knows_nothing_of_similarity_but_its_list() -> None:
+    model = Popularity(graph())
+    found = model.similar(torch.tensor([4, 0]))
+    assert found[0, 4] == found[1, 0] == -torch.inf
+    assert found[0, 0] == model.rank[0]

@@ -1,0 +1,136 @@
+"""Rows for persons whom the model has not met: what the encoders' `fold_in` is made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER
+from pyg_negsamp.nn.adjacency import Adjacency, inverse_root
+from pyg_negsamp.scoring import cosine, dot
+
+#: Negatives per person, shared by that person's links, and the seed that they are drawn from.
+NUM_NEGATIVES, SEED = 256, 0
+#: Persons whose vectors are fitted at a time, and the most steps of L-BFGS.
+BLOCK, MAX_STEPS = 256, 200
+
+
+def new_link_weights(adjacency: Adjacency, owner: Tensor, node: Tensor) -> Tensor:
+    r"""The entries :math:`1 / (\sqrt{n} \sqrt{\deg(i)})` of links of new nodes.
+
+    Args:
+        adjacency: The graph without the new nodes, whose degrees stay what they are.
+        owner: `[E]` which new node a link is of, `n` links each.
+        node: `[E]` the node of the graph at its other end.
+
+    Returns:
+        `[E]` in the precision of the adjacency.
+    """
+    count = torch.bincount(owner)
+    return (inverse_root(count)[owner] * adjacency.weight[node]).to(adjacency.value.dtype)
+
+
+def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: int) -> Tensor:
+    """Weighted sums of the rows that each person took: `[num, D]`.
+
+    Args:
+        x: `[I, D]`.
+        owner: `[E]` persons, in `[0, num)`.
+        item: `[E]` rows of `x`.
+        weight: `[E]`.
+        num: Number of persons.
+    """
+    rows = x[item] * weight.to(x.dtype).unsqueeze(1)
+    return x.new_zeros(num, x.size(1)).index_add_(0, owner, rows)
+
+
+def fitted_rows(
+    items: Tensor,
+    owner: Tensor,
+    item: Tensor,
+    num: int,
+    loss: torch.nn.Module,
+    l2: float,
+    ones: int = 0,
+) -> Tensor:
+    """The rows that minimise the training loss on what some persons took, with the items fixed.
+
+    Negatives are `NUM_NEGATIVES` per person, uniform over what the person did not take, and the
+    same at every call. L-BFGS in double precision starts from zero and takes at most `MAX_STEPS`
+    steps, for a block of persons at a time. It stops, so that a loss without a minimum (BPR
+    without a penalty) gives a finite vector.
+
+    Args:
+        items: `[I, W]` scoring rows of the items.
+        owner: `[E]` which person took an item, in `[0, num)`; in any order.
+        item: `[E]` the items.
+        num: Number of persons.
+        loss: From scores `[E]`, `[E, K]` and no weights to their mean. With
+            `similarity = 'cosine'` it gets cosines.
+        l2: Coefficient of the penalty, half the squared norm of a row for each of its links. Left
+            out with cosines, where it would not change the direction of the best row.
+        ones: How many of the last columns of a person's row are not fitted, but 1.
+
+    Returns:
+        `[num, W]` in the precision of `items`.
+    """
+    table = items.double()
+    owner, order = owner.sort(stable=True)
+    item = item[order]
+    negatives = _negatives(owner, item, num, len(items))
+    rows = [table.new_zeros(0, table.size(1))]
+    for person in torch.arange(num, device=items.device).split(BLOCK):
+        ends = person.new_tensor([int(person[0]), int(person[-1]) + 1])
+        first, last = torch.searchsorted(owner, ends).tolist()
+        block = slice(first, last)
+        neg = table[negatives[person]]
+        rows.append(_fit(table[item[block]], owner[block] - person[0], neg, loss, l2, ones))
+    return torch.cat(rows).to(items.dtype)
+
+
+def _negatives(owner: Tensor, item: Tensor, num: int, num_items: int) -> Tensor:
+    """Items `[num, K]` that the persons did not take, the same at every call."""
+    taken = HeteroData()
+    taken[USER].num_nodes, taken[ITEM].num_nodes = num, num_items
+    taken[EDGE_TYPE].edge_index = torch.stack([owner, item])
+    generator = torch.Generator(owner.device).manual_seed(SEED)
+    everybody = torch.arange(num, device=owner.device)
+    return UniformCandidates(taken)(everybody, NUM_NEGATIVES, generator)
+
+
+def _fit(
+    pos: Tensor, owner: Tensor, neg: Tensor, loss: torch.nn.Module, l2: float, ones: int
+) -> Tensor:
+    """Fits rows to positives `[E, W]` of persons `[E]` and their negatives `[b, K, W]`."""
+    score = cosine if getattr(loss, "similarity", "dot") == "cosine" else dot
+    count = torch.bincount(owner, minlength=len(neg)).to(pos.dtype)
+    free = pos.new_zeros(len(neg), pos.size(1) - ones)
+    if score is cosine:  # which zero has none of: start in the middle of what was taken
+        free.index_add_(0, owner, pos[:, : free.size(1)])
+        if not ones:  # a penalty would shorten the row without end, and leave its direction
+            l2 = 0.0
+    free.requires_grad_()
+    fixed = pos.new_ones(len(neg), ones)
+    optimizer = torch.optim.LBFGS(
+        [free],
+        max_iter=MAX_STEPS,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-12,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        rows = torch.cat([free, fixed], dim=1)
+        positive = score(rows[owner], pos.unsqueeze(1)).squeeze(1)
+        total = loss(positive, score(rows, neg)[owner], None) * len(owner)
+        total = total + l2 / 2 * (count * rows.square().sum(dim=1)).sum()
+        total.backward()
+        return total.detach()
+
+    with torch.enable_grad():
+        optimizer.step(objective)
+    return torch.cat([free.detach(), fixed], dim=1)
