@@ -1,0 +1,206 @@
+"""A search for hyper-parameters on validation links; what to try stands beside each class.
+
+    found = tune({"encoder": "mf", "neg": "ahns", "dataset": "amazon-phones"}, trials=30)
+    found.config                # the best configuration, which `run` takes
+
+What is given is not searched. The trials are one study of Optuna's, see `studies.py`; `trials.py`
+runs them. Both need the extra 'tune'. This file needs nothing: it says what is searched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
+from pyg_negsamp.experiments.config import PLACES, Config
+from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.protocols import Say
+from pyg_negsamp.space import Choice, Range, Space
+
+#: What training itself has to search; the values are those that the papers try.
+TRAINING: Space = {"lr": Choice((5e-4, 1e-3, 5e-3, 1e-2)), "l2": Choice((0.0, 1e-5, 1e-4, 1e-3))}
+#: Whose arguments can be searched.
+SEARCHED = ("sampler", "loss", "encoder", "training")
+#: Where studies and what they find go by default.
+FOLDER = Path("studies")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best that a study has found so far.
+
+    Attributes:
+        config: What to run.
+        chosen: The values of the searched fields in it.
+        value: Its validation metric, NDCG at the first `top_k`, as a fraction.
+        trials: How many trials the study has behind it.
+        file: The YAML file that holds `config`.
+    """
+
+    config: Config
+    chosen: dict[str, Any]
+    value: float
+    trials: int
+    file: Path
+
+
+def tune(
+    given: Mapping[str, Any],
+    trials: int = 20,
+    search: Sequence[str] | None = None,
+    least_epochs: int = 10,
+    storage: str | None = None,
+    to: str | Path | None = None,
+    say: Say = lambda text: None,
+    progress: bool = False,
+) -> Found | None:
+    """Runs trials until the study has enough, and keeps the best configuration on disk.
+
+    A space that has no more points than there are trials is tried point by point. The same call
+    goes on with a study that was interrupted, and shares one that runs elsewhere.
+
+    Args:
+        given: Fields of :class:`Config` and arguments of the chosen methods. They hold in every
+            trial.
+        trials: Trials of the study, in all.
+        search: Whose arguments to search, out of :data:`SEARCHED`. Default: those of the sampler
+            and the loss; of a reference, its own.
+        least_epochs: Epochs before a trial may be given up. Default: 10.
+        storage: Where the study is, by Optuna's URL, or `'journal:///FILE'`. Default: an SQLite
+            file in `studies/`, named by the methods and the data.
+        to: YAML file for the best configuration. Default: one in `studies/`, named likewise.
+        say: Is told how each trial went.
+        progress: Whether to show how far the training of a trial is.
+
+    Returns:
+        The best so far; `None` if the only trials yet run elsewhere.
+
+    Raises:
+        ValueError: If a field is wrong, nothing is left to search, the storage is of no use, the
+            study was begun with other fields, or the extra 'tune' is not installed.
+        NonFiniteLossError: If every trial diverged.
+    """
+    config = Config.of(**given)
+    check(config, trials, least_epochs)
+    space = search_space(config, given, search)
+    name = study_name(config)
+    file = FOLDER / f"{name}.yaml" if to is None else Path(to)
+    if file.is_dir():
+        raise ConfigError("to", "a file to write", str(to))
+    need_optuna()
+    from pyg_negsamp.experiments.studies import open_study
+    from pyg_negsamp.experiments.trials import Trials
+
+    dataset = load_data(config)
+    # Before there is a study: one that failed would stand in the way of the fields put right.
+    check_space(given, space, dataset[0])
+    url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
+    study = open_study(url, name, question(config, dataset[0], space), least_epochs)
+    return Trials(study, given, space, dataset, trials, file, say, progress).run()
+
+
+def need_optuna() -> None:
+    """Raises `ValueError` where Optuna is not installed."""
+    if importlib.util.find_spec("optuna") is None:
+        raise ValueError('a search needs Optuna: pip install "pyg_negsamp[tune]"')
+
+
+def check(config: Config, trials: int, least_epochs: int) -> None:
+    """Refuses what cannot be searched by."""
+    protocol = config.evaluation.protocol
+    if protocol != "clean":
+        expected = "clean, because hyper-parameters are searched on validation links"
+        raise ConfigError("protocol", expected, protocol)
+    if trials < 1:
+        raise ConfigError("trials", "at least 1", trials)
+    if least_epochs < 0:
+        raise ConfigError("least_epochs", "at least 0", least_epochs)
+
+
+def study_name(config: Config) -> str:
+    """What a study is called, such as `'mf-ahns-bpr-amazon-phones'`."""
+    methods = [config.encoder.encoder]
+    if not config.is_reference:
+        methods += [config.sampler.neg, config.loss.loss]
+    return "-".join([*methods, Path(config.data.dataset).name.split(".")[0]])
+
+
+def search_space(
+    config: Config, given: Collection[str], search: Sequence[str] | None = None
+) -> dict[str, Choice | Range]:
+    """What to search, by the fields' flat names; what is given is left alone.
+
+    Args:
+        config: The methods that have something to search.
+        given: Names of the fields that the user gave.
+        search: Whose arguments, out of :data:`SEARCHED`. Default: see :func:`tune`.
+
+    Raises:
+        ConfigError: If a part is unknown, or nothing is left.
+    """
+    chosen = {"neg": config.sampler.neg, "loss": config.loss.loss}
+    chosen["encoder"] = config.encoder.encoder
+    spaces: dict[str, tuple[str, Space]] = {"training": ("", TRAINING)}
+    for part, method in chosen.items():
+        space = getattr(METHODS[part][method], "search_space", {})
+        spaces["sampler" if part == "neg" else part] = (PREFIXES[part], space)
+    if config.is_reference:  # which has no negatives, no loss, no training
+        spaces = {"encoder": spaces["encoder"]}
+    if search is None:
+        search = ("encoder",) if config.is_reference else ("sampler", "loss")
+    found = {}
+    for part in search:
+        if part not in spaces:
+            expected = f"out of {', '.join(name for name in SEARCHED if name in spaces)}"
+            raise ConfigError("search", expected, part)
+        prefix, space = spaces[part]
+        for name, values in space.items():
+            field = "layers" if name == "num_layers" else prefix + name
+            if field not in given:
+                found[field] = values
+    if not found:
+        raise ConfigError("search", "parts with something left to search", " ".join(search))
+    return found
+
+
+def check_space(
+    given: Mapping[str, Any], space: Mapping[str, Choice | Range], data: HeteroData
+) -> None:
+    """Refuses fields with which neither end of the space makes a model.
+
+    Args:
+        given: Fields that hold in every trial.
+        space: The searched fields.
+        data: The training graph.
+
+    Raises:
+        ValueError: The first reason.
+    """
+    refused = []
+    for end in (0, -1):
+        chosen = {
+            name: (values.values if isinstance(values, Choice) else (values.low, values.high))[end]
+            for name, values in space.items()
+        }
+        try:
+            config = Config.of(**{**given, **chosen})
+            make = make_reference if config.is_reference else make_recommender
+            make(config, data)
+        except ValueError as error:
+            refused.append(error)
+        else:
+            return
+    raise refused[0]
+
+
+def question(config: Config, data: HeteroData, space: Collection[str]) -> dict[str, Any]:
+    """What a study answers: the training links, the fixed fields, and the names of the others."""
+    fixed = {n: v for n, v in config.flat().items() if n not in (*PLACES, *space)}
+    return {"links": digest(data), "searched": sorted(space), **fixed}

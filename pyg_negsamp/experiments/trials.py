@@ -1,0 +1,242 @@
+"""The trials of one study over one training graph. Needs the extra 'tune'."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.experiments.config import Config
+from pyg_negsamp.experiments.files import write
+from pyg_negsamp.experiments.methods import fit_options
+from pyg_negsamp.experiments.protocols import Say, select_reference, start
+from pyg_negsamp.experiments.search import Found
+from pyg_negsamp.experiments.studies import DONE, bury, signs_of_life
+from pyg_negsamp.space import Choice, Range
+from pyg_negsamp.training import NonFiniteLossError, Recommender, fit
+
+
+class NotNeeded(Exception):  # noqa: N818  (no error: the trial leaves the study as it is)
+    """Another process is at the same point, or has completed the study."""
+
+
+class Pruning(Callback):
+    """Reports every validation, and gives up a trial that is worse than most at that epoch."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Asks the study whether to go on."""
+        assert isinstance(pl_module, Recommender)
+        value = pl_module.validated[f"val/NDCG@{pl_module.k[0]}"]
+        self.trial.report(value, trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+class EveryPoint(optuna.samplers.RandomSampler):
+    """Takes any point of a small space that no trial has had, or has now.
+
+    Those of trials that were interrupted are among them; Optuna's own grid leaves these out.
+
+    Args:
+        space: Choices only.
+        seed: Of the order.
+    """
+
+    def __init__(self, space: Mapping[str, Choice | Range], seed: int) -> None:
+        super().__init__(seed)
+        self.space, self.order = space, seed
+
+    def untried(self, study: optuna.Study) -> list[dict[str, Any]]:
+        """What is left."""
+        values = [values.values for values in self.space.values() if isinstance(values, Choice)]
+        states = (*DONE, TrialState.RUNNING)
+        tried = [trial.params for trial in study.get_trials(deepcopy=False, states=states)]
+        points = (dict(zip(self.space, point, strict=True)) for point in itertools.product(*values))
+        return [point for point in points if point not in tried]
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All fields are chosen together."""
+        return {
+            name: optuna.distributions.CategoricalDistribution(values.values)
+            for name, values in self.space.items()
+            if isinstance(values, Choice)
+        }
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """An untried point; which one depends on the trial, so that processes part ways."""
+        left = self.untried(study)
+        return random.Random(f"{self.order}-{trial.number}").choice(left) if left else {}
+
+
+class Trials:
+    """Runs trials until a study has enough.
+
+    Args:
+        study: The study, which other processes may be at, too.
+        given: Fields that hold in every trial.
+        space: The searched fields.
+        dataset: Three graphs; the test graph is not looked at.
+        num_trials: Trials of the study, in all.
+        file: Where the best configuration goes, as YAML.
+        say: Is told how each trial went.
+        progress: Whether to show how far the training of a trial is.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        given: Mapping[str, Any],
+        space: Mapping[str, Choice | Range],
+        dataset: InteractionDataset,
+        num_trials: int,
+        file: Path,
+        say: Say,
+        progress: bool,
+    ) -> None:
+        self.study, self.given, self.space, self.dataset = study, given, space, dataset
+        self.file, self.say, self.progress = file, say, progress
+        self.train_data, self.val_data, _ = dataset
+        self.seed = Config.of(**given).training.seed
+        points = math.prod(
+            len(values.values) if isinstance(values, Choice) else math.inf
+            for values in space.values()
+        )
+        self.num_trials = int(min(num_trials, points))
+        self.grid = EveryPoint(space, self.seed) if points <= num_trials else None
+        if self.grid is not None:
+            study.sampler = self.grid
+        self.started, self.here = time.monotonic(), 0
+
+    def run(self) -> Found | None:
+        """Runs what is missing; see :func:`pyg_negsamp.experiments.search.tune`."""
+        while self.another():
+            self.study.optimize(self.value_of, 1, catch=(NotNeeded,), callbacks=[self.report])
+        if running := len(self.trials(TrialState.RUNNING)):
+            self.say(f"\n{running} more running elsewhere, or killed less than three minutes ago")
+        if not self.trials(TrialState.COMPLETE):
+            if running:
+                return None
+            raise NonFiniteLossError("no trial finished")
+        return self.keep()
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The study's trials in these states, those of other processes too."""
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def another(self) -> bool:
+        """Whether there is one more to run."""
+        bury(self.study)
+        if self.grid is not None:
+            return bool(self.grid.untried(self.study))
+        return len(self.trials(*DONE, TrialState.RUNNING)) < self.num_trials
+
+    def value_of(self, trial: optuna.Trial) -> float:
+        """The validation metric of a trial: trained, or that of an equal one before."""
+        with signs_of_life(trial):
+            if self.grid is None:
+                # By number: whoever joins or goes on must not draw the same again.
+                sampler = optuna.samplers.TPESampler(seed=self.seed + trial.number)
+                self.study.sampler = sampler
+            chosen = self.suggest(trial)
+            if not self.is_needed(trial, chosen):
+                raise NotNeeded
+            self.say(f"trial {trial.number + 1}: {chosen}")
+            for other in self.trials(*DONE):
+                if other.params == chosen:  # and the seed is the same
+                    self.say(f"the same as trial {other.number + 1}")
+                    if other.value is None or other.state == TrialState.PRUNED:
+                        raise optuna.TrialPruned
+                    return other.value
+            return self.train(trial, chosen)
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """One value for each of the searched fields."""
+        return {
+            name: trial.suggest_categorical(name, values.values)
+            if isinstance(values, Choice)
+            else trial.suggest_float(name, values.low, values.high, log=values.log)
+            for name, values in self.space.items()
+        }
+
+    def is_needed(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> bool:
+        """Whether no other process has made a trial superfluous since it was decided on.
+
+        Of two processes that choose the same point at once, each has written it down before it
+        looks, so that one sees the other and leaves the point to it; maybe both do, and go on.
+        """
+        others = [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
+        alike = [other for other in others if other.params == chosen]
+        if self.grid is not None:
+            return not alike
+        earlier = sum(other.number < trial.number for other in others)
+        running = any(other.state == TrialState.RUNNING for other in alike)
+        return earlier < self.num_trials and not running
+
+    def train(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> float:
+        """Trains with the fields of a trial; its checkpoints go."""
+        try:
+            config = Config.of(**{**self.given, **chosen})
+            if config.is_reference:
+                made = select_reference(config, self.train_data, self.val_data, self.train_data)
+                return made.notes["validation"]
+            model = start(config, self.train_data, self.dataset, self.say)
+        except ValueError as error:  # these values do not go together
+            self.say(str(error))
+            raise optuna.TrialPruned from None
+        options = {**fit_options(config), "progress": self.progress}
+        with TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
+            try:
+                fitted = fit(
+                    model, self.train_data, self.val_data, folder,
+                    **options, callbacks=[Pruning(trial)],
+                )  # fmt: skip
+            except NonFiniteLossError as error:
+                self.say(str(error))
+                raise optuna.TrialPruned from None
+        trial.set_user_attr("best_epoch", fitted.best_epoch + 1)
+        return fitted.best
+
+    def report(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Says how a trial ended, and writes the best configuration so far."""
+        if trial.state not in DONE:
+            return
+        self.here += 1
+        done = len(self.trials(*DONE))
+        left = (time.monotonic() - self.started) / self.here * max(self.num_trials - done, 0)
+        value = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else "given up"
+        self.say(
+            f"trial {trial.number + 1}: {value}; {done}/{self.num_trials} done, "
+            f"about {left / 60:.0f} min left"
+        )
+        if self.trials(TrialState.COMPLETE):
+            self.keep()
+
+    def keep(self) -> Found:
+        """Writes the best configuration so far, and returns it."""
+        best, done = self.study.best_trial, len(self.trials(*DONE))
+        assert best.value is not None
+        config = Config.of(**{**self.given, **best.params})
+        metric = f"NDCG@{config.evaluation.top_k[0]}"
+        said = f"# validation {metric} {best.value:.4f}, best of {done} trials\n"
+        write(self.file, said + yaml.safe_dump(config.flat(), sort_keys=False))
+        return Found(config, best.params, best.value, done, self.file)

@@ -1,0 +1,517 @@
+"""The search for hyper-parameters: what is searched, which trials run, and who shares a study."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch_geometric.data import HeteroData
+
+optuna = pytest.importorskip("optuna")
+
+from pyg_negsamp.experiments import Config, run, search, studies, trials  # noqa: E402
+from pyg_negsamp.experiments.arguments import METHODS, ConfigError  # noqa: E402
+from pyg_negsamp.experiments.data import load_data  # noqa: E402
+from pyg_negsamp.experiments.search import SEARCHED, Found, search_space, tune  # noqa: E402
+from pyg_negsamp.graph import EDGE_TYPE  # noqa: E402
+from pyg_negsamp.losses import LOSSES  # noqa: E402
+from pyg_negsamp.nn import ENCODERS  # noqa: E402
+from pyg_negsamp.references import ItemKNN  # noqa: E402
+from pyg_negsamp.space import Choice, Range  # noqa: E402
+from pyg_negsamp.training import NonFiniteLossError, Recommender, recommender  # noqa: E402
+from pyg_negsamp.transforms import DNSMN, SAMPLERS  # noqa: E402
+
+QUICK = {"dataset": "tiny", "epochs": 2, "dim": 8, "device": "cpu", "encoder": "mf"}
+NAME = "mf-dns-bpr-tiny"
+POINTS = (8, 16, 32, 64)  # what DNS tries
+ONCE = Counter(POINTS)
+SQLITE, JOURNAL = "sqlite:///one.db", "journal:///one.log"
+
+pytestmark = pytest.mark.usefixtures("own_folder")
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[Recommender]:
+    """The models of the trials, which are not trained: their value is made up."""
+    made: list[Recommender] = []
+
+    def fit(model: Recommender, *_: Any, **__: Any) -> Any:
+        made.append(model)
+        return SimpleNamespace(best=0.1 + model.sampler.num_candidates / 1000, best_epoch=0)
+
+    monkeypatch.setattr(trials, "fit", fit)
+    return made
+
+
+def study_of(url: str = f"sqlite:///studies/{NAME}.db", name: str = NAME) -> Any:
+    return optuna.load_study(study_name=name, storage=studies.make_storage(url))
+
+
+def all_of(study: Any) -> list[Any]:
+    return study.get_trials(deepcopy=False)
+
+
+def complete(study: Any) -> list[Any]:
+    return [trial for trial in all_of(study) if trial.state.name == "COMPLETE"]
+
+
+def candidates(study: Any) -> Counter:
+    """How often each number of candidates was tried to the end."""
+    return Counter(trial.params["num_candidates"] for trial in complete(study))
+
+
+def begin(count: int = 4, neg: str = "dns", **more: Any) -> Found | None:
+    options = {k: more.pop(k) for k in list(more) if k in ("search", "storage", "to", "say")}
+    least = more.pop("least_epochs", 10)
+    return tune({**QUICK, "neg": neg, **more}, count, least_epochs=least, **options)
+
+
+# What is searched
+
+
+def space(*given: str, search: Any = None, **fields: Any) -> set[str]:
+    config = Config.of(**{"encoder": "mf", **fields})
+    return set(search_space(config, {*given, *fields}, search))
+
+
+def test_what_is_given_is_not_searched() -> None:
+    assert space(neg="dins") == {"num_candidates", "beta"}
+    assert space(neg="dins", beta=1.0) == {"num_candidates"}
+    assert space(neg="dins", num_candidates=4, loss="ssm") == {"beta", "loss_temperature"}
+    assert space(search=["training"]) == {"lr", "l2"}
+    assert space(search=["training"], l2=1e-4) == {"lr"}, "although it is the default"
+    assert space(search=["encoder"], encoder="sgl") == {
+        "layers", "encoder_dropout", "encoder_weight", "encoder_temperature",
+    }  # fmt: skip
+    assert "layers" not in space(search=["encoder"], encoder="sgl", layers=3)
+    with pytest.raises(ConfigError, match="'search' must be parts with something left to search"):
+        begin(num_candidates=4)
+    assert not Path("studies").exists()
+
+
+def test_references_are_searched_by_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ItemKNN, "search_space", {"num_neighbours": Choice((2, 20))}, raising=False)
+    name = next(n for n, cls in METHODS["encoder"].items() if cls is ItemKNN)
+    mine = {"dataset": "tiny", "encoder": name}
+    assert set(search_space(Config.of(**mine), mine)) == {"encoder_num_neighbours"}
+    found = tune(mine, trials=9)
+    assert found is not None
+    assert found.trials == 2
+    assert found.file == Path(f"studies/{name}-tiny.yaml")
+    assert Config.of(**yaml.safe_load(found.file.read_text())) == found.config
+    with pytest.raises(ConfigError, match="'search' must be out of encoder"):
+        search_space(Config.of(**mine), mine, ["sampler"])
+
+
+@pytest.mark.parametrize("encoder", list(METHODS["encoder"]))
+def test_whatever_is_found_can_be_a_configuration(encoder: str) -> None:
+    trained = [*((neg, "bpr") for neg in SAMPLERS), *(("dns", loss) for loss in LOSSES)]
+    methods = [{"neg": neg, "loss": loss} for neg, loss in trained] if encoder in ENCODERS else [{}]
+    for chosen in methods:
+        mine = {"encoder": encoder, **chosen}
+        parts = SEARCHED if chosen else ("encoder",)
+        try:
+            found = search_space(Config.of(**mine), mine, parts)
+        except ConfigError:
+            assert not chosen, "a reference that says nothing"
+            continue
+        for name, values in found.items():
+            ends = values.values if isinstance(values, Choice) else (values.low, values.high)
+            for value in ends:
+                assert Config.of(**{**mine, name: value}).flat()[name] == value
+                assert Config.of(**{**mine, name: str(value)}).flat()[name] == value, "a flag"
+
+
+# Which trials run
+
+
+def test_a_grid_is_tried_point_by_point(tmp_path: Path) -> None:
+    """And the best point is written as a configuration that a run takes and repeats."""
+    said: list[str] = []
+    found = begin(say=said.append)
+    study = study_of()
+    assert found is not None
+    assert candidates(study) == ONCE
+    best = max(complete(study), key=lambda trial: trial.value)
+    assert found.chosen == best.params
+    assert found.value == best.value
+    assert "4/4 done, about 0 min left" in said[-1]
+    assert f"NDCG@20 {best.value:.4f}, best of 4 trials" in found.file.read_text()
+    written = yaml.safe_load(found.file.read_text())
+    assert written["num_candidates"] == best.params["num_candidates"]
+    assert Config.of(**written) == found.config
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+    notes = run(found.config, Path("run")).selected.notes
+    assert notes["validation"] == best.value
+    assert notes["best_epoch"] == best.user_attrs["best_epoch"]
+
+
+def test_a_finished_study_computes_nothing(fits: list[Recommender]) -> None:
+    """Also where more trials are allowed than there are points."""
+    found = begin(4)
+    assert sorted(model.sampler.num_candidates for model in fits) == list(POINTS)
+    for more in (4, 9, 2):
+        assert begin(more) == found
+    assert len(fits) == len(all_of(study_of())) == 4
+
+
+def test_more_trials_go_on(fits: list[Recommender]) -> None:
+    """Two of four at random, then the rest of the grid."""
+    begin(2)
+    assert len(complete(study_of())) == 2
+    begin(4)
+    assert set(candidates(study_of())) == set(POINTS)
+    assert sorted(model.sampler.num_candidates for model in fits) == list(POINTS)
+
+
+def test_a_range_is_searched_on_and_not_repeated(fits: list[Recommender]) -> None:
+    for count in (2, 3, 3):
+        begin(count, neg="dins", storage=SQLITE)
+    tried = complete(study_of(SQLITE, "mf-dins-bpr-tiny"))
+    assert len(fits) == len(tried) == 3
+    assert len({trial.params["beta"] for trial in tried}) == 3
+
+
+def test_a_point_that_comes_up_again_is_not_trained_again(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = optuna.samplers.RandomSampler
+    monkeypatch.setattr(optuna.samplers, "TPESampler", lambda seed=None: stubborn(seed=0))
+    begin(1)
+    said: list[str] = []
+    begin(2, say=said.append)
+    assert "the same as trial 1" in said
+    first, second = complete(study_of())
+    assert first.params == second.params
+    assert first.value == second.value
+    assert len(fits) == 1
+
+
+def test_what_is_given_reaches_every_trial(fits: list[Recommender]) -> None:
+    begin(1, neg="dins", num_candidates=3, lr=0.5)
+    (model,) = fits
+    assert model.sampler.num_candidates == 3
+    assert model.lr == 0.5
+    (trial,) = complete(study_of("sqlite:///studies/mf-dins-bpr-tiny.db", "mf-dins-bpr-tiny"))
+    assert set(trial.params) == {"beta"}
+
+
+def test_values_that_do_not_go_together_are_left_out(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DNSMN, "search_space", {"n": Choice((2, 4))})
+    said: list[str] = []
+    begin(neg="dns-mn", num_negatives=3, storage=SQLITE, say=said.append)
+    assert any("DNSMN: 'n' must be in [3, 16]" in line for line in said)
+    states = {t.params["n"]: t.state.name for t in all_of(study_of(SQLITE, "mf-dns-mn-bpr-tiny"))}
+    assert states == {2: "PRUNED", 4: "COMPLETE"}
+
+
+def test_diverged_trials_do_not_end_the_study() -> None:
+    said: list[str] = []
+    with pytest.raises(NonFiniteLossError, match="no trial finished"):
+        begin(2, lr=1e30, say=said.append)
+    assert sum("given up" in line for line in said) == 2
+    assert not Path(f"studies/{NAME}.yaml").exists()
+
+
+def test_hopeless_trials_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hopeless(self: Any, study: Any, trial: Any) -> bool:
+        return trial.number == 1
+
+    monkeypatch.setattr(optuna.pruners.MedianPruner, "prune", hopeless)
+    said: list[str] = []
+    found = begin(say=said.append)
+    assert "trial 2: given up; 2/4 done, about 0 min left" in said
+    states = [trial.state.name for trial in all_of(study_of())]
+    assert states == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
+    assert len(all_of(study_of())[1].intermediate_values) == 1
+    assert found is not None
+    assert "best of 4 trials" in found.file.read_text()
+
+
+def test_trials_are_judged_by_what_is_maximised() -> None:
+    begin(1, epochs=4, eval_every=2)
+    (trial,) = complete(study_of())
+    assert list(trial.intermediate_values) == [1, 3]
+    assert max(trial.intermediate_values.values()) == trial.value
+
+
+def test_validation_links_decide_and_test_links_are_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Untouchable:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"test split: {name}")
+
+        __getitem__ = __iter__ = __len__ = __getattr__
+
+    evaluate = recommender.evaluate
+    val: list[HeteroData] = []
+    seen: list[HeteroData] = []
+
+    def without_test(config: Config) -> tuple:
+        train_data, val_data, _ = load_data(config)
+        val.append(val_data)
+        return train_data, val_data, Untouchable()
+
+    def watched(x_dict: Any, data: HeteroData, *args: Any, **options: Any) -> dict[str, float]:
+        seen.append(data)
+        return evaluate(x_dict, data, *args, **options)
+
+    monkeypatch.setattr(search, "load_data", without_test)
+    monkeypatch.setattr(recommender, "evaluate", watched)
+    begin(2)
+    assert len(seen) == 2 * 2
+    for data in seen:
+        assert torch.equal(data[EDGE_TYPE].edge_label_index, val[0][EDGE_TYPE].edge_label_index)
+        assert torch.equal(data[EDGE_TYPE].edge_index, val[0][EDGE_TYPE].edge_index)
+
+
+# What is refused
+
+
+def test_a_study_keeps_to_its_question(fits: list[Recommender]) -> None:
+    def other(**fields: Any) -> str:
+        with pytest.raises(ConfigError, match="its study mf-dns-bpr-tiny was begun with") as error:
+            begin(1, storage=SQLITE, **fields)
+        return str(error.value)
+
+    begin(1, storage=SQLITE)
+    assert "with other dim" in other(dim=4)
+    assert "with other l2, lr" in other(lr=0.1, l2=0.0)
+    assert "the training links, split_seed" in other(split_seed=1)
+    assert "with other l2, lr, what is searched" in other(search=["sampler", "training"])
+    # Where and how long is another matter, and so are other methods.
+    begin(2, storage=SQLITE, root="elsewhere", least_epochs=1)
+    begin(1, storage=SQLITE, neg="mixgcf")
+    assert len(complete(study_of(SQLITE))) == 2
+    assert len(complete(study_of(SQLITE, "mf-mixgcf-bpr-tiny"))) == 1
+
+
+def test_mistakes_do_not_stand_in_the_way(fits: list[Recommender]) -> None:
+    for wrong, said in (({"beta": 1}, "it is for"), ({"lr": -1}, "'lr'"), ({"epochs": 0}, "epoch")):
+        with pytest.raises(ValueError, match=said):
+            begin(**wrong)
+    assert not Path("studies").exists()
+    begin(1)
+    assert len(complete(study_of())) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"protocol": "paper"}, "'protocol' must be clean, because hyper-parameters are searched"),
+        ({"protocol": "refit"}, "'protocol' must be clean, because hyper-parameters are searched"),
+        ({"count": 0}, "'trials' must be at least 1"),
+        ({"least_epochs": -1}, "'least_epochs' must be at least 0"),
+        ({"search": ["everything"]}, "'search' must be out of sampler, loss, encoder, training"),
+        ({"neg": "rns"}, "something left to search"),
+        ({"neg": "nope"}, "'neg' must be one of"),
+        ({"dataset": "nothing"}, "'dataset' must be"),
+        ({"to": "."}, "'to' must be a file to write"),
+        ({"storage": "one.db"}, "'storage' must be a URL such as sqlite:///FILE.db"),
+        ({"storage": "sqlite:///text.db"}, "an SQLite file: file is not a database"),
+        ({"storage": "sqlite:///folder.db"}, "an SQLite file: unable to open database file"),
+        ({"storage": "sqlite:///other.db"}, "a database for studies of this version of Optuna's"),
+        ({"storage": "nobase://u:secret@host/x"}, "of Optuna's"),
+        ({"storage": "journal:///text.db"}, "'storage' must be a URL such as"),
+        ({"storage": "journal:///folder.db"}, "'storage' must be a journal file"),
+    ],
+)
+def test_mistakes_say_what_was_expected(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch, wrong: dict, message: str
+) -> None:
+    monkeypatch.setattr(studies.time, "sleep", lambda seconds: None)
+    Path("text.db").write_text("no study, but a text\n" * 100)
+    Path("folder.db").mkdir()
+    with closing(sqlite3.connect("other.db")) as file:
+        file.execute("CREATE TABLE studies (x)")
+    with pytest.raises(ValueError, match=message) as error:
+        begin(**wrong)
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+    assert not fits
+
+
+def test_folders_two_deep_are_not_made(fits: list[Recommender]) -> None:
+    """As of an absolute path that was written with a slash too few."""
+    for url in ("journal:///mnt/shared/x.log", "sqlite:///mnt/shared/x.db"):
+        with pytest.raises(FileNotFoundError, match="mnt/shared"):
+            begin(1, storage=url)
+    begin(1, storage="journal:///new/x.log")
+
+
+def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ValueError, match=r'^a search needs Optuna: pip install "pyg_negsamp\[tune]'):
+        begin(1)
+
+
+# Who shares a study
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Ctrl-C in training step number `at`."""
+    step, taken = Recommender.training_step, iter(range(1, 1000))
+
+    def interrupted(self: Recommender, *args: Any) -> torch.Tensor:
+        if next(taken) == at:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(Recommender, "training_step", interrupted)
+
+
+def test_an_interrupted_study_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And tries the point again in which it was interrupted."""
+    begin(storage=SQLITE)
+    with monkeypatch.context() as patch:
+        interrupt(patch, at=4)  # a step per epoch, two epochs: in the second trial
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+    assert [trial.state.name for trial in all_of(study_of())] == ["COMPLETE", "FAIL"]
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert Path(f"studies/{NAME}.yaml").exists()
+
+    begin()
+    assert candidates(study_of()) == ONCE
+    whole, parts = (
+        {trial.params["num_candidates"]: trial.value for trial in complete(study)}
+        for study in (study_of(SQLITE), study_of())
+    )
+    assert parts == whole
+
+
+@pytest.fixture(params=[SQLITE, JOURNAL])
+def storage(request: pytest.FixtureRequest) -> Iterator[str]:
+    return request.param
+
+
+def elsewhere(storage: str) -> int:
+    """A point that another process has begun, one that nobody has tried."""
+    study = study_of(storage)
+    point = next(p for p in POINTS if p not in candidates(study))
+    study.enqueue_trial({"num_candidates": point})
+    assert study.ask().suggest_categorical("num_candidates", POINTS) == point
+    return point
+
+
+def test_a_point_that_runs_elsewhere_is_left_alone(fits: list[Recommender], storage: str) -> None:
+    begin(1, storage=storage)
+    other = elsewhere(storage)
+    said: list[str] = []
+    begin(4, storage=storage, say=said.append)
+    assert "1 more running elsewhere" in said[-1]
+    assert set(candidates(study_of(storage))) == set(POINTS) - {other}
+    assert len(fits) == 3
+
+
+def test_a_killed_trial_does_not_count_as_running(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    begin(1, storage=storage)
+    elsewhere(storage)
+    monkeypatch.setattr(studies, "GRACE", 0.0)
+    begin(4, storage=storage)
+    assert candidates(study_of(storage)) == ONCE
+    assert Counter(trial.state.name for trial in all_of(study_of(storage)))["FAIL"] == 1
+
+
+def test_a_running_trial_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, storage: str) -> None:
+    monkeypatch.setattr(studies, "BEAT", 0.01)
+    monkeypatch.setattr(studies, "GRACE", 2.0)
+    storage_of = studies.make_storage(storage)
+    study = optuna.create_study(storage=storage_of, study_name=NAME)
+    trial = study.ask()
+
+    def alive() -> float:
+        return all_of(study_of(storage))[0].user_attrs.get("alive", 0.0)
+
+    def until(condition: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            if condition():
+                return
+            time.sleep(0.01)
+        pytest.fail("no sign of life")
+
+    with studies.signs_of_life(trial):
+        until(lambda: alive() > 0)
+        first = alive()
+        until(lambda: alive() > first)
+        studies.bury(study)
+        assert all_of(study)[0].state.name == "RUNNING"
+    monkeypatch.setattr(studies, "GRACE", -1.0)
+    studies.bury(study)
+    assert all_of(study)[0].state.name == "FAIL"
+
+
+def test_who_finds_all_trials_running_elsewhere_has_found_nothing(fits: list[Recommender]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        begin(1, storage=SQLITE, say=interrupted)
+    elsewhere(SQLITE)
+    assert begin(1, storage=SQLITE) is None
+    assert not fits
+
+
+def interrupted(text: str) -> None:
+    raise KeyboardInterrupt
+
+
+def share(storage: str, neg: str, count: int, ready: Any, points: Any) -> None:
+    """In a process of its own: as many trials as are left, without training."""
+
+    def fit(model: Recommender, *_: Any, **__: Any) -> Any:
+        points.put((model.sampler.num_candidates, getattr(model.sampler, "beta", 0.0)))
+        time.sleep(0.05)
+        return SimpleNamespace(best=0.5, best_epoch=0)
+
+    trials.fit = fit  # type: ignore[assignment]
+    ready.wait()
+    begin(count, neg=neg, storage=storage)
+
+
+@pytest.mark.parametrize("neg", ["dns", "dins"])
+def test_two_processes_share_a_study(storage: str, neg: str) -> None:
+    """They start at once, in an empty storage; no trial is run twice, and none is too many."""
+    count = {"dns": 4, "dins": 6}[neg]
+    context = get_context("fork")
+    ready, points = context.Barrier(2), context.SimpleQueue()
+    both = [
+        context.Process(target=share, args=(storage, neg, count, ready, points)) for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(timeout=120)
+        assert process.exitcode == 0
+    trained = []
+    while not points.empty():
+        trained.append(points.get())
+    assert len(trained) == len(set(trained)) == count
+    assert len(complete(study_of(storage, f"mf-{neg}-bpr-tiny"))) == count
+    assert yaml.safe_load(Path(f"studies/mf-{neg}-bpr-tiny.yaml").read_text())["neg"] == neg
+
+
+def test_spaces_are_of_choices_and_ranges() -> None:
+    for part, methods in METHODS.items():
+        for method in methods.values():
+            values = getattr(method, "search_space", {}).values()
+            assert all(isinstance(value, Choice | Range) for value in values), part
