@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
@@ -255,6 +256,8 @@ def check_row(config: Config, data: HeteroData) -> None:
         return
     make_recommender(config, data)
     said = config.training
+    if said.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device", "'auto' or 'cpu': torch sees no CUDA device", said.device)
     LinkLoader(data, said.batch_size)
     check_schedule(said.epochs, said.patience, said.eval_every)
 

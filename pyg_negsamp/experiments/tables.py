@@ -129,8 +129,8 @@ def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> s
     if any(row.p is not None for row in rows):
         levels = (f"$^{{{mark}}}$ $p < {level}$" for mark, level in reversed(MARKS.items()))
         said.append(", ".join(levels) + ".")
-    note = rf"\par\smallskip\footnotesize {' '.join(said)}"
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", note, r"\end{table}", ""])
+    note = [rf"\par\smallskip\footnotesize {' '.join(said)}"] if said else []
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *note, r"\end{table}", ""])
 
 
 def latex_cell(row: Summary, name: str, best: Sequence[float], mark: str) -> str:
@@ -157,7 +157,11 @@ def notes(rows: Sequence[Summary], metrics: Sequence[str]) -> list[str]:
                 f"p: paired t-test over users on {tested(metrics)} against {row.name}, "
                 "with Holm's correction over the rows."
             )
-    said += [f"{row.name}: {row.note}, chosen by validation." for row in rows if row.note]
+    said += [
+        f"{row.name}: {row.note}, chosen from its grid as models are selected."
+        for row in rows
+        if row.note
+    ]
     return said
 
 
