@@ -386,15 +386,15 @@ def read_config(file: str | Path) -> dict[str, Any]:
 
 
 def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a file with others on top; arguments of a method that was replaced go with it."""
+    """Fields of a file with others on top; arguments of a method that was replaced go with it.
+
+    Where a command takes several methods of a part, they are a list.
+    """
     found = dict(config)
     for part in METHODS:
         if over.get(part, config.get(part)) != config.get(part):
+            chosen = over[part] if isinstance(over[part], list) else [over[part]]
             of_old = {a.field for m in METHODS[part] for a in arguments_of(part, m)}
-            of_new = (
-                {a.field for a in arguments_of(part, str(over[part]))}
-                if over[part] in METHODS[part]
-                else set()
-            )
+            of_new = {a.field for m in chosen if m in METHODS[part] for a in arguments_of(part, m)}
             found = {name: value for name, value in found.items() if name not in of_old - of_new}
     return {**found, **over}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import psutil
 import torch
@@ -13,6 +14,7 @@ from pyg_negsamp.csr import binary_matrix, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.references.base import ItemWeights
+from pyg_negsamp.space import Choice, Space
 
 
 class EASE(ItemWeights):
@@ -36,6 +38,9 @@ class EASE(ItemWeights):
             that is free.
     """
 
+    #: Ours: powers of ten on both sides of the default.
+    search_space: ClassVar[Space] = {"l2": Choice((10.0, 100.0, 1e3, 1e4))}
+
     def __init__(
         self, data: HeteroData, l2: float = 500.0, edge_type: EdgeType = EDGE_TYPE
     ) -> None:
@@ -43,7 +48,7 @@ class EASE(ItemWeights):
             raise invalid(self, "l2", "a finite number > 0", l2)
         self.l2 = l2
         num_items = known_links(data, edge_type).num_items
-        needed, free = 3 * 4 * num_items**2, psutil.virtual_memory().available
+        needed, free = self.bytes_needed(num_items), psutil.virtual_memory().available
         if needed > free:
             expected = f"a graph whose items fit: {num_items} need {needed / 2**30:.1f} GiB"
             raise invalid(self, "data", expected, f"{free / 2**30:.1f} GiB of free memory")
@@ -60,3 +65,8 @@ class EASE(ItemWeights):
         #: `[I, I]` how much each item (row) speaks for each other one (column).
         self.weight = inverse.div_(-inverse.diagonal().clone())
         self.weight.fill_diagonal_(0)
+
+    @staticmethod
+    def bytes_needed(num_items: int) -> int:
+        """Memory while it is computed: three `[I, I]` matrices in single precision."""
+        return 3 * 4 * num_items**2

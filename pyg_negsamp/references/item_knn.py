@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch_geometric.data import HeteroData
@@ -12,6 +13,7 @@ from pyg_negsamp.csr import binary_matrix, csr, dense_rows
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.references.base import ItemWeights
+from pyg_negsamp.space import Choice, Space
 
 #: Bytes of similarities held at a time while neighbours are looked for.
 BLOCK_BYTES = 2**28
@@ -37,6 +39,9 @@ class ItemKNN(ItemWeights):
     Raises:
         ValueError: If `k < 1`, or if `shrink` is negative or not finite.
     """
+
+    #: Few and many neighbours, with and without shrinkage: ours.
+    search_space: ClassVar[Space] = {"k": Choice((50, 200)), "shrink": Choice((0.0, 10.0))}
 
     def __init__(
         self,

@@ -361,7 +361,9 @@ def test_folders_two_deep_are_not_made(fits: list[Recommender]) -> None:
 
 def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ValueError, match=r'^a search needs Optuna: pip install "pyg_negsamp\[tune]'):
+    with pytest.raises(
+        ValueError, match=r'^a search needs Optuna: pip install "pyg_negsamp\[tune]'
+    ):
         begin(1)
 
 

@@ -1,0 +1,71 @@
+"""What `compare` and `reproduce` share: the flags of a table to fill, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from pyg_negsamp.cli.parser import Parser
+from pyg_negsamp.experiments.comparison import Comparison
+from pyg_negsamp.experiments.filling import Filled, fill
+
+
+def add_table_flags(parser: Parser, out: str) -> None:
+    """How much to run, and where the table goes.
+
+    Args:
+        parser: Where to add them.
+        out: The default of `--out`, for the help.
+    """
+    group = parser.add_argument_group("table")
+    group.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 per row. Default: 3."
+    )
+    group.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="trainings at a time. Default: 1."
+    )
+    group.add_argument(
+        "--budget",
+        type=budget_of,
+        default=float("inf"),
+        metavar="TIME",
+        help="start no training after 90s, 20m, 1.5h. Default: no limit.",
+    )
+    group.add_argument(
+        "--out",
+        metavar="DIR",
+        help=f"folder of the table; what is finished there is not computed again. Default: {out}.",
+    )
+
+
+def budget_of(text: str) -> float:
+    """Seconds of `'90s'`, `'20m'`, `'1.5h'`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected a time like 90s, 20m or 1.5h, got '{text}'")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) -> Filled:
+    """Fills a table and prints it.
+
+    Args:
+        comparison: What to compare.
+        out: Folder of the table.
+        args: The flags of :func:`add_table_flags`.
+    """
+    try:
+        done = fill(comparison, out, args.seeds, args.jobs, args.budget, say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on") from None
+    print("\n" + done.text)
+    if done.missing:
+        are = "cell is" if done.missing == 1 else "cells are"
+        print(f"{done.missing} {are} missing, or with another process; the same command goes on")
+    return done
+
+
+def say(text: str) -> None:
+    """Prints at once, also where the output is a file."""
+    print(text, flush=True)

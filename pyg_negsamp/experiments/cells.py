@@ -1,0 +1,314 @@
+"""Cells of a table: a row under one protocol with one seed, each in a folder of its own.
+
+A folder is named by all that decides the numbers: the configuration, the links that were loaded,
+and the code. So a finished cell is never computed again, unless one of them has changed. A killed
+cell goes on with its last epoch.
+
+    metrics.json   what was found; a cell is finished once it is there
+    users.npz      test metrics of every user, `[n]` each, for paired tests
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch_geometric.data import HeteroData
+
+import pyg_negsamp
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import check_leakage, evaluate_users
+from pyg_negsamp.experiments.comparison import Comparison, Row
+from pyg_negsamp.experiments.config import PLACES, Config
+from pyg_negsamp.experiments.data import load_data
+from pyg_negsamp.experiments.files import taken, write
+from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, start
+from pyg_negsamp.experiments.reference_rows import choose_arguments
+from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, Progress
+
+#: Code that makes no numbers of a cell: what parses and prints, what tests use, and what makes
+#: tables of finished cells.
+NOT_IN_CELLS = ("cli/", "testing/", "experiments/significance.py", "experiments/tables.py")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Attributes:
+        row: What is run.
+        config: Its configuration, with protocol and seed.
+        links: Digest of the links that it is run on.
+        folder: Where it is kept.
+        clean: Folder of the cell that selects on validation links, whose epochs a refit takes.
+    """
+
+    row: Row
+    config: Config
+    links: str
+    folder: Path
+    clean: Path | None = None
+
+    @property
+    def protocol(self) -> str:
+        """How its model comes about."""
+        return self.config.evaluation.protocol
+
+    @property
+    def seed(self) -> int:
+        """What its draws depend on."""
+        return self.config.training.seed
+
+    @property
+    def finished(self) -> bool:
+        """Whether its numbers are there, or that there are none."""
+        return (self.folder / "metrics.json").exists()
+
+    def found(self) -> dict[str, Any]:
+        """What a finished cell found; `failed` says why there are no numbers."""
+        found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.row.name}, {self.protocol}, seed {self.seed}"
+
+
+def load_all(comparison: Comparison) -> dict[str, InteractionDataset]:
+    """The data of every protocol, checked.
+
+    Raises:
+        ValueError: If a source cannot be read, nothing is held out, or what is held out can be
+            read off a graph.
+    """
+    found: dict[str, InteractionDataset] = {}
+    for protocol in ("clean", "paper"):
+        mine = [name for name in comparison.protocols if (name == "paper") == (protocol == "paper")]
+        if mine:
+            config = comparison.rows[0].config.but(protocol=protocol)
+            dataset = load_data(config)
+            check_leakage(*dataset)
+            for name, split in zip(("validation", "test"), list(dataset)[1:], strict=True):
+                if not held_out_links(split).numel() and (name == "test" or protocol == "clean"):
+                    expected = f"large enough that {name} links are held out"
+                    raise invalid("compare", "dataset", expected, config.data.dataset)
+            found |= dict.fromkeys(mine, dataset)
+    return found
+
+
+def plan(
+    comparison: Comparison, datasets: Mapping[str, InteractionDataset], out: Path, seeds: int
+) -> list[Cell]:
+    """All cells, seed by seed, so that an early stop leaves a whole table of fewer seeds.
+
+    Args:
+        comparison: What to compare.
+        datasets: By protocol, see :func:`load_all`.
+        out: Folder of the table.
+        seeds: Seeds of every row that is trained, counted from 0.
+    """
+    links = {name: digest_of(dataset) for name, dataset in datasets.items()}
+    found = []
+    for seed in range(seeds):
+        for protocol in comparison.protocols:
+            for row in comparison.rows:
+                if row.config.is_reference and seed:
+                    continue  # nothing in it is random
+                config = row.config.but(protocol=protocol, seed=seed)
+                clean = config.but(protocol="clean")
+                folder, selecting = (
+                    out / "cells" / folder_name(row, each, links[protocol])
+                    for each in (config, clean)
+                )
+                found.append(
+                    Cell(
+                        row,
+                        config,
+                        links[protocol],
+                        folder,
+                        selecting if protocol == "refit" else None,
+                    )
+                )
+    return found
+
+
+def check_warm_starts(comparison: Comparison, dataset: InteractionDataset) -> None:
+    """Refuses a model to start from that cannot be read, or does not fit a row."""
+    for row in comparison.rows:
+        if row.config.training.warm_start is not None:
+            with row.named_in_errors():
+                start(row.config, dataset[0], dataset, lambda text: None)
+
+
+# What a cell is -------------------------------------------------------------------------------
+
+
+def folder_name(row: Row, config: Config, links: str) -> str:
+    """What the folder of a cell is called."""
+    slug = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-")
+    said = config.evaluation.protocol, config.training.seed, identity(row, config, links)
+    return "-".join([slug, *map(str, said)])
+
+
+def identity(row: Row, config: Config, links: str) -> str:
+    """A hash of all that decides a cell's numbers: its fields, its links and the code."""
+    fields = {name: value for name, value in config.flat().items() if name not in PLACES}
+    said = json.dumps([fields, row.search, links, code_version()], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def digest_of(dataset: InteractionDataset) -> str:
+    """A hash of three graphs: their sizes, links and held-out links, and all else in them."""
+    digest = hashlib.sha256()
+    for graph in dataset:
+        for store in graph.stores:
+            for name, value in sorted(store.items()):
+                if isinstance(value, torch.Tensor):
+                    value = value.cpu().contiguous()
+                    said = f"{store._key} {name} {value.dtype} {[*value.shape]}"
+                    digest.update(said.encode() + value.numpy().tobytes())
+                else:
+                    digest.update(f"{store._key} {name} {value!r}".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def code_version() -> str:
+    """A hash of the code that makes numbers; comments, docstrings and layout do not change it."""
+    digest = hashlib.sha256()
+    package = Path(pyg_negsamp.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package).as_posix()
+        if name.startswith(NOT_IN_CELLS):
+            continue
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):  # docstrings and comments to attributes
+                body[:] = [part for part in body if not _is_text(part)]
+        digest.update(f"{name} {ast.dump(tree)}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _is_text(part: ast.AST) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+
+
+# One cell -------------------------------------------------------------------------------------
+
+
+def run_cell(cell: Cell, deadline: float) -> bool:
+    """Trains and tests one cell, or goes on with it; `False` if it is not to be started now.
+
+    Args:
+        cell: Which one.
+        deadline: Moment, as of `time.time()`, after which none is started.
+    """
+    if cell.finished:
+        return True
+    if time.time() > deadline:
+        return False
+    with taken(cell.folder) as ours:
+        if ours and not cell.finished:
+            train_and_test(cell)
+        return ours
+
+
+def train_and_test(cell: Cell) -> None:
+    """Runs a cell that is ours, or goes on with it, and writes what was found.
+
+    Raises:
+        ValueError: If the data are others than when the table was planned.
+    """
+    result = cell.folder / "metrics.json"
+    started = time.perf_counter()
+    dataset = load_data(cell.config)
+    if digest_of(dataset) != cell.links:
+        expected = "as it was when the table was begun; the same command begins with the new one"
+        raise invalid("compare", "dataset", expected, cell.config.data.dataset)
+    check_leakage(*dataset)
+    config, notes = chosen(cell, dataset)
+    watch = Watch(cell, dataset[2])
+    try:
+        selected = select(
+            config,
+            dataset,
+            cell.folder,
+            resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
+            watch=watch,
+            progress=False,
+            selection=selection_of(cell),
+        )
+    except NonFiniteLossError as error:
+        write(result, json.dumps({"failed": str(error)}) + "\n")
+        return
+    test_data = dataset[2]
+    users, values = evaluate_users(selected.scorer, test_data, config.evaluation.top_k)
+    other = evaluate_otherwise(config, selected.scorer, test_data)
+    extra = {} if config.is_reference else {"false-negative rate": watch.false.rate}
+    extra |= {f"{config.evaluation.eval} {name}": value for name, value in other.items()}
+    with open(cell.folder / "users.npz.part", "wb") as file:
+        arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
+        np.savez(file, user=users.cpu().numpy(), **arrays)
+    (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
+    found = {
+        "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
+        "seconds": time.perf_counter() - started,
+        **notes,
+        **selected.notes,
+        "code": code_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    write(result, json.dumps(found, indent=2) + "\n")
+    for folder in ("checkpoints", "logs", "refit"):
+        shutil.rmtree(cell.folder / folder, ignore_errors=True)
+
+
+def chosen(cell: Cell, dataset: InteractionDataset) -> tuple[Config, dict[str, Any]]:
+    """The configuration with a reference's arguments, and a note of those chosen from its grid."""
+    if not cell.row.search:
+        return cell.config, {}
+    train_data, val_data, test_data = dataset
+    by = test_data if cell.protocol == "paper" else val_data
+    config = choose_arguments(cell.config, cell.row.search, train_data, by)
+    found = {name: config.encoder.arguments[name] for name in cell.row.search}
+    return config, {"chosen": found}
+
+
+def selection_of(cell: Cell) -> dict[str, Any] | None:
+    """What the cell under `clean` selected, for its refit; `None` if that is not there."""
+    if cell.clean is None or not (cell.clean / "metrics.json").exists():
+        return None
+    found: dict[str, Any] = json.loads((cell.clean / "metrics.json").read_text())
+    return None if "failed" in found else found
+
+
+class Watch:
+    """The callbacks of a cell's training: progress, and a count of false negatives.
+
+    Attributes:
+        false: The count of the run that was begun last, which is the one that is tested.
+    """
+
+    def __init__(self, cell: Cell, test_data: HeteroData) -> None:
+        self.cell, self.test_data = cell, test_data
+
+    def __call__(self, name: str) -> Sequence[Callback]:
+        """Those of one run, by what is added to its name."""
+        self.false = FalseNegatives(self.test_data)
+        monitor = f"val/NDCG@{self.cell.config.evaluation.top_k[0]}"
+        return [self.false, Progress(monitor, every=60.0, name=f"{self.cell}{name}")]

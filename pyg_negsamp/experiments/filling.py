@@ -1,0 +1,164 @@
+"""Fills a table: runs the cells that are missing, and writes the table after every one.
+
+done = fill(product({"dataset": "tiny", "neg": ["rns", "dns"]}), Path("out"), seeds=2, say=print)
+done.text            # the table as Markdown, also in out/table.md, beside table.csv and table.tex
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from pyg_negsamp.experiments.cells import Cell, check_warm_starts, load_all, plan
+from pyg_negsamp.experiments.comparison import (
+    Comparison,
+    Row,
+    as_evaluated,
+    check_rows,
+    columns,
+    without_large_ease,
+)
+from pyg_negsamp.experiments.config import PROTOCOLS, Config
+from pyg_negsamp.experiments.files import write
+from pyg_negsamp.experiments.protocols import Say
+from pyg_negsamp.experiments.reference_rows import with_arguments
+from pyg_negsamp.experiments.significance import Method, Summary, summarise
+from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
+from pyg_negsamp.experiments.workers import run_all
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A table, as far as it is filled.
+
+    Attributes:
+        text: The table as Markdown.
+        missing: How many cells are not finished.
+        failed: What went wrong in cells.
+        best: Configuration of the row with the best validation, `None` where none is finished.
+    """
+
+    text: str
+    missing: int
+    failed: Sequence[Exception]
+    best: Config | None
+
+
+def fill(
+    comparison: Comparison,
+    out: Path,
+    seeds: int = 3,
+    jobs: int = 1,
+    budget: float = float("inf"),
+    say: Say = lambda text: None,
+) -> Filled:
+    """Runs the cells of a table that are not finished, and writes `table.csv`, `.md` and `.tex`.
+
+    Cells that fail stop no other, and are tried again by the next call.
+
+    Args:
+        comparison: What to compare.
+        out: Folder of the table; its cells are kept below.
+        seeds: Seeds of every row that is trained. Default 3.
+        jobs: Cells at a time. Default 1.
+        budget: Seconds after which no cell is started. Default: no limit.
+        say: Is told what happens.
+
+    Raises:
+        ValueError: If a number is less than 1, a row cannot be built, or data cannot be used;
+            before anything is run.
+        KeyboardInterrupt: On Ctrl-C; the same call goes on.
+    """
+    for name, value in (("seeds", seeds), ("jobs", jobs)):
+        if value < 1:
+            raise ValueError(f"--{name} must be at least 1 (got {value})")
+    check_rows(comparison)
+    datasets = load_all(comparison)
+    some = next(iter(datasets.values()))
+    check_warm_starts(comparison, some)
+    comparison, left_out = without_large_ease(comparison, some)
+    cells = plan(comparison, datasets, out, seeds)
+    del datasets, some  # every cell loads its own
+    todo = [cell for cell in cells if not cell.finished]
+    before = len(cells) - len(todo)
+    if left_out:
+        say(left_out)
+    say(f"{comparison.name}: {len(cells)} cells, {before} finished before")
+    started = time.monotonic()
+    failed: list[Exception] = []
+    for count, (cell, error) in enumerate(run_all(todo, jobs, budget), 1):
+        left = (time.monotonic() - started) / count * (len(todo) - count)
+        said = f"{type(error).__name__}: {error}" if error else outcome(cell)
+        say(f"[{before + count}/{len(cells)}] {cell}: {said}; about {left / 60:.0f} min left")
+        failed += [error] if error else []
+        write_tables(comparison, cells, out)
+    text = write_tables(comparison, cells, out)
+    missing = sum(not cell.finished for cell in cells)
+    return Filled(text, missing, failed, best_of(comparison, cells))
+
+
+def outcome(cell: Cell) -> str:
+    """A finished cell in a few words."""
+    run = cell.found()
+    if "failed" in run:
+        return str(run["failed"])
+    name = f"NDCG@{cell.config.evaluation.top_k[0]}"
+    return f"{name} {run['test'][name]:.4f} in {run['seconds']:.0f} s"
+
+
+def write_tables(comparison: Comparison, cells: Sequence[Cell], out: Path) -> str:
+    """Writes `table.csv`, `table.md` and `table.tex`, and returns the second."""
+    metrics = columns(comparison)
+    tables = {name: summary(comparison, name, cells) for name in comparison.protocols}
+    against = f"; printed: {comparison.rival.name}" if comparison.rival else ""
+    texts, latex = [], []
+    for protocol, rows in tables.items():
+        title = f"{comparison.title}, protocol {protocol}"
+        said = f"{PROTOCOLS[protocol]}{against}"
+        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics)}")
+        latex.append(to_latex(rows, metrics, title))
+    text = "\n\n".join(texts) + "\n"
+    write(out / "table.md", text)
+    write(out / "table.csv", to_csv(tables, metrics))
+    write(out / "table.tex", "\n".join(latex))
+    return text
+
+
+def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> list[Summary]:
+    """The rows of one protocol's table, from the cells on disk."""
+    found: list[Method] = []
+    for row in comparison.rows:
+        runs, users = [], []
+        for cell in cells_of(row, protocol, cells):
+            run = cell.found()
+            run["test"][comparison.validation] = run["validation"]
+            runs.append(run)
+            with np.load(cell.folder / "users.npz") as file:
+                users.append({name: file[name] for name in file})
+        baseline = bool(row.printed) and not row.proposed
+        printed = row.printed or (comparison.rival.printed if comparison.rival else {})
+        printed = as_evaluated(comparison, printed)
+        found.append(Method(row.name, runs, users, printed, baseline))
+    return summarise(found, columns(comparison), comparison.against)
+
+
+def cells_of(row: Row, protocol: str, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of a row that have numbers."""
+    mine = [cell for cell in cells if cell.row is row and cell.protocol == protocol]
+    return [cell for cell in mine if cell.finished and "failed" not in cell.found()]
+
+
+def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
+    """The configuration of the row that validates best, with seed 0 and all that was chosen."""
+    best, config = -1.0, None
+    for row in comparison.rows:
+        found = [cell.found() for cell in cells_of(row, comparison.protocols[0], cells)]
+        if found and (value := mean(run["validation"] for run in found)) > best:
+            best = value
+            config = with_arguments(row.config, found[0].get("chosen", {}))
+    return config

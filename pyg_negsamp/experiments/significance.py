@@ -1,0 +1,170 @@
+"""Means, spreads, intervals and tests of the rows of a table.
+
+Two samples are told apart. A spread is over seeds: how much a run depends on chance. Intervals and
+tests are over users, each with the mean over the seeds: how much a result depends on who was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from scipy.stats import ttest_rel
+
+#: A value per user, `[n]`.
+PerUser: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What there is of a row.
+
+    Attributes:
+        name: Its name.
+        runs: `metrics.json` of each seed.
+        users: Metrics of each seed, an array over users by name.
+        printed: Printed numbers, as fractions.
+        baseline: Whether it is a paper's baseline, and may be the strongest one.
+    """
+
+    name: str
+    runs: Sequence[Mapping[str, Any]]
+    users: Sequence[Mapping[str, PerUser]]
+    printed: Mapping[str, float] = field(default_factory=dict)
+    baseline: bool = False
+
+
+@dataclass
+class Summary:
+    """A row of the table. All metrics are fractions.
+
+    Attributes:
+        name: Its name.
+        seeds: How many runs it is the mean of.
+        printed: Printed numbers.
+        mean: Means over seeds.
+        std: Standard deviations over seeds (`n - 1`), where there are several.
+        interval: 95 % confidence intervals of the mean over users, for metrics by user.
+        p: Of the paired t-test over users against one row, corrected by Holm over the rows.
+        seconds: Mean seconds of training of a run.
+        role: `'strongest baseline'` or `'compared with'` for the row tested against; else empty.
+        note: What else is to be said of it.
+    """
+
+    name: str
+    seeds: int
+    printed: Mapping[str, float]
+    mean: dict[str, float] = field(default_factory=dict)
+    std: dict[str, float] = field(default_factory=dict)
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    p: float | None = None
+    seconds: float | None = None
+    role: str = ""
+    note: str = ""
+
+
+def tested(metrics: Sequence[str]) -> str | None:
+    """The metric that rows are tested on: the first NDCG of full ranking, or the first other one.
+
+    Args:
+        metrics: Columns, such as `'Recall@20'`, `'sampled NDCG@20'`, `'false-negative rate'`.
+    """
+    full = [name for name in metrics if "@" in name and " " not in name]
+    return next((name for name in full if name.startswith("NDCG")), full[0] if full else None)
+
+
+def summarise(
+    methods: Sequence[Method], metrics: Sequence[str], against: str | None = None
+) -> list[Summary]:
+    """Means over seeds, intervals over users, and tests against one row.
+
+    Args:
+        methods: Rows, in order; those without runs stay empty.
+        metrics: Columns; see :func:`tested` for the one that is tested.
+        against: Name of the row that the others are tested against. Default: the baseline with the
+            highest mean; without any, nothing is tested.
+    """
+    rows = [summary_of(method, metrics) for method in methods]
+    by = tested(metrics)
+    pairs = [(method, row) for method, row in zip(methods, rows, strict=True) if by in row.mean]
+    named = [pair for pair in pairs if pair[0].name == against]
+    others = [pair for pair in pairs if pair[0].baseline] if against is None else named
+    if by is None or not others:
+        return rows
+    best, best_row = max(others, key=lambda pair: pair[1].mean[by])
+    best_row.role = "strongest baseline" if against is None else "compared with"
+    held_against = over_seeds(best.users, by)
+    rest = [pair for pair in pairs if pair[1] is not best_row]
+    raw = [paired_t_test(over_seeds(method.users, by), held_against) for method, _ in rest]
+    for (_, row), p in zip(rest, holm(raw), strict=True):
+        row.p = p
+    return rows
+
+
+def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
+    """A row by itself, before it is tested against another."""
+    row = Summary(method.name, len(method.runs), method.printed)
+    if not method.runs:
+        return row
+    for name in metrics:
+        if name not in method.runs[0]["test"]:
+            continue  # a ranking without training has no negatives
+        values = [run["test"][name] for run in method.runs]
+        row.mean[name] = float(np.mean(values))
+        if len(values) > 1:
+            row.std[name] = float(np.std(values, ddof=1))
+        if name in method.users[0] and len(method.users[0][name]) > 1:
+            row.interval[name] = confidence_interval(over_seeds(method.users, name))
+    row.seconds = float(np.mean([run["seconds"] for run in method.runs]))
+    chosen = method.runs[0].get("chosen", {})
+    row.note = ", ".join(f"{name}={value}" for name, value in chosen.items())
+    return row
+
+
+def over_seeds(users: Sequence[Mapping[str, PerUser]], name: str) -> PerUser:
+    """A metric of every user `[n]`, as the mean over the runs."""
+    mean: PerUser = np.mean([run[name] for run in users], axis=0)
+    return mean
+
+
+def confidence_interval(values: PerUser, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean.
+
+    Args:
+        values: `[n]` independent values, at least two.
+        confidence: How often such an interval holds the mean that more values would give.
+    """
+    n = len(values)
+    error = float(np.std(values, ddof=1)) / n**0.5
+    half = float(student.ppf((1 + confidence) / 2, n - 1)) * error
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def paired_t_test(values: PerUser, others: PerUser) -> float:
+    """Two-sided p-value of the paired t-test; 1 where nothing differs.
+
+    Args:
+        values: `[n]` values.
+        others: `[n]` values of the same users.
+    """
+    if np.array_equal(values, others):
+        return 1.0
+    return float(ttest_rel(values, others).pvalue)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Scandinavian Journal of Statistics, 1979), in the given order.
+
+    The smallest of `n` p-values is multiplied by `n`, the next by `n - 1`, and so on. None falls
+    below the one before, or rises above 1. Below 0.05, say, they then hold all together.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(np.asarray(p)[order] * steps), 1.0)
+    return [float(value) for value in corrected]

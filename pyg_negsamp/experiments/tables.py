@@ -1,0 +1,191 @@
+"""Tables in their three written forms: CSV as fractions, Markdown and LaTeX in percent."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from pyg_negsamp.experiments.significance import Summary, tested
+
+#: Marks of significance, and below which corrected p-value each stands.
+MARKS = {"***": 0.001, "**": 0.01, "*": 0.05}
+#: Characters that mean something to LaTeX.
+SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "±": r"$\pm$",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
+
+
+def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Sequence[str]) -> str:
+    """All protocols' rows, one line per metric, as fractions.
+
+    Args:
+        tables: Rows by protocol.
+        metrics: Names such as `'Recall@20'`.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = ["protocol", "method", "metric", "mean", "std", "printed", "p", "seeds", "seconds"]
+    writer.writerow([*names, "low", "high"])
+    for protocol, rows in tables.items():
+        for row in rows:
+            for name in metrics:
+                values = [row.mean.get(name), row.std.get(name), row.printed.get(name), row.p]
+                interval = row.interval.get(name, (None, None))
+                writer.writerow(
+                    [protocol, row.name, name, *values, row.seeds, row.seconds, *interval]
+                )
+    return file.getvalue()
+
+
+def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
+    """The table in percent: mean ± standard deviation over seeds, the best in bold.
+
+    Where a metric is printed, the printed number and the difference stand beside it. Otherwise the
+    confidence interval stands beside the metric that is tested.
+    """
+    printed_too = {name for row in rows for name in row.printed}
+    by = tested(metrics)
+    columns = ["method"]
+    for name in metrics:
+        columns.append(name)
+        columns += ["printed", "diff"] if name in printed_too else []
+        columns += ["95 % interval"] if name == by and by not in printed_too else []
+    columns += ["p", "seeds", "s per run"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    best = {name: ranked(rows, name)[:1] for name in metrics}
+    for row in rows:
+        parts = [row.name.replace("|", "\\|")]
+        for name in metrics:
+            mean = row.mean.get(name)
+            shown = "" if mean is None else percent(row, name, " ± ")
+            parts.append(f"**{shown}**" if mean is not None and mean in best[name] else shown)
+            if name in printed_too:
+                parts += printed_beside(mean, row.printed.get(name))
+            elif name == by:
+                ends = row.interval.get(name)
+                parts.append("" if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f}")
+        parts.append(row.role or ("" if row.p is None else format_p(row.p)))
+        parts.append(str(row.seeds or ""))
+        parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
+        lines.append("| " + " | ".join(parts) + " |")
+    below = notes(rows, metrics)
+    if "95 % interval" in columns:
+        below.insert(0, "95 % interval: of the mean over users, each with the mean over seeds.")
+    return "\n".join([*lines, "", " ".join(below)] if below else lines)
+
+
+def printed_beside(mean: float | None, printed: float | None) -> list[str]:
+    """The printed number, and how far ours is from it."""
+    if printed is None:
+        return ["", ""]
+    return [f"{100 * printed:.2f}", "" if mean is None else f"{mean / printed - 1:+.1%}"]
+
+
+def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> str:
+    """The table in percent, for the package booktabs.
+
+    The best of a column is bold, the second underlined. Marks of significance stand beside the
+    metric that is tested, and the note below says what they mean.
+
+    Args:
+        rows: In order.
+        metrics: Columns.
+        caption: What stands above, as plain text.
+    """
+    printed_too = {name for row in rows for name in row.printed}
+    by = tested(metrics)
+    columns = ["method"]
+    for name in metrics:
+        columns += [name, "printed"] if name in printed_too else [name]
+    best = {name: ranked(rows, name) for name in metrics}
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escaped(caption)}, in percent.}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        r"\toprule",
+        " & ".join(map(escaped, columns)) + r" \\",
+        r"\midrule",
+    ]
+    for row in rows:
+        parts = [escaped(row.name)]
+        for name in metrics:
+            mark = marks(row.p) if name == by else ""
+            parts.append(latex_cell(row, name, best[name], mark))
+            if name in printed_too:
+                printed = row.printed.get(name)
+                parts.append("" if printed is None else f"{100 * printed:.2f}")
+        lines.append(" & ".join(parts) + r" \\")
+    said = [escaped(note) for note in notes(rows, metrics)]
+    if any(row.p is not None for row in rows):
+        levels = (f"$^{{{mark}}}$ $p < {level}$" for mark, level in reversed(MARKS.items()))
+        said.append(", ".join(levels) + ".")
+    note = [rf"\par\smallskip\footnotesize {' '.join(said)}"] if said else []
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *note, r"\end{table}", ""])
+
+
+def latex_cell(row: Summary, name: str, best: Sequence[float], mark: str) -> str:
+    """A mean with its spread and mark; set off if it is the best or the second."""
+    mean = row.mean.get(name)
+    if mean is None:
+        return ""
+    shown = percent(row, name, r" $\pm$ ")
+    if mean in best[:1]:
+        shown = rf"\textbf{{{shown}}}"
+    elif mean in best[1:2]:
+        shown = rf"\underline{{{shown}}}"
+    return shown + (f"$^{{{mark}}}$" if mark else "")
+
+
+def notes(rows: Sequence[Summary], metrics: Sequence[str]) -> list[str]:
+    """Sentences for below a table, in any form: what its numbers mean."""
+    said = []
+    if any(row.std for row in rows):
+        said.append("±: standard deviation over seeds.")
+    for row in rows:
+        if row.role:
+            said.append(
+                f"p: paired t-test over users on {tested(metrics)} against {row.name}, "
+                "with Holm's correction over the rows."
+            )
+    said += [
+        f"{row.name}: {row.note}, chosen from its grid as models are selected."
+        for row in rows
+        if row.note
+    ]
+    return said
+
+
+def percent(row: Summary, name: str, between: str) -> str:
+    """A mean and its standard deviation, if there is one."""
+    spread = f"{between}{100 * row.std[name]:.2f}" if name in row.std else ""
+    return f"{100 * row.mean[name]:.2f}{spread}"
+
+
+def ranked(rows: Sequence[Summary], name: str) -> list[float]:
+    """The different means of a metric, best first; of rates, the lowest is best."""
+    return sorted({row.mean[name] for row in rows if name in row.mean}, reverse="rate" not in name)
+
+
+def format_p(value: float) -> str:
+    """A p-value, short."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def marks(p: float | None) -> str:
+    """Up to three stars."""
+    return next((mark for mark, level in MARKS.items() if p is not None and p < level), "")
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX shows it."""
+    return text.translate(SPECIAL)
