@@ -15,22 +15,19 @@ from pyg_negsamp.experiments.arguments import (
     is_list,
     plain_types,
 )
-from pyg_negsamp.experiments.config import (
+from pyg_negsamp.experiments.config import NAMES, Config, merged, read_config
+from pyg_negsamp.experiments.parts import (
     FIELDS,
-    NAMES,
     OTHER_EVALUATIONS,
     PARTS,
     PROTOCOLS,
     SYNTHETIC,
-    Config,
     FieldOf,
-    merged,
-    read_config,
 )
 
 TITLES = {"sampler": "negative sampling"}
 #: What stands for a value in the help.
-METAVARS = {
+METAVARS: dict[str, str | tuple[str, ...]] = {
     "dataset": "NAME|FILE", "dim": "D", "layers": "L", "num_candidates": "M", "top_k": "K",
     "num_negatives": "K", "batch_size": "B", "k_core": ("U", "I"), "warm_start": "RUN",
 }  # fmt: skip

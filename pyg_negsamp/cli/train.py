@@ -18,7 +18,8 @@ from pathlib import Path
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import print_history, print_metrics
-from pyg_negsamp.experiments.config import MAY_CHANGE, OTHER_EVALUATIONS, Config
+from pyg_negsamp.experiments.config import MAY_CHANGE, Config
+from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
 from pyg_negsamp.experiments.run import Outcome, to_resume
 from pyg_negsamp.experiments.run import run as run_config
 

@@ -23,8 +23,9 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError, nearest, owners
-from pyg_negsamp.experiments.config import FIELDS, ONLY_TRAINED, Config
+from pyg_negsamp.experiments.config import ONLY_TRAINED, Config
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES

@@ -11,17 +11,14 @@ constructors: those of samplers under their own names, those of losses and encod
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as typed
 
-from pyg_negsamp.datasets import BENCHMARKS, PRESETS
+from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     PREFIXES,
@@ -31,155 +28,18 @@ from pyg_negsamp.experiments.arguments import (
     nearest,
     owners,
 )
-from pyg_negsamp.layers import Pool
+from pyg_negsamp.experiments.parts import (
+    FIELDS,
+    PARTS,
+    SYNTHETIC,
+    DataConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    LossConfig,
+    SamplerConfig,
+    TrainingConfig,
+)
 from pyg_negsamp.references import REFERENCES
-
-#: How a model is selected, and on what it is trained.
-PROTOCOLS = {
-    "clean": "selected on validation links carved from train, test read once",
-    "refit": "selected as clean, then trained anew on all of train, test read once",
-    "paper": "trained on all of train and selected on test, as some released codes do",
-}
-#: What `eval` may ask for beside full ranking, as some papers do.
-OTHER_EVALUATIONS = {
-    "sampled": "held-out items among 100 others only, mean of 10 test sets",
-    "with-known": "test links that train has too count as well, though no list can hold them",
-}
-SYNTHETIC = tuple(PRESETS)
-DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class DataConfig:
-    """What to learn from and to rank on."""
-
-    dataset: str = "small"
-    """Synthetic (tiny, small, medium, ...), a benchmark by name, a file of interactions (.txt
-    adjacency lists, .csv, .tsv, .parquet), or a folder that `data prepare` wrote."""
-    root: str = "datasets"
-    """Folder that holds benchmarks by name."""
-    test_file: str | None = None
-    """Held-out links for a file."""
-    val_file: str | None = None
-    """Validation links for a file; needs a test file."""
-    user_column: str | int | None = None
-    """Column of users in a file, by name, or by position from 0. Default: 'user'."""
-    item_column: str | int | None = None
-    """Column of items in a file. Default: 'item'."""
-    time_column: str | int | None = None
-    """Column of times: numbers or dates. Splits by time need it."""
-    rating_column: str | int | None = None
-    """Column of ratings."""
-    min_rating: float | None = None
-    """Links rated lower are no interactions; needs a rating column."""
-    weight_column: str | int | None = None
-    """Column of weights above 0."""
-    sep: str | None = None
-    """Separator of a text file. Default: by format and first line."""
-    decimal: str = "."
-    """Decimal mark of a text file."""
-    encoding: str | None = None
-    """Encoding of a text file. Default: UTF-8."""
-    date_format: str | None = None
-    """How dates are written, such as '%d/%m/%Y'. Default: read off the column."""
-    items_file: str | None = None
-    """A catalogue: its items can be drawn and ranked although nobody took them yet."""
-    k_core: tuple[int, int] | None = None
-    """Least links of every user and of every item; the rest is left out, repeatedly."""
-    duplicates: Literal["drop", "keep"] = "drop"
-    """Repeated training links, such as listens: keep the first only, or all."""
-    split: Literal["random", "temporal", "latest", "leave-one-out", "predefined"] | None = None
-    """How links are divided. Default: as the source is divided, else at random per user."""
-    val_share: Share = 0.1
-    """Share of validation links; of a divided source, share of its training links."""
-    test_share: Share = 0.2
-    """Share of test links, where the source is not divided."""
-    val_time: str | None = None
-    """First moment of validation for a temporal split: a number or a date."""
-    test_time: str | None = None
-    """First moment of test for a temporal split."""
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of the split, apart from the seed of training."""
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class EncoderConfig:
-    """What turns the graph into embeddings; or a reference, which needs no training."""
-
-    encoder: str = "lightgcn"
-    """The model."""
-    dim: Positive = 64
-    """Width of the embeddings, D."""
-    layers: Positive | None = None
-    """Propagations, L. Default: the encoder's own, 3 for all that propagate."""
-    pool: Pool | None = None
-    """How layers become a score. Default: the encoder's own."""
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class SamplerConfig:
-    """Which unobserved items a model is shown as negatives."""
-
-    neg: str = "dins"
-    """The negative sampler."""
-    num_candidates: Positive | None = None
-    """Candidates per positive, M. Default: the method's own."""
-    num_negatives: Positive | None = None
-    """Negatives per positive, K. Default: the method's own, usually 1."""
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class LossConfig:
-    """What is minimised."""
-
-    loss: str = "bpr"
-    """The ranking loss."""
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class TrainingConfig:
-    """How the parameters are found."""
-
-    epochs: Positive = 100
-    """Most epochs to train."""
-    batch_size: Positive = 2048
-    """Positive links per step, B."""
-    lr: float | None = None
-    """Learning rate of Adam. Default: 0.001, as in the papers; 0.005 on synthetic data."""
-    l2: float = 1e-4
-    """Weight of the L2 penalty."""
-    patience: Positive = 20
-    """Validations without improvement before training stops."""
-    eval_every: Positive = 1
-    """Epochs between validations."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of everything drawn but the split."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train."""
-    precision: str = "32-true"
-    """Floating point of training, by lightning's names, such as 'bf16-mixed'."""
-    max_time: str | None = None
-    """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
-    warm_start: str | None = None
-    """A saved model or run, whose rows are copied by id before training."""
-
-
-@typed(config=DOCUMENTED, frozen=True)
-class EvaluationConfig:
-    """How a model is selected and tested."""
-
-    protocol: Literal["clean", "refit", "paper"] = "clean"
-    """How a model is selected, and on what it is trained."""
-    top_k: Annotated[tuple[Positive, ...], Field(min_length=1)] = (20, 50)
-    """Lengths of the lists, K; the first one selects."""
-    eval: Literal["full", "sampled", "with-known"] = "full"
-    """How to test, beside full ranking."""
-
 
 #: Fields that go without saying what a run learns: where things lie, and where it computes.
 PLACES = ("root", "device")
@@ -325,51 +185,6 @@ class Config:
         if changes:
             raise ConfigError(min(changes), "a field of a part", "an unknown name")
         return Config(**parts)
-
-
-PARTS: dict[str, Any] = {
-    "data": DataConfig,
-    "encoder": EncoderConfig,
-    "sampler": SamplerConfig,
-    "loss": LossConfig,
-    "training": TrainingConfig,
-    "evaluation": EvaluationConfig,
-}
-
-
-@dataclass(frozen=True)
-class FieldOf:
-    """A field of a part: what flags and help need to know of it.
-
-    Attributes:
-        part: Name of the part.
-        name: Its own.
-        kind: Its type.
-        default: Its default.
-        meaning: Its docstring.
-    """
-
-    part: str
-    name: str
-    kind: Any
-    default: Any
-    meaning: str
-
-
-def _fields() -> dict[str, FieldOf]:
-    found = {}
-    for part, kind in PARTS.items():
-        hints = typing.get_type_hints(kind, include_extras=True)
-        for each in fields(kind):
-            if each.name != "arguments":
-                default = kind.__pydantic_fields__[each.name].default
-                said = " ".join((kind.__pydantic_fields__[each.name].description or "").split())
-                found[each.name] = FieldOf(part, each.name, hints[each.name], default, said)
-    return found
-
-
-#: All fields of all parts, by name.
-FIELDS: dict[str, FieldOf] = _fields()
 
 
 def read_config(file: str | Path) -> dict[str, Any]:

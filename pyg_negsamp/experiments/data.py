@@ -25,7 +25,8 @@ from pyg_negsamp.datasets import (
 from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
 from pyg_negsamp.datasets.log import TEST
 from pyg_negsamp.experiments.arguments import ConfigError
-from pyg_negsamp.experiments.config import FIELDS, SYNTHETIC, Config, DataConfig
+from pyg_negsamp.experiments.config import Config
+from pyg_negsamp.experiments.parts import FIELDS, SYNTHETIC, DataConfig
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 
 #: Fields that say how a file is to be read.

@@ -23,8 +23,9 @@ from pyg_negsamp.experiments.comparison import (
     columns,
     without_large_ease,
 )
-from pyg_negsamp.experiments.config import PROTOCOLS, Config
+from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.files import write
+from pyg_negsamp.experiments.parts import PROTOCOLS
 from pyg_negsamp.experiments.protocols import Say
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, summarise

@@ -28,7 +28,7 @@ from pyg_negsamp.experiments.comparison import (
     missing_references,
     spread,
 )
-from pyg_negsamp.experiments.config import FIELDS, PROTOCOLS
+from pyg_negsamp.experiments.parts import FIELDS, PROTOCOLS
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
 

@@ -11,8 +11,9 @@ import yaml
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, ConfigError
 from pyg_negsamp.experiments.arguments import METHODS, arguments_of
-from pyg_negsamp.experiments.config import FIELDS, merged, read_config
+from pyg_negsamp.experiments.config import merged, read_config
 from pyg_negsamp.experiments.methods import make_encoder, make_recommender
+from pyg_negsamp.experiments.parts import FIELDS
 
 EVERY_METHOD = [(part, method) for part in METHODS for method in METHODS[part]]
 
