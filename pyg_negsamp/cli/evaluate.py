@@ -27,5 +27,13 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> None:
     """Prints the tables."""
     model = TrainedModel.load(args.run)
-    print_metrics({"all users": model.evaluate(k=args.top_k)})
-    print_metrics(model.evaluate_groups(k=args.top_k), "group")
+    rows = {"all users": model.evaluate(k=args.top_k)}
+    for group in model.evaluate_groups(k=args.top_k).to_dict("records"):
+        of = (
+            f"{group['users']:,} users"
+            if group["by"] == "users"
+            else f"{group['held_out']:,} links"
+        )
+        name = f"{group['by']}, {group['name']} ({group['least']}-{group['most']} links; {of})"
+        rows[name] = {metric: group[metric] for metric in rows["all users"]}
+    print_metrics(rows)

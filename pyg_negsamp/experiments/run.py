@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.report import format_summary
-from pyg_negsamp.evaluation import check_leakage, evaluate
+from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.files import taken, write
@@ -30,7 +30,7 @@ from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
 from pyg_negsamp.references import popularity
 from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.training import last_checkpoint
+from pyg_negsamp.training import Recommender, last_checkpoint
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,24 @@ def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> O
     other = evaluate_otherwise(config, selected.scorer, test_data)
     metrics = {f"validation/NDCG@{k[0]}": selected.notes["validation"]}
     metrics |= {f"test/{name}": value for name, value in test.items()}
+    described = {**config.flat(), **own_numbers(selected.model)}
     model = TrainedModel.from_training(
-        selected.model, dataset, selected.known, config=config.flat(), metrics=metrics
+        selected.model, dataset, selected.known, config=described, metrics=metrics
     )
     reference = evaluate(popularity(selected.known), test_data, k)
     return Outcome(config, model, selected, test, other, reference)
+
+
+def own_numbers(model: Recommender | Scorer) -> dict[str, Any]:
+    """What methods chose by themselves, where the configuration left it to them."""
+    if not isinstance(model, Recommender):
+        return {}
+    return {
+        "num_candidates": model.sampler.num_candidates,
+        "num_negatives": model.sampler.num_negatives,
+        "layers": model.encoder.num_layers,
+        "pool": model.encoder.pool,
+    }
 
 
 def as_json(outcome: Outcome, dataset: InteractionDataset) -> dict[str, Any]:
