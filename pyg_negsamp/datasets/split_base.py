@@ -234,7 +234,7 @@ def count_ties(data: HeteroData, graphs: Triple, edge_type: EdgeType) -> int:
     part = torch.full_like(user, TRAIN)
     for p in (VAL, TEST):
         labels = graphs[p][edge_type].edge_label_index
-        part[torch.isin(key, labels[0] * num_items + labels[1])] = p
+        part[torch.searchsorted(key, labels[0] * num_items + labels[1])] = p
     order = sorted_order(user, time)
     user, time, part = user[order], time[order], part[order]
     group = (starts_run(user) | starts_run(time)).cumsum(0) - 1
