@@ -11,6 +11,8 @@ from pyg_negsamp.datasets.log import OWNER
 from pyg_negsamp.datasets.text_tables import WHOLE
 from pyg_negsamp.errors import invalid
 
+SURE_DIGITS = 18  # of a number that fits int64 whatever it is
+
 
 def require_one_kind(parts: Sequence[pd.Series], role: str, source: str) -> None:
     """Raises `ValueError` if the ids of one file are numbers and those of another are text."""
@@ -28,6 +30,8 @@ def whole_numbers(ids: pd.Series) -> pd.Series:
     """Text ids as int64 if all of them are whole numbers that fit, else as they are."""
     if not ids.str.fullmatch(WHOLE).to_numpy(dtype=bool).all():
         return ids
+    if ids.str.len().max() <= SURE_DIGITS:
+        return ids.astype("int64")  # faster
     numbers = pd.to_numeric(ids, errors="coerce")
     return numbers if numbers.dtype == np.int64 else ids
 
@@ -78,11 +82,13 @@ def numbered(ids: pd.Series, role: str) -> tuple[np.ndarray, pd.Index]:
 
 
 def is_missing(ids: pd.Series) -> np.ndarray:
-    """`[E]` bool: rows without an id, or with one of blanks only."""
+    """`[E]` bool: rows without a value, or with one of blanks only."""
     missing = ids.isna().to_numpy(dtype=bool)
-    if ids.dtype == object or _is_text(ids):
+    if _is_text(ids):
+        return missing | (ids.str.strip() == "").fillna(False).to_numpy(dtype=bool)
+    if ids.dtype == object:
         blank = ids.map(lambda value: isinstance(value, str) and not value.strip())
-        missing = missing | blank.to_numpy(dtype=bool)
+        return missing | blank.to_numpy(dtype=bool)
     return missing
 
 

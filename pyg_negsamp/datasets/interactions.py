@@ -291,9 +291,7 @@ class InteractionDataset(GraphTriple):
             split = default(edge_type=edge_type)
         graphs = split(self.interactions)
         check_graphs(graphs, self.edge_type)
-        self._remarks: dict[str, int] = {}
-        if isinstance(split, InteractionSplit):
-            self._remarks = split.remarks(self.interactions, tuple(graphs))
+        self._split = split if isinstance(split, InteractionSplit) else None
         super().__init__(graphs, root, transform)
 
     def to_frame(self, part: Literal["train", "val", "test"]) -> pd.DataFrame:
@@ -316,12 +314,13 @@ class InteractionDataset(GraphTriple):
 
     def summary(self) -> dict[str, Any]:
         """The numbers of `report`, without printing them."""
+        split, removed = self._split, self._removed
         return {
             **summarize(self.name, self.graphs, self._repeats, self.edge_type),
             **first_and_last(self.interactions, self.edge_type),
             **ids_alike(self.user_ids, self.item_ids),
-            **({} if self._removed is None else self._removed._asdict()),
-            **self._remarks,
+            **({} if removed is None else removed._asdict()),
+            **({} if split is None else split.remarks(self.interactions, self.graphs)),
         }
 
     def report(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -45,12 +46,12 @@ class InteractionSplit(BaseTransform):
             data: Interactions, sorted by user, then item.
         """
 
-    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
+    def remarks(self, data: HeteroData, graphs: Sequence[HeteroData]) -> dict[str, int]:
         """What a report should say about a split by this transform: counts, by name.
 
         Args:
             data: The interactions.
-            graphs: What `forward` made of them.
+            graphs: The three graphs that `forward` made of them.
         """
         return {}
 
@@ -218,7 +219,7 @@ def hold_out_last(user: Tensor, order: Tensor, val: Tensor, test: Tensor) -> Ten
     return part
 
 
-def count_ties(data: HeteroData, graphs: Triple, edge_type: EdgeType) -> int:
+def count_ties(data: HeteroData, graphs: Sequence[HeteroData], edge_type: EdgeType) -> int:
     """Held-out links that are as late as a link of the same user in another part.
 
     Args:
@@ -234,7 +235,7 @@ def count_ties(data: HeteroData, graphs: Triple, edge_type: EdgeType) -> int:
     part = torch.full_like(user, TRAIN)
     for p in (VAL, TEST):
         labels = graphs[p][edge_type].edge_label_index
-        part[torch.isin(key, labels[0] * num_items + labels[1])] = p
+        part[torch.searchsorted(key, labels[0] * num_items + labels[1])] = p
     order = sorted_order(user, time)
     user, time, part = user[order], time[order], part[order]
     group = (starts_run(user) | starts_run(time)).cumsum(0) - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -11,7 +13,6 @@ from pyg_negsamp.datasets.checks import require_seed, require_whole
 from pyg_negsamp.datasets.log import TRAIN, VAL
 from pyg_negsamp.datasets.split_base import (
     InteractionSplit,
-    Triple,
     check_ratios,
     count_by_ratio,
     count_ties,
@@ -97,7 +98,7 @@ class LatestSplit(InteractionSplit):
         counts = count_by_ratio(total, self.val_ratio, self.test_ratio, generator)
         return hold_out_last(user, time_order(user, time, generator), *counts)[pair]
 
-    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
+    def remarks(self, data: HeteroData, graphs: Sequence[HeteroData]) -> dict[str, int]:
         return {"ties_decided_at_random": count_ties(data, graphs, self.edge_type)}
 
 
@@ -141,9 +142,11 @@ class LeaveOneOut(InteractionSplit):
         enough = self._has_enough(torch.bincount(user)).long()
         return hold_out_last(user, order, self.num_val * enough, self.num_test * enough)[pair]
 
-    def remarks(self, data: HeteroData, graphs: Triple) -> dict[str, int]:
-        pairs = data[self.edge_type].edge_index.unique(dim=1)
-        total = torch.bincount(pairs[0], minlength=int(data[self.edge_type[0]].num_nodes))
+    def remarks(self, data: HeteroData, graphs: Sequence[HeteroData]) -> dict[str, int]:
+        num_users, num_items = (int(data[self.edge_type[i]].num_nodes) for i in (0, 2))
+        user, item = data[self.edge_type].edge_index
+        distinct = (user * num_items + item).unique()
+        total = torch.bincount(distinct // num_items, minlength=num_users)
         found = {"users_with_too_few_links": int((~self._has_enough(total)).sum())}
         if "time" in data[self.edge_type]:
             found["ties_decided_at_random"] = count_ties(data, graphs, self.edge_type)

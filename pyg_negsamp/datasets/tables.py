@@ -151,7 +151,7 @@ def log_from_frame(
         log = log._replace(time=time, time_is_date=is_date)
     if columns.rating is not None:
         rating = numbers(frame[columns.rating], "rating", writing.decimal)
-        log = log._replace(rating=torch.from_numpy(rating).double())
+        log = log._replace(rating=torch.tensor(rating, dtype=torch.float64))
     if columns.weight is not None:
         log = log._replace(weight=positive_weights(frame[columns.weight], writing.decimal))
     return log

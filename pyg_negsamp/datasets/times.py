@@ -56,7 +56,7 @@ def times(
     if kind not in (*NUMBERS, "string") and len(column):
         raise invalid(OWNER, "time", EXPECTED, f"{kind} in {column.name!r}")
     if date_format is None and not (kind == "string" and _is_date(column)):
-        return torch.from_numpy(numbers(column, "time", decimal, EXPECTED)), False
+        return torch.tensor(numbers(column, "time", decimal, EXPECTED)), False
     # Each distinct value once, as there are few in a log with dates by the day.
     position, distinct = pd.factorize(column.astype(str).str.strip())
     written = pd.Series(distinct, name=column.name).astype(str)

@@ -80,6 +80,8 @@ def _written(text: pd.Series, role: str, decimal: str, expected: str) -> np.ndar
     plain = text
     if decimal == ",":  # a point would be read as a mark that it is not
         plain = text.str.replace(".", "?", regex=False).str.replace(",", ".", regex=False)
+    if plain.str.fullmatch(r"-?\d{1,18}").all():
+        return plain.astype("int64").to_numpy()  # faster
     values = pd.to_numeric(plain, errors="coerce")
     bad = ~np.isfinite(values.to_numpy().astype(np.float64))
     if bad.any():

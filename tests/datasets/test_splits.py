@@ -13,6 +13,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.datasets import (
     InteractionSplit,
     LatestSplit,
+    LeaveOneOut,
     PredefinedSplit,
     RandomSplit,
     TemporalSplit,
@@ -60,6 +61,8 @@ SPLITS = [
     LatestSplit(),
     TemporalSplit(700, 800),
     PredefinedSplit(),
+    LeaveOneOut(),
+    TemporalSplit.by_share(),
 ]
 
 
@@ -251,3 +254,25 @@ def test_splits_without_training_or_test_links_are_refused() -> None:
     only_test = torch.full((6,), 2, dtype=torch.uint8)
     with pytest.raises(ValueError, match="at least one training link"):
         PredefinedSplit()(graph(dense(2, 3), 2, 3, split=only_test))
+
+
+def test_leave_one_out_without_times_is_random_by_seed() -> None:
+    data = graph(dense(40, 20), 40, 20)
+    tests = [labels(LeaveOneOut(seed=seed)(data)[2]) for seed in (0, 0, 1)]
+    assert torch.equal(tests[0], tests[1])
+    assert not torch.equal(tests[0], tests[2])
+    assert tests[0][1].unique().numel() > 10
+    split = LeaveOneOut(2, 3)
+    parts = split(data)
+    assert [labels(part)[0].bincount().unique().tolist() for part in parts] == [[15], [2], [3]]
+    assert split.remarks(data, parts) == {"users_with_too_few_links": 0}
+
+
+def test_ties_are_counted_where_they_decide() -> None:
+    links = dense(2, 5)
+    time = torch.tensor([1, 2, 3, 4, 4, 1, 2, 3, 3, 3])
+    data = graph(links, 2, 5, time=time)
+    counts = {(1, 1): 2 + 2, (0, 1): 1 + 1, (2, 1): 2 + 3, (0, 2): 0 + 2}  # of both users
+    for (val, test), count in counts.items():
+        split = LeaveOneOut(val, test)
+        assert split.remarks(data, split(data))["ties_decided_at_random"] == count
