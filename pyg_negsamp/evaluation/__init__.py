@@ -7,18 +7,23 @@ from pyg_negsamp.evaluation.full_rank import (
     evaluate_users,
     rank,
 )
+from pyg_negsamp.evaluation.groups import Group, evaluate_groups, item_thirds, user_quartiles
 from pyg_negsamp.evaluation.leakage import check_leakage
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.sampled import evaluate_sampled
 
 __all__ = [
     "METRICS",
+    "Group",
     "Ranked",
     "Scorer",
     "check_leakage",
     "evaluate",
+    "evaluate_groups",
     "evaluate_sampled",
     "evaluate_users",
+    "item_thirds",
     "metric_collection",
     "rank",
+    "user_quartiles",
 ]

@@ -120,9 +120,10 @@ def best_items(
     if block_size is None:
         budget = BLOCK_BYTES.get(user.device.type, BLOCK_BYTES["cpu"])
         block_size = max(1, budget // (num_items * 4))
-    start = torch.arange(0, user.numel() + block_size, block_size, device=user.device)
+    blocks = user.split(block_size)
+    start = torch.arange(len(blocks) + 1, device=user.device) * block_size
     mask_at = torch.searchsorted(masked[0], start).tolist()
-    for block, ids in enumerate(user.split(block_size)):
+    for block, ids in enumerate(blocks):
         scores = score(ids)
         row, item = masked[:, mask_at[block] : mask_at[block + 1]]
         scores[row - block * block_size, item] = -torch.inf

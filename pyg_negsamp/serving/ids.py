@@ -1,0 +1,113 @@
+"""Outside ids, such as customer numbers, and the positions that tables know them by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pyg_negsamp.errors import invalid
+
+#: How a whole number is written: `'17'`, not `'017'` or `'+17'`.
+INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+#: Ids that an error names.
+NAMED = 5
+
+
+class Ids:
+    """The outside ids of all users, or of all items, in the order of their positions.
+
+    Ids are whole numbers or text. Where they are text, asking for `17` finds `'17'`; where they are
+    numbers, asking for `'17'` finds `17`.
+
+    Args:
+        ids: Outside id of every position, whole numbers or text. Any other kind becomes the text
+            that it is printed as.
+        kind: What they are ids of, `'user'` or `'item'`.
+
+    Attributes:
+        index: The ids, int64 or text.
+
+    Raises:
+        ValueError: If an id comes twice.
+    """
+
+    def __init__(self, ids: pd.Index, kind: str) -> None:
+        whole = pd.api.types.is_integer_dtype(ids.dtype)
+        self.index = ids.astype("int64") if whole else pd.Index([*map(str, ids)], dtype="str")
+        self.index.name = kind
+        self.kind, self.whole = kind, whole
+        if not self.index.is_unique:
+            twice = self.index[self.index.duplicated()].tolist()
+            raise invalid("TrainedModel", f"{kind} ids", "different from each other", named(twice))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def find(self, ids: Iterable[Any], argument: str) -> tuple[list[Any], Tensor]:
+        """Looks ids up.
+
+        Args:
+            ids: Outside ids, in any order, with repetitions.
+            argument: What to call them in errors.
+
+        Returns:
+            The ids as a list, and int64 `[n]` their positions, -1 for those that are not known.
+
+        Raises:
+            ValueError: If a single id came in place of a sequence.
+        """
+        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+            expected = f"a list of {self.kind} ids, such as [{ids!r}]"
+            raise invalid("TrainedModel", argument, expected, repr(ids))
+        asked = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        if self.whole:
+            whole = [_whole(value) for value in asked]
+            found = self.index.get_indexer(pd.Index([value or 0 for value in whole], dtype="int64"))
+            found[[value is None for value in whole]] = -1
+        else:
+            found = self.index.get_indexer(pd.Index([*map(str, asked)], dtype="str"))
+        return asked, torch.from_numpy(np.array(found, dtype=np.int64))
+
+    def positions(self, ids: Iterable[Any], argument: str) -> Tensor:
+        """Looks up ids that all have to be known: int64 `[n]`.
+
+        Raises:
+            ValueError: If some are not, listing up to five.
+        """
+        asked, position = self.find(ids, argument)
+        if bool((position < 0).any()):
+            unknown = [asked[at] for at in (position < 0).nonzero().flatten().tolist()]
+            raise invalid("TrainedModel", argument, f"{self.kind}s of the model", named(unknown))
+        return position
+
+    def at(self, position: Tensor) -> pd.Index:
+        """The ids at positions `[n]`."""
+        return self.index.take(position.numpy())
+
+
+def _whole(value: Any) -> int | None:
+    """The whole number that an id is, or is written as; `None` for anything else."""
+    if isinstance(value, str):
+        return int(value) if INTEGER.fullmatch(value) else None
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if is_whole and abs(int(value)) < 2**63 else None
+
+
+def ids_of(index: pd.Index | None, size: int, kind: str) -> Ids:
+    """The ids that a dataset states; where it has none, its users or items count from zero."""
+    return Ids(pd.RangeIndex(size) if index is None else index, kind)
+
+
+def named(ids: Sequence[Any]) -> str:
+    """Up to five ids for an error, and how many there are if not one."""
+    different = list(dict.fromkeys(ids))
+    if not different:
+        return "none"
+    some = ", ".join(map(repr, different[:NAMED])) + ", ..." * (len(different) > NAMED)
+    return some if len(different) == 1 else f"{len(different)}: {some}"

@@ -1,0 +1,371 @@
+"""A trained model that knows its users and items by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_groups
+from pyg_negsamp.nn import Encoder
+from pyg_negsamp.scoring import all_scores, ranking_tables
+from pyg_negsamp.serving.held_out import TestData, graph_to_test
+from pyg_negsamp.serving.ids import Ids, ids_of, named
+from pyg_negsamp.serving.links import SavedLinks
+from pyg_negsamp.serving.lists import Lists
+from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
+from pyg_negsamp.serving.ranking import ByReference, Tables
+from pyg_negsamp.serving.store import Parts, read_model, write_model
+from pyg_negsamp.serving.taking import take
+from pyg_negsamp.serving.warm import New, copy_rows
+
+
+class TrainedModel:
+    """A trained model: keep it, ask it for recommendations, fold in new persons, test it.
+
+    ```python
+    model = TrainedModel.from_training(recommender, dataset)
+    model.save("models/first")
+    model = TrainedModel.load("models/first")  # in another process, without the data
+    model.recommend(["c17", "c42"], k=10)
+    model.recommend_for(["sku9", "sku4"], k=10)
+    ```
+
+    Users and items are named by the ids of the data. Ids are whole numbers or text; `17` also finds
+    the text `'17'`, and `'17'` the number. All lists are exact: every allowed item competes.
+
+    Made by :meth:`from_training`, :meth:`load`, or :func:`pyg_negsamp.train`.
+
+    Attributes:
+        users: Ids of the users, in the order of the tables.
+        items: Ids of the items.
+        config: What the model was made with, as given.
+        metrics: What was measured of it, as given.
+    """
+
+    def __init__(
+        self,
+        ranking: Tables | ByReference,
+        links: SavedLinks,
+        users: Ids,
+        items: Ids,
+        record: dict[str, Any],
+        state: dict[str, Tensor],
+    ) -> None:
+        """Puts the parts together; see the other ways in.
+
+        Args:
+            ranking: What ranks.
+            links: The links of the data.
+            users: Ids of the users.
+            items: Ids of the items.
+            record: `config`, `metrics` and how the model was made, as plain values.
+            state: State of the encoder; empty for a reference.
+        """
+        self._ranking, self._links, self._record, self._state = ranking, links, record, state
+        self._users, self._items = users, items
+        self._lists = Lists(ranking, links, users, items)
+        self.users, self.items = users.index, items.index
+        self.config: dict[str, Any] = record["config"]
+        self.metrics: dict[str, Any] = record["metrics"]
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainedModel({self._record['method']['class']}, {len(self.users)} users, "
+            f"{len(self.items)} items)"
+        )
+
+    # Make, save, load -----------------------------------------------------------------------
+
+    @classmethod
+    def from_training(
+        cls,
+        trained: Any,
+        dataset: InteractionDataset,
+        known: HeteroData | None = None,
+        config: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> TrainedModel:
+        """Takes a model as it is now; later training does not change it.
+
+        Args:
+            trained: A :class:`pyg_negsamp.training.Recommender`, or what a reference of
+                :mod:`pyg_negsamp.references` returned.
+            dataset: The data: three graphs, and the ids of users and items, which count from zero
+                where it has none.
+            known: The graph that was trained on. Default: the dataset's training graph.
+            config: Hyper-parameters, seed and whatever else should be kept, as plain values.
+            metrics: What was measured, by name.
+
+        Raises:
+            ValueError: If `trained` is neither, if graphs do not go together, if a vector is not
+                finite, or if `config` holds anything but plain values.
+        """
+        parts, folding = take(trained, dataset, known, config or {}, metrics or {})
+        model = cls(*parts)
+        if folding is not None:
+            model.__dict__["_folding"] = folding
+        return model
+
+    def save(self, path: str | Path) -> None:
+        """Saves the model in a folder: whole, or not at all.
+
+        A model that is there already is replaced.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ValueError: If `path` holds something else than a model.
+            OSError: If it cannot be written.
+        """
+        parts = Parts(
+            self._ranking, self._links, self._users, self._items, self._record, self._state
+        )
+        write_model(Path(path), parts)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainedModel:
+        """Loads a saved model: without the data, and running no code but the library's.
+
+        Args:
+            path: The folder; or that of a run, which holds it as `model/`.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If a file is missing or a bit of it has changed, in one line naming it.
+        """
+        return cls(*read_model(Path(path)))
+
+    # Ask ------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Iterable[Any] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        items: Iterable[Any] | None = None,
+        unknown: str = "raise",
+    ) -> pd.DataFrame:
+        """The best items for users.
+
+        Items without training links are recommended only if `items` names them. A user for whom
+        fewer than `k` items are left has a shorter list; who is asked for twice has two.
+
+        Args:
+            users: Ids, in the order to answer in. Default: all users.
+            k: Length of the lists. Default 10.
+            exclude_seen: Whether to leave out what a person has in the data, training, validation
+                and test links alike. Default: yes.
+            items: Ids of the items to choose among. Default: all with training links.
+            unknown: What a user gets who is not known or has no training links: `'popular'`, the
+                items with most training links (then the score is their number); or `'raise'`, an
+                error. Default: an error.
+
+        Returns:
+            Columns `user`, `item`, `score`, `rank` (from 1), a row per recommendation.
+
+        Raises:
+            ValueError: If a user is unknown (with `unknown='raise'`) or an item is, listing up to
+                five, or if `k` or `unknown` is out of range.
+        """
+        blocks = self.recommend_blocks(users, k, exclude_seen, items, unknown)
+        return pd.concat(list(blocks), ignore_index=True)
+
+    def recommend_blocks(
+        self,
+        users: Iterable[Any] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        items: Iterable[Any] | None = None,
+        unknown: str = "raise",
+    ) -> Iterator[pd.DataFrame]:
+        """As :meth:`recommend`, in frames of some thousand users each, to write one after another.
+
+        Arguments are checked before the first. Memory: the tables, and some hundred megabytes.
+        """
+        return self._lists.for_users(users, k, exclude_seen, items, unknown)
+
+    def recommend_for(
+        self, taken: Iterable[Any], k: int = 10, items: Iterable[Any] | None = None
+    ) -> pd.DataFrame:
+        """The best items for a person whom the model has not met, from what the person took.
+
+        References score them exactly as one of their own; encoders by :meth:`Encoder.fold_in`.
+        What the person took is left out. Taken items that the model was not trained on say nothing.
+
+        Args:
+            taken: Ids of the items, each counted once.
+            k: Length of the list. Default 10.
+            items: Ids of the items to choose among. Default: all with training links.
+
+        Returns:
+            Columns `item`, `score`, `rank`.
+
+        Raises:
+            ValueError: If an item is unknown, if none has training links, or if the encoder or the
+                loss of a loaded model is not the library's own.
+        """
+        position = self._items.positions(taken, "taken").unique()
+        trained = position[self._links.item_count[position] > 0]
+        if not len(trained):
+            expected = "at least one item that the model was trained on"
+            raise invalid(
+                self, "taken", expected, named(self._items.at(position).tolist()) or "none"
+            )
+        scores = self._scores_of_new(torch.zeros_like(trained), trained, 1)
+        return self._lists.for_new(scores, position, items, k)
+
+    def _scores_of_new(self, owner: Tensor, item: Tensor, num: int) -> Tensor:
+        """Scores `[num, I]` of persons who took items, two int64 `[E]`."""
+        if isinstance(self._ranking, ByReference):
+            return self._ranking.reference.fold_in(owner, item, num)
+        encoder, loss = self._folding
+        rows = encoder.fold_in(owner, item, num, loss, self._record["l2"])
+        return all_scores(ranking_tables(rows, self._record["similarity"]), self._ranking.items)
+
+    @cached_property
+    def _folding(self) -> tuple[Encoder, torch.nn.Module]:
+        """Encoder and loss, made when first needed."""
+        check_own(self._record["method"])
+        loss = make_loss(self._record["loss"])
+        graph = self._links.training_graph()
+        return make_encoder(self._record["method"], graph, self._state), loss
+
+    def similar_items(self, items: Iterable[Any], k: int = 10) -> pd.DataFrame:
+        """The items most like given ones: by the cosine of their vectors, or a reference's weights.
+
+        Items without training links are like none.
+
+        Args:
+            items: Ids.
+            k: Length of the lists. Default 10.
+
+        Returns:
+            Columns `item`, `similar`, `score`, `rank`.
+
+        Raises:
+            ValueError: If an item is unknown or has no training links, listing up to five.
+        """
+        return self._lists.similar(items, k)
+
+    def score(self, users: Iterable[Any], items: Iterable[Any]) -> np.ndarray:
+        """The scores of users with items, pair by pair: as many as there are pairs.
+
+        Args:
+            users: Ids.
+            items: As many ids.
+
+        Raises:
+            ValueError: If an id is unknown, or there are not as many.
+        """
+        user, item = self._users.positions(users, "users"), self._items.positions(items, "items")
+        if len(user) != len(item):
+            raise invalid(self, "items", f"as many ids as users, {len(user)}", len(item))
+        return self._ranking.pairs(user, item).numpy()
+
+    def embeddings(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The vectors of users and of items, whose products are the scores, by id.
+
+        Raises:
+            ValueError: If the model is a reference, which has none.
+        """
+        if isinstance(self._ranking, ByReference):
+            raise invalid(self, "model", "one with vectors", self._record["method"]["class"])
+        users, items = self._ranking.users, self._ranking.items
+        return (
+            pd.DataFrame(users.numpy().copy(), index=self.users),
+            pd.DataFrame(items.numpy().copy(), index=self.items),
+        )
+
+    # Test -----------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        test_data: TestData = None,
+        k: Sequence[int] = (10, 20),
+        metrics: Sequence[str] = tuple(METRICS),
+    ) -> dict[str, float]:
+        """Test metrics by full ranking, see :func:`pyg_negsamp.evaluation.evaluate`.
+
+        Args:
+            test_data: The links to find. Default: the test links of the model's own data, with
+                training and validation links known. A frame with columns `user` and `item` of ids:
+                all links of the model's data are known but those in the frame. A dataset with the
+                same ids: its test graph. A graph: it must have the model's sizes, and know the
+                links that the model was trained on.
+            k: Lengths of the lists. Default 10 and 20.
+            metrics: Names out of `METRICS`. Default: all.
+
+        Raises:
+            ValueError: If ids are unknown or differ, if the model was trained on links to be found
+                in a dataset or graph, or as :func:`pyg_negsamp.evaluation.evaluate`.
+        """
+        data = graph_to_test(test_data, self._links, self._users, self._items)
+        return evaluate(self._ranking.scorer(), data, k, metrics)
+
+    def evaluate_groups(
+        self,
+        k: Sequence[int] = (10, 20),
+        metrics: Sequence[str] = tuple(METRICS),
+        test_data: TestData = None,
+    ) -> pd.DataFrame:
+        """Test metrics of quartiles of users by activity, and of items by popularity.
+
+        See :func:`pyg_negsamp.evaluation.evaluate_groups`.
+
+        Args:
+            k: Lengths of the lists. Default 10 and 20.
+            metrics: Names out of `METRICS`. Default: all.
+            test_data: As for :meth:`evaluate`.
+
+        Returns:
+            A row per group: `by`, `name`, `least` and `most` training links of a member, `users`
+            and `held_out` links in the test, and the metrics.
+        """
+        data = graph_to_test(test_data, self._links, self._users, self._items)
+        counts = self._links.user_count, self._links.item_count
+        found = evaluate_groups(self._ranking.scorer(), data, *counts, k, metrics)
+        groups = [asdict(group) for group in found]
+        return pd.DataFrame([{**group, **group.pop("metrics")} for group in groups])
+
+    # Train anew -----------------------------------------------------------------------------
+
+    def warm_start(self, encoder: Encoder, dataset: InteractionDataset) -> New:
+        """Copies what was learned of users and items that are still there into a fresh encoder.
+
+        Rows go by id. Users and items that the model does not know keep the rows drawn for them.
+
+        Args:
+            encoder: The encoder, over the dataset's training graph; changed in place.
+            dataset: The data, for its ids.
+
+        Returns:
+            How many users and how many items are new.
+
+        Raises:
+            ValueError: If the model is a reference, or if widths differ.
+        """
+        if isinstance(self._ranking, ByReference):
+            method = self._record["method"]["class"]
+            raise invalid(self, "model", "one with an encoder to start from", method)
+        theirs = (
+            ids_of(dataset.user_ids, encoder.num_users, "user").index,
+            ids_of(dataset.item_ids, encoder.num_items, "item").index,
+        )
+        users, items = (
+            own.find(index, "dataset")[1]
+            for own, index in zip((self._users, self._items), theirs, strict=True)
+        )
+        sizes = (len(self.users), len(self.items))
+        return copy_rows(self._state, sizes, encoder, users, items)

@@ -1,0 +1,132 @@
+"""The parts of a model as files, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pyg_negsamp import __version__
+from pyg_negsamp.csr import binary_matrix
+from pyg_negsamp.references import EASE, ItemKNN, Popularity, Reference
+from pyg_negsamp.serving.folder import read_folder, write_folder
+from pyg_negsamp.serving.ids import Ids
+from pyg_negsamp.serving.links import PARTS, SavedLinks
+from pyg_negsamp.serving.ranking import ByReference, Tables
+
+#: Names of tensors: of what ranks, and of the encoder's state.
+RANKING, ENCODER = "ranking.", "encoder."
+#: What a model keeps of its record.
+KEPT = ("config", "metrics", "method", "loss", "similarity", "pool", "l2")
+REFERENCES: dict[str, type[Reference]] = {cls.__name__: cls for cls in (EASE, ItemKNN, Popularity)}
+
+
+class Parts(NamedTuple):
+    """What a model is made of.
+
+    Attributes:
+        ranking: What ranks.
+        links: The links of the data.
+        users: Ids of the users.
+        items: Ids of the items.
+        record: `config`, `metrics`, and how the model was made (`method`; of an encoder also
+            `loss`, `similarity`, `pool`, `l2`), as plain values.
+        state: State of the encoder; empty for a reference.
+    """
+
+    ranking: Tables | ByReference
+    links: SavedLinks
+    users: Ids
+    items: Ids
+    record: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def write_model(path: Path, parts: Parts) -> None:
+    """Writes a model, see :func:`pyg_negsamp.serving.folder.write_folder`."""
+    ranking, links, users, items, record, state = parts
+    tensors = {RANKING + name: x for name, x in ranking.tensors().items()}
+    tensors |= {ENCODER + name: x for name, x in state.items()}
+    frames = {
+        "users": pd.DataFrame({"user": users.index}),
+        "items": pd.DataFrame({"item": items.index}),
+        "links": pd.DataFrame(
+            {
+                "user": links.user.numpy(),
+                "item": links.item.numpy(),
+                "part": np.array(PARTS)[links.part.numpy()],
+                "trained": links.trained.numpy(),
+            }
+        ),
+    }
+    count = torch.bincount(links.part.long(), minlength=3).tolist()
+    data = {
+        "users": links.num_users,
+        "items": links.num_items,
+        **dict(zip(PARTS, count, strict=True)),
+        "edge_type": list(links.edge_type),
+        "fingerprint": fingerprint(links, users, items),
+    }
+    write_folder(path, tensors, frames, {"library": __version__, **record, "data": data})
+
+
+def fingerprint(links: SavedLinks, users: Ids, items: Ids) -> str:
+    """Tells the data of a model from others: its ids, links, and which were trained on."""
+    digest = hashlib.sha256()
+    for ids in (users, items):
+        digest.update("\n".join(map(str, ids.index)).encode() + b"\0")
+    for column in (links.user, links.item, links.part, links.trained):
+        digest.update(column.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_model(path: Path) -> Parts:
+    """Reads what :func:`write_model` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If a file is missing or has changed, or if the files do not go together.
+    """
+    tensors, frames, record = read_folder(path)
+    try:
+        return _parts(tensors, frames, record)
+    except (KeyError, TypeError, RuntimeError, IndexError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"TrainedModel: the files in {path} do not go together: {said}") from error
+
+
+def _parts(
+    tensors: dict[str, Tensor], frames: dict[str, pd.DataFrame], record: dict[str, Any]
+) -> Parts:
+    users, items = (Ids(pd.Index(frames[f"{kind}s"][kind]), kind) for kind in ("user", "item"))
+    frame, data = frames["links"], record["data"]
+    first, relation, last = data["edge_type"]
+    links = SavedLinks(
+        torch.tensor(frame["user"].to_numpy()),
+        torch.tensor(frame["item"].to_numpy()),
+        torch.tensor(pd.Index(PARTS).get_indexer(pd.Index(frame["part"])).astype(np.uint8)),
+        torch.tensor(frame["trained"].to_numpy()),
+        len(users),
+        len(items),
+        (first, relation, last),
+    )
+    method = record["method"]["class"]
+    ranks = _named(RANKING, tensors)
+    ranking: Tables | ByReference
+    if method in REFERENCES:
+        seen = binary_matrix(links.training_graph(), links.edge_type)
+        ranking = ByReference(REFERENCES[method].restored(seen, ranks))
+    else:
+        ranking = Tables(ranks["user"], ranks["item"])
+    kept = {name: value for name, value in record.items() if name in KEPT}
+    return Parts(ranking, links, users, items, kept, _named(ENCODER, tensors))
+
+
+def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by what follows."""
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
