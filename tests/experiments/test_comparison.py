@@ -95,7 +95,7 @@ def test_tested_against_a_row() -> None:
     table = product({"neg": ["rns", "dns"]})
     assert table.tested_against("ease").against == "ease"
     assert table.tested_against(None).against == "rns"
-    with pytest.raises(ConfigError, match="must be a row: rns, dns, .*; did you mean 'dns'"):
+    with pytest.raises(ConfigError, match=r"must be a row: rns, dns, .*; did you mean 'dns'"):
         table.tested_against("dnss")
 
 

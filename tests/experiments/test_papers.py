@@ -25,7 +25,7 @@ def test_printed_numbers_are_fractions_and_come_once() -> None:
 
 
 def encoder_of(table: Comparison, row: Row) -> str:
-    """The encoder beside which a reference is printed is that of the table, the last in its name."""
+    """That of the row; of a reference, that of the table, the last word of its name."""
     return table.name.split("-")[-1] if row.config.is_reference else row.config.encoder.encoder
 
 

@@ -69,7 +69,7 @@ def test_a_field_of_one_method_goes_to_the_rows_that_have_it(small: Path) -> Non
     arguments = {row.name: row.config.sampler.arguments for row in read_table(small).rows}
     assert arguments == {"popularity": {}, "RNS": {}, "DNS": {}, "ours": {"beta": 0.3}}
     small.write_text(SMALL.replace("flags: {epochs", "flags: {tau: 0.3, epochs"))
-    with pytest.raises(ValueError, match="tiny.yaml: Config: 'tau' must be left out: it is for"):
+    with pytest.raises(ValueError, match=r"tiny\.yaml: Config: 'tau' must be left out: it is for"):
         read_table(small)
 
 
@@ -153,7 +153,7 @@ def test_a_missing_field_a_missing_file_and_wrong_syntax(small: Path, tmp_path: 
         read_table(small)
     with pytest.raises(ValueError, match="must have the field rows; may have dataset"):
         read_table(own(tmp_path, flags={}))
-    with pytest.raises(FileNotFoundError, match="No such file: nothing.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"No such file: nothing\.yaml"):
         read_table("nothing.yaml")
     small.write_text(SMALL + "  - {method: [")
     with pytest.raises(yaml.YAMLError, match=f'in "{small}"'):
@@ -212,5 +212,5 @@ def test_a_wrong_row_is_refused_before_any_is_run(small: Path, wrong: dict, said
 def test_rows_have_different_names(small: Path) -> None:
     table = yaml.safe_load(SMALL)
     small.write_text(yaml.safe_dump({**table, "rows": table["rows"] + table["rows"][:1]}))
-    with pytest.raises(ValueError, match="of different names .got two called 'popularity'"):
+    with pytest.raises(ValueError, match=r"of different names .got two called 'popularity'"):
         check_rows(read_table(small))
