@@ -16,7 +16,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -170,10 +170,10 @@ def identity(row: Row, config: Config, links: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def digest_of(dataset: InteractionDataset) -> str:
-    """A hash of three graphs: their sizes, links and held-out links, and all else in them."""
+def digest_of(graphs: Iterable[HeteroData]) -> str:
+    """A hash of a data set's graphs: their sizes, links and held-out links, and all else."""
     digest = hashlib.sha256()
-    for graph in dataset:
+    for graph in graphs:
         for store in graph.stores:
             for name, value in sorted(store.items()):
                 if isinstance(value, torch.Tensor):

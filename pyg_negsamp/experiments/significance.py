@@ -67,7 +67,7 @@ class Summary:
     note: str = ""
 
 
-def tested(metrics: Sequence[str]) -> str | None:
+def metric_tested(metrics: Sequence[str]) -> str | None:
     """The metric that rows are tested on: the first NDCG of full ranking, or the first other one.
 
     Args:
@@ -84,12 +84,12 @@ def summarise(
 
     Args:
         methods: Rows, in order; those without runs stay empty.
-        metrics: Columns; see :func:`tested` for the one that is tested.
+        metrics: Columns; see :func:`metric_tested` for the one that is tested.
         against: Name of the row that the others are tested against. Default: the baseline with the
             highest mean; without any, nothing is tested.
     """
     rows = [summary_of(method, metrics) for method in methods]
-    by = tested(metrics)
+    by = metric_tested(metrics)
     pairs = [(method, row) for method, row in zip(methods, rows, strict=True) if by in row.mean]
     named = [pair for pair in pairs if pair[0].name == against]
     others = [pair for pair in pairs if pair[0].baseline] if against is None else named

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from pyg_negsamp.experiments.significance import Summary, tested
+from pyg_negsamp.experiments.significance import Summary, metric_tested
 
 #: Marks of significance, and below which corrected p-value each stands.
 MARKS = {"***": 0.001, "**": 0.01, "*": 0.05}
@@ -53,7 +53,7 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
     confidence interval stands beside the metric that is tested.
     """
     printed_too = {name for row in rows for name in row.printed}
-    by = tested(metrics)
+    by = metric_tested(metrics)
     columns = ["method"]
     for name in metrics:
         columns.append(name)
@@ -102,7 +102,7 @@ def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> s
         caption: What stands above, as plain text.
     """
     printed_too = {name for row in rows for name in row.printed}
-    by = tested(metrics)
+    by = metric_tested(metrics)
     columns = ["method"]
     for name in metrics:
         columns += [name, "printed"] if name in printed_too else [name]
@@ -154,7 +154,7 @@ def notes(rows: Sequence[Summary], metrics: Sequence[str]) -> list[str]:
     for row in rows:
         if row.role:
             said.append(
-                f"p: paired t-test over users on {tested(metrics)} against {row.name}, "
+                f"p: paired t-test over users on {metric_tested(metrics)} against {row.name}, "
                 "with Holm's correction over the rows."
             )
     said += [
