@@ -7,6 +7,7 @@ it: one SQLite file on one machine, a database server or a journal file for seve
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 import warnings
@@ -49,13 +50,23 @@ def open_study(
         ValueError: If the storage cannot be used, or the study was begun with another question.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        storage=make_storage(url),
-        pruner=optuna.pruners.MedianPruner(4, n_warmup_steps=least_epochs),
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-    )
+    warnings.simplefilter("ignore", ExperimentalWarning)
+    for left in reversed(range(TRIES)):
+        try:
+            study = optuna.create_study(
+                storage=make_storage(url),
+                pruner=optuna.pruners.MedianPruner(4, n_warmup_steps=least_epochs),
+                study_name=name,
+                direction="maximize",
+                load_if_exists=True,
+            )
+            break
+        except (StorageInternalError, SQLAlchemyError, RuntimeError, ImportError) as error:
+            if not left:
+                why = str(error.__cause__ or error).splitlines()[0]
+                expected = f"a database for studies of this version of Optuna's: {why}"
+                raise ConfigError("storage", expected, shown(url)) from None
+            time.sleep(0.3)
     asked, was = json.loads(json.dumps(question)), study.user_attrs.get("question", {})
     names = [field for field in {*was, *asked} if was.get(field) != asked.get(field)]
     if not study.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING)):
@@ -63,7 +74,9 @@ def open_study(
     elif names:
         said = {"links": "the training links", "searched": "what is searched"}
         what = ", ".join(said.get(field, field) for field in sorted(names))
-        raise ConfigError("storage", f"another: its study {name} was begun with other {what}", url)
+        raise ConfigError(
+            "storage", f"another: its study {name} was begun with other {what}", shown(url)
+        )
     return study
 
 
@@ -79,29 +92,23 @@ def make_storage(url: str) -> optuna.storages.BaseStorage:
         ConfigError: If it is no such URL, or the file holds something else.
         FileNotFoundError: If the folder cannot be made.
     """
-    warnings.simplefilter("ignore", ExperimentalWarning)
     try:
         if url.startswith(JOURNAL):
             return _journal(Path(url.removeprefix(JOURNAL)))
         said = make_url(url)
     except (SQLAlchemyError, json.JSONDecodeError, UnicodeDecodeError):
         expected = "a URL such as sqlite:///FILE.db or journal:///FILE.log, of a study of Optuna's"
-        raise ConfigError("storage", expected, url) from None
-    shown = said.render_as_string(hide_password=True)
+        raise ConfigError("storage", expected, shown(url)) from None
     options = {}
-    if said.get_backend_name() == "sqlite":
+    if said.drivername.startswith("sqlite"):
         options = {"connect_args": {"timeout": 60}}
-        _check_sqlite(Path(said.database or ""), shown)
-    for left in reversed(range(TRIES)):
-        try:
-            return optuna.storages.RDBStorage(url, engine_kwargs=options)
-        except (StorageInternalError, SQLAlchemyError, RuntimeError, ImportError) as error:
-            if not left:
-                why = str(error.__cause__ or error).splitlines()[0]
-                expected = f"a database for studies of this version of Optuna's: {why}"
-                raise ConfigError("storage", expected, shown) from None
-            time.sleep(0.3)
-    raise AssertionError("one of the tries returns or raises")
+        _check_sqlite(Path(said.database or ""), url)
+    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+
+def shown(url: str) -> str:
+    """A URL without the password in it."""
+    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", url)
 
 
 def _journal(file: Path) -> optuna.storages.BaseStorage:

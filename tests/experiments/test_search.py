@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,15 +106,15 @@ def test_what_is_given_is_not_searched() -> None:
 
 
 def test_references_are_searched_by_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ItemKNN, "search_space", {"num_neighbours": Choice((2, 20))}, raising=False)
+    monkeypatch.setattr(ItemKNN, "search_space", {"k": Choice((2, 20))}, raising=False)
     name = next(n for n, cls in METHODS["encoder"].items() if cls is ItemKNN)
     mine = {"dataset": "tiny", "encoder": name}
-    assert set(search_space(Config.of(**mine), mine)) == {"encoder_num_neighbours"}
+    assert set(search_space(Config.of(**mine), mine)) == {"encoder_k"}
     found = tune(mine, trials=9)
     assert found is not None
     assert found.trials == 2
     assert found.file == Path(f"studies/{name}-tiny.yaml")
-    assert Config.of(**yaml.safe_load(found.file.read_text())) == found.config
+    assert yaml.safe_load(found.file.read_text()) == found.config.flat()
     with pytest.raises(ConfigError, match="'search' must be out of encoder"):
         search_space(Config.of(**mine), mine, ["sampler"])
 
@@ -155,7 +155,7 @@ def test_a_grid_is_tried_point_by_point(tmp_path: Path) -> None:
     assert f"NDCG@20 {best.value:.4f}, best of 4 trials" in found.file.read_text()
     written = yaml.safe_load(found.file.read_text())
     assert written["num_candidates"] == best.params["num_candidates"]
-    assert Config.of(**written) == found.config
+    assert Config.of(**written).flat() == found.config.flat()
     assert not list(tmp_path.rglob("*.ckpt"))
 
     notes = run(found.config, Path("run")).selected.notes
@@ -278,8 +278,8 @@ def test_validation_links_decide_and_test_links_are_not_read(
 
     monkeypatch.setattr(search, "load_data", without_test)
     monkeypatch.setattr(recommender, "evaluate", watched)
-    begin(2)
-    assert len(seen) == 2 * 2
+    begin(4)
+    assert len(seen) == 4 * 2
     for data in seen:
         assert torch.equal(data[EDGE_TYPE].edge_label_index, val[0][EDGE_TYPE].edge_label_index)
         assert torch.equal(data[EDGE_TYPE].edge_index, val[0][EDGE_TYPE].edge_index)
@@ -477,39 +477,52 @@ def interrupted(text: str) -> None:
     raise KeyboardInterrupt
 
 
-def share(storage: str, neg: str, count: int, ready: Any, points: Any) -> None:
-    """In a process of its own: as many trials as are left, without training."""
+#: A process that takes part in four studies, without training; both wait for each other.
+SHARE = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from pyg_negsamp.experiments import trials
+from pyg_negsamp.experiments.search import tune
 
-    def fit(model: Recommender, *_: Any, **__: Any) -> Any:
-        points.put((model.sampler.num_candidates, getattr(model.sampler, "beta", 0.0)))
-        time.sleep(0.05)
-        return SimpleNamespace(best=0.5, best_epoch=0)
+def fit(model, *_, **__):
+    sampler = model.sampler
+    print(folder, sampler.num_candidates, getattr(sampler, "beta", None), flush=True)
+    time.sleep(0.05)
+    return SimpleNamespace(best=0.5, best_epoch=0)
 
-    trials.fit = fit  # type: ignore[assignment]
-    ready.wait()
-    begin(count, neg=neg, storage=storage)
+trials.fit = fit
+for folder, storage, neg, count in (line.split() for line in sys.argv[1:]):
+    Path(folder, str(time.time_ns())).touch()
+    while len(list(Path(folder).iterdir())) < 2:
+        time.sleep(0.001)
+    given = dict(dataset="tiny", dim=8, device="cpu", encoder="mf", neg=neg)
+    tune(given, int(count), storage=storage, to=f"{folder}.yaml")
+"""
 
 
-@pytest.mark.parametrize("neg", ["dns", "dins"])
-def test_two_processes_share_a_study(storage: str, neg: str) -> None:
+def test_two_processes_share_a_study() -> None:
     """They start at once, in an empty storage; no trial is run twice, and none is too many."""
-    count = {"dns": 4, "dins": 6}[neg]
-    context = get_context("fork")
-    ready, points = context.Barrier(2), context.SimpleQueue()
+    tasks = {
+        f"{kind}-{neg}": (f"{url}-{neg}", neg, count)
+        for kind, url in (("sqlite", SQLITE), ("journal", JOURNAL))
+        for neg, count in (("dns", 4), ("dins", 6))
+    }
+    lines = [" ".join(map(str, (folder, *task))) for folder, task in tasks.items()]
+    for folder in tasks:
+        Path(folder).mkdir()
     both = [
-        context.Process(target=share, args=(storage, neg, count, ready, points)) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", SHARE, *lines], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join(timeout=120)
-        assert process.exitcode == 0
-    trained = []
-    while not points.empty():
-        trained.append(points.get())
-    assert len(trained) == len(set(trained)) == count
-    assert len(complete(study_of(storage, f"mf-{neg}-bpr-tiny"))) == count
-    assert yaml.safe_load(Path(f"studies/mf-{neg}-bpr-tiny.yaml").read_text())["neg"] == neg
+    trained = "".join(process.communicate(timeout=300)[0] for process in both).splitlines()
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(trained) == len(set(trained)), "no point twice"
+    by_study = Counter(line.split()[0] for line in trained)
+    for folder, (storage, neg, count) in tasks.items():
+        assert by_study[folder] == count
+        assert len(complete(study_of(storage, f"mf-{neg}-bpr-tiny"))) == count
+        assert yaml.safe_load(Path(f"{folder}.yaml").read_text())["neg"] == neg
 
 
 def test_spaces_are_of_choices_and_ranges() -> None:
