@@ -19,6 +19,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.scoring import all_scores, ranking_tables
+from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
 from pyg_negsamp.serving.ids import Ids, ids_of, named
 from pyg_negsamp.serving.links import SavedLinks
@@ -280,13 +281,35 @@ class TrainedModel:
         Raises:
             ValueError: If the model is a reference, which has none.
         """
+        tables = self._tables()
+        return (
+            pd.DataFrame(tables.users.numpy().copy(), index=self.users),
+            pd.DataFrame(tables.items.numpy().copy(), index=self.items),
+        )
+
+    def _tables(self) -> Tables:
+        """The vectors that rank; refuses a reference."""
         if isinstance(self._ranking, ByReference):
             raise invalid(self, "model", "one with vectors", self._record["method"]["class"])
-        users, items = self._ranking.users, self._ranking.items
-        return (
-            pd.DataFrame(users.numpy().copy(), index=self.users),
-            pd.DataFrame(items.numpy().copy(), index=self.items),
-        )
+        return self._ranking
+
+    def export(self, format: Format, to: str | Path) -> list[Path]:
+        """Writes the vectors for other programs.
+
+        What each format holds: :func:`pyg_negsamp.serving.export.export_tables`.
+
+        Args:
+            format: `'parquet'`, `'npy'`, `'onnx'` or `'faiss'`.
+            to: A folder, new or empty.
+
+        Returns:
+            The files.
+
+        Raises:
+            ValueError: If the model is a reference, which has no vectors, or an extra is missing.
+        """
+        tables = self._tables()
+        return export_tables(self.users, self.items, tables.users, tables.items, format, to)
 
     # Test -----------------------------------------------------------------------------------
 
