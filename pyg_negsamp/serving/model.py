@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
-from pyg_negsamp.scoring import all_scores, ranking_tables
 from pyg_negsamp.serving.export import Format, export_tables
+from pyg_negsamp.serving.folding import Folding
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
-from pyg_negsamp.serving.ids import Ids, ids_of, named
-from pyg_negsamp.serving.links import SavedLinks
+from pyg_negsamp.serving.ids import ids_of, named
 from pyg_negsamp.serving.lists import Lists
-from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
 from pyg_negsamp.serving.ranking import ByReference, Tables
 from pyg_negsamp.serving.store import Parts, read_model, write_model
 from pyg_negsamp.serving.taking import take
@@ -54,31 +50,20 @@ class TrainedModel:
         metrics: What was measured of it, as given.
     """
 
-    def __init__(
-        self,
-        ranking: Tables | ByReference,
-        links: SavedLinks,
-        users: Ids,
-        items: Ids,
-        record: dict[str, Any],
-        state: dict[str, Tensor],
-    ) -> None:
+    def __init__(self, parts: Parts, made: tuple[Encoder, torch.nn.Module] | None = None) -> None:
         """Puts the parts together; see the other ways in.
 
         Args:
-            ranking: What ranks.
-            links: The links of the data.
-            users: Ids of the users.
-            items: Ids of the items.
-            record: `config`, `metrics` and how the model was made, as plain values.
-            state: State of the encoder; empty for a reference.
+            parts: What ranks, links, ids, and how the model was made.
+            made: Encoder and loss, if they are there.
         """
-        self._ranking, self._links, self._record, self._state = ranking, links, record, state
-        self._users, self._items = users, items
-        self._lists = Lists(ranking, links, users, items)
-        self.users, self.items = users.index, items.index
-        self.config: dict[str, Any] = record["config"]
-        self.metrics: dict[str, Any] = record["metrics"]
+        self._parts = parts
+        self._ranking, self._links, self._users, self._items, self._record, self._state = parts
+        self._lists = Lists(parts.ranking, parts.links, parts.users, parts.items)
+        self._folding = Folding(parts, made)
+        self.users, self.items = parts.users.index, parts.items.index
+        self.config: dict[str, Any] = parts.record["config"]
+        self.metrics: dict[str, Any] = parts.record["metrics"]
 
     def __repr__(self) -> str:
         return (
@@ -112,11 +97,7 @@ class TrainedModel:
             ValueError: If `trained` is neither, if graphs do not go together, if a vector is not
                 finite, or if `config` holds anything but plain values.
         """
-        parts, folding = take(trained, dataset, known, config or {}, metrics or {})
-        model = cls(*parts)
-        if folding is not None:
-            model.__dict__["_folding"] = folding
-        return model
+        return cls(*take(trained, dataset, known, config or {}, metrics or {}))
 
     def save(self, path: str | Path) -> None:
         """Saves the model in a folder: whole, or not at all.
@@ -130,10 +111,7 @@ class TrainedModel:
             ValueError: If `path` holds something else than a model.
             OSError: If it cannot be written.
         """
-        parts = Parts(
-            self._ranking, self._links, self._users, self._items, self._record, self._state
-        )
-        write_model(Path(path), parts)
+        write_model(Path(path), self._parts)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
@@ -146,7 +124,7 @@ class TrainedModel:
             FileNotFoundError: If there is none.
             ValueError: If a file is missing or a bit of it has changed, in one line naming it.
         """
-        return cls(*read_model(Path(path)))
+        return cls(read_model(Path(path)))
 
     # Ask ------------------------------------------------------------------------------------
 
@@ -221,27 +199,9 @@ class TrainedModel:
         trained = position[self._links.item_count[position] > 0]
         if not len(trained):
             expected = "at least one item that the model was trained on"
-            raise invalid(
-                self, "taken", expected, named(self._items.at(position).tolist()) or "none"
-            )
-        scores = self._scores_of_new(torch.zeros_like(trained), trained, 1)
+            raise invalid(self, "taken", expected, named(self._items.at(position).tolist()))
+        scores = self._folding.scores(torch.zeros_like(trained), trained, 1)
         return self._lists.for_new(scores, position, items, k)
-
-    def _scores_of_new(self, owner: Tensor, item: Tensor, num: int) -> Tensor:
-        """Scores `[num, I]` of persons who took items, two int64 `[E]`."""
-        if isinstance(self._ranking, ByReference):
-            return self._ranking.reference.fold_in(owner, item, num)
-        encoder, loss = self._folding
-        rows = encoder.fold_in(owner, item, num, loss, self._record["l2"])
-        return all_scores(ranking_tables(rows, self._record["similarity"]), self._ranking.items)
-
-    @cached_property
-    def _folding(self) -> tuple[Encoder, torch.nn.Module]:
-        """Encoder and loss, made when first needed."""
-        check_own(self._record["method"])
-        loss = make_loss(self._record["loss"])
-        graph = self._links.training_graph()
-        return make_encoder(self._record["method"], graph, self._state), loss
 
     def similar_items(self, items: Iterable[Any], k: int = 10) -> pd.DataFrame:
         """The items most like given ones: by the cosine of their vectors, or a reference's weights.

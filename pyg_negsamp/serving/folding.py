@@ -1,0 +1,57 @@
+"""Scores for persons whom a model has not met, from the items that they took."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.nn import Encoder
+from pyg_negsamp.scoring import all_scores, ranking_tables
+from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
+from pyg_negsamp.serving.ranking import ByReference
+from pyg_negsamp.serving.store import Parts
+
+
+class Folding:
+    """References score new persons themselves; encoders make them rows.
+
+    Encoder and loss of a loaded model are made when first needed, and then kept.
+
+    Args:
+        parts: The model's.
+        made: Encoder and loss, if they are there.
+    """
+
+    def __init__(self, parts: Parts, made: tuple[Encoder, torch.nn.Module] | None = None) -> None:
+        self.parts, self.made = parts, made
+
+    def scores(self, owner: Tensor, item: Tensor, num: int) -> Tensor:
+        """Scores of all items for persons.
+
+        Args:
+            owner: `[E]` which person took an item, in `[0, num)`.
+            item: `[E]` item positions.
+            num: Number of persons.
+
+        Returns:
+            `[num, I]`.
+
+        Raises:
+            ValueError: If encoder or loss have to be made and are not the library's own.
+        """
+        ranking, record = self.parts.ranking, self.parts.record
+        if isinstance(ranking, ByReference):
+            return ranking.reference.fold_in(owner, item, num)
+        if self.made is None:
+            self.made = self._make()
+        encoder, loss = self.made
+        rows = encoder.fold_in(owner, item, num, loss, record["l2"])
+        return all_scores(ranking_tables(rows, record["similarity"]), ranking.items)
+
+    def _make(self) -> tuple[Encoder, torch.nn.Module]:
+        record = self.parts.record
+        for name in ("method", "loss"):
+            check_own(record[name])
+        graph = self.parts.links.training_graph()
+        encoder = make_encoder(record["method"], graph, self.parts.state)
+        return encoder, make_loss(record["loss"])
