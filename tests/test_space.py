@@ -12,15 +12,17 @@ import torch
 
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
+from pyg_negsamp.references import REFERENCES
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.testing import toy
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 #: Classes whose arguments are searched, and the classes that may have them.
-OWNERS: dict[str, tuple[type, ...]] = {
+OWNERS: dict[str, tuple[Any, ...]] = {
     **{name: (cls, cls.proposal) for name, cls in SAMPLERS.items()},
     **{name: (cls,) for name, cls in LOSSES.items()},
     **{name: (cls,) for name, cls in ENCODERS.items()},
+    **{name: (cls,) for name, cls in REFERENCES.items()},
 }
 #: Arguments that several samplers hand on to the base class.
 COMMON = inspect.signature(NegativeSampling.__init__).parameters
@@ -57,6 +59,7 @@ def test_most_classes_have_something_to_search() -> None:
     assert set(SAMPLERS) - set(searched(SAMPLERS)) == {"rns"}
     assert set(ENCODERS) - set(searched(ENCODERS)) == {"mf"}
     assert set(LOSSES) - set(searched(LOSSES)) == {"bpr", "k-pair-bpr"}
+    assert set(REFERENCES) - set(searched(REFERENCES)) == {"popularity"}
 
 
 @pytest.mark.parametrize("name", searched(OWNERS))

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from small_table import SMALL
 
-from pyg_negsamp.experiments import ConfigError, table_files
+from pyg_negsamp.experiments import Config, ConfigError, table_files
 from pyg_negsamp.experiments.comparison import check_rows, columns
+from pyg_negsamp.experiments.config import read_config
 from pyg_negsamp.experiments.table_files import read_table
 
 
@@ -207,6 +208,15 @@ def test_a_wrong_row_is_refused_before_any_is_run(small: Path, wrong: dict, said
         check_rows(read_table(small))
     assert said in str(error.value)
     assert str(error.value).startswith(f"{small}, row 5: ")
+
+
+def test_flags_of_a_row_are_those_of_a_run(small: Path, tmp_path: Path) -> None:
+    """So that what a search found can be copied into a table, and a row into a `--config` file."""
+    flags = yaml.safe_load(SMALL)["rows"][2]["flags"]
+    config = tmp_path / "best.yaml"
+    config.write_text(yaml.safe_dump(flags))
+    said = Config.of(**read_config(config)).sampler
+    assert said == read_table(small).rows[2].config.sampler
 
 
 def test_rows_have_different_names(small: Path) -> None:
