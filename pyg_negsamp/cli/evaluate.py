@@ -1,9 +1,10 @@
-"""Tests a saved model on the test links that are saved with it; the data are not needed.
+"""Prints the test metrics of a saved model, also by group of users and of items.
 
     pyg-negsamp evaluate RUN --top-k 10 20
 
-Metrics stand for all users, for users by their number of training links, and for items by their
-popularity.
+Users are in quartiles by their number of training links. Items are in three groups that have a
+third of all training links each: the few most popular (head), the middle, and the many others
+(tail).
 """
 
 from __future__ import annotations
@@ -11,29 +12,36 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.show import print_metrics
+import pandas as pd
+
 from pyg_negsamp.serving import TrainedModel
 
 
-def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
-    """Which model, and how long its lists are."""
-    parser.add_argument("run", metavar="RUN", help="folder of a run, or of a saved model")
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Which model, and how long the lists are."""
+    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a saved model")
     parser.add_argument(
-        "--top-k", type=int, nargs="+", default=[10, 20], metavar="K", help="default: 10 20"
-    )
+        "--top-k", type=int, nargs="+", default=[10, 20], metavar="K",
+        help="lengths of the lists (default 10 20)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints the tables."""
-    model = TrainedModel.load(args.run)
-    rows = {"all users": model.evaluate(k=args.top_k)}
-    for group in model.evaluate_groups(k=args.top_k).to_dict("records"):
-        of = (
-            f"{group['users']:,} users"
-            if group["by"] == "users"
-            else f"{group['held_out']:,} links"
-        )
-        name = f"{group['by']}, {group['name']} ({group['least']}-{group['most']} links; {of})"
-        rows[name] = {metric: group[metric] for metric in rows["all users"]}
-    print_metrics(rows)
+    """Prints a table per length of the lists: a row for all, and one per group."""
+    model = TrainedModel.load(args.model)
+    lengths = list(dict.fromkeys(args.top_k))
+    whole, groups = model.evaluate(k=lengths), model.evaluate_groups(k=lengths)
+    known = groups[["by", "name", "least", "most", "users", "held_out"]]
+    links = known["least"].astype(str) + "-" + known["most"].astype(str)
+    by_users = known[known["by"] == "users"]
+    first = {"by": "all", "name": "", "links": "", "users": by_users["users"].sum(),
+             "held-out": by_users["held_out"].sum()}  # fmt: skip
+    rows = known[["by", "name"]].assign(
+        links=links, users=known["users"], **{"held-out": known["held_out"]}
+    )
+    head = pd.concat([pd.DataFrame([first]), rows], ignore_index=True)
+    for length in lengths:
+        names = [name for name in whole if name.endswith(f"@{length}")]
+        values = pd.concat([pd.DataFrame([whole])[names], groups[names]], ignore_index=True)
+        table = pd.concat([head, values], axis=1)
+        print(table.to_string(index=False, float_format="{:.4f}".format), end="\n\n")

@@ -1,27 +1,29 @@
-"""Finds items like given ones, by a saved model.
+"""Finds the items most like given ones, by a saved model.
 
-    pyg-negsamp similar RUN --items sku9 --top-k 10
+    pyg-negsamp similar RUN --items sku9 sku4
 
-CSV on standard output: item, similar, score, rank.
+The answer is CSV with the columns item, similar, score and rank.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
-from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.streams import write_frames
 from pyg_negsamp.serving import TrainedModel
 
 
-def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
-    """Which items."""
-    parser.add_argument("run", metavar="RUN", help="folder of a run, or of a saved model")
-    parser.add_argument("--items", nargs="+", metavar="ID", required=True, help="items")
-    parser.add_argument("--top-k", type=int, default=10, metavar="K", help="how many for each")
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Which model, and which items."""
+    parser.add_argument("model", metavar="RUN", help="folder of a run, or of a saved model")
+    parser.add_argument("--items", nargs="+", required=True, metavar="ID", help="items")
+    parser.add_argument(
+        "--top-k", type=int, default=10, metavar="K", help="similar ones per item (default 10)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints them."""
-    write_frames([TrainedModel.load(args.run).similar_items(args.items, args.top_k)], "-")
+    """Prints the lists."""
+    found = TrainedModel.load(args.model).similar_items(args.items, args.top_k)
+    found.to_csv(sys.stdout, index=False)

@@ -1,0 +1,148 @@
+"""The sub-commands that ask a saved model: recommend, similar, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pyg_negsamp.cli import evaluate, recommend, similar
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.references import ItemKNN
+from pyg_negsamp.serving import TrainedModel
+
+
+def purchases(ids: str) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    rows = [(user, item) for user in range(25) for item in generator.choice(30, 8, replace=False)]
+    table = pd.DataFrame(rows, columns=["user", "item"])
+    if ids == "text":
+        table = pd.DataFrame(
+            {"user": "c" + table.user.astype(str), "item": "s" + table.item.astype(str)}
+        )
+    return table
+
+
+@pytest.fixture(params=["text", "integers"])
+def run_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    data = InteractionDataset.from_frame(purchases(request.param))
+    TrainedModel.from_training(ItemKNN(data[0]), data).save(tmp_path / "run" / "model")
+    return tmp_path / "run"
+
+
+def call(command: ModuleType, *argv: object) -> None:
+    parser = argparse.ArgumentParser()
+    words = [*map(str, argv)]
+    command.add_arguments(parser, words)
+    command.run(parser.parse_args(words))
+
+
+def read(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text))
+
+
+def test_all_users_as_csv_on_standard_output(run_folder: Path, capsys) -> None:
+    call(recommend, run_folder, "--top-k", 3)
+    said = capsys.readouterr()
+    expected = TrainedModel.load(run_folder).recommend(k=3)
+    pd.testing.assert_frame_equal(read(said.out), expected, check_dtype=False, rtol=1e-5)
+    assert said.out.startswith("user,item,score,rank\n")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("named", [False, True])
+def test_to_a_file(run_folder: Path, tmp_path: Path, suffix: str, named: bool, capsys) -> None:
+    to = tmp_path / f"lists{suffix}"
+    model = TrainedModel.load(run_folder)
+    users = [*map(str, model.users[:2]), "new"] if named else []
+    call(recommend, run_folder, "--to", to, *(["--users", *users] if named else []))
+    assert capsys.readouterr().out == ""
+    found = pd.read_csv(to) if suffix == ".csv" else pd.read_parquet(to)
+    expected = model.recommend(users if named else None, unknown="popular")
+    assert found["user"].astype(str).tolist() == expected["user"].astype(str).tolist()
+    assert found["item"].tolist() == expected["item"].tolist()
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+def test_a_file_is_whole_or_as_it_was(run_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    to = tmp_path / "lists.csv"
+    to.write_text("earlier")
+
+    def broken(blocks, total):
+        yield from [next(iter(blocks))]
+        raise OSError("no space left")
+
+    monkeypatch.setattr(recommend, "with_progress", broken)
+    with pytest.raises(OSError, match="no space left"):
+        call(recommend, run_folder, "--to", to)
+    assert to.read_text() == "earlier"
+    assert not (tmp_path / ".lists.csv.part").exists()
+
+
+def test_options(run_folder: Path, tmp_path: Path, capsys) -> None:
+    model = TrainedModel.load(run_folder)
+    users, items = [*map(str, model.users[3:5])], [*map(str, model.items[:9])]
+    (tmp_path / "users.txt").write_text("\n".join(users) + "\n\n")
+    (tmp_path / "items.csv").write_text("name,item\n" + "".join(f"x,{item}\n" for item in items))
+    call(recommend, run_folder, "--users-file", tmp_path / "users.txt", "--include-seen",
+         "--items", tmp_path / "items.csv", "--top-k", 50)  # fmt: skip
+    expected = model.recommend(users, k=50, exclude_seen=False, items=items)
+    pd.testing.assert_frame_equal(
+        read(capsys.readouterr().out), expected, check_dtype=False, rtol=1e-5
+    )
+    with pytest.raises(ValueError, match=r"'users'.*nobody"):
+        call(recommend, run_folder, "--users", "nobody", "--unknown", "raise")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "at least one item"), ("a,b\n1,2\n", "a column 'item'")]
+)
+def test_files_of_ids_that_cannot_be_read(
+    run_folder: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "items.csv").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        call(recommend, run_folder, "--items", tmp_path / "items.csv")
+    with pytest.raises(FileNotFoundError):
+        call(recommend, run_folder, "--items", tmp_path / "none.csv")
+    with pytest.raises(ValueError, match=r"--to must be a file\.csv"):
+        call(recommend, run_folder, "--to", "lists.xlsx")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_goes_to_standard_error(terminal: bool, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(recommend, "PAUSE", -1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    blocks = [pd.DataFrame({"user": ["a", "a", "b"]}), pd.DataFrame({"user": ["c"]})]
+    assert len(list(recommend.with_progress(blocks, 3))) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert ("3/3" if terminal else "2 of 3 users") in said.err
+
+
+def test_similar(run_folder: Path, capsys) -> None:
+    model = TrainedModel.load(run_folder)
+    items = [*map(str, model.items[:2])]
+    call(similar, run_folder, "--items", *items, "--top-k", 4)
+    expected = model.similar_items(items, 4)
+    pd.testing.assert_frame_equal(
+        read(capsys.readouterr().out), expected, check_dtype=False, rtol=1e-5
+    )
+
+
+def test_evaluate(run_folder: Path, capsys) -> None:
+    call(evaluate, run_folder, "--top-k", 5, 10)
+    said = capsys.readouterr().out
+    expected = TrainedModel.load(run_folder).evaluate(k=(5, 10))
+    tables = said.strip().split("\n\n")
+    assert len(tables) == 2
+    assert f"{expected['NDCG@5']:.4f}" in tables[0].splitlines()[1]
+    assert f"{expected['NDCG@10']:.4f}" in tables[1].splitlines()[1]
+    for name in ("quartile 1", "head", "tail"):
+        assert name in tables[0]

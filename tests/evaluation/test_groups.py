@@ -1,0 +1,101 @@
+"""Groups of users and of items, against counting by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from pyg_negsamp.evaluation import (
+    evaluate,
+    evaluate_groups,
+    evaluate_users,
+    item_thirds,
+    user_quartiles,
+)
+from pyg_negsamp.graph import EDGE_TYPE
+
+
+def test_quartiles_keep_equally_active_users_together() -> None:
+    assert user_quartiles(torch.arange(8)).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert user_quartiles(torch.tensor([5, 1, 1, 1, 5, 5, 5, 5])).tolist() == [
+        1,
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert user_quartiles(torch.tensor([5, 5, 1, 5, 5])).tolist() == [0] * 5
+    assert user_quartiles(torch.tensor([3])).tolist() == [0]
+
+
+def test_thirds_have_equally_many_links() -> None:
+    count = torch.tensor([1, 6, 0, 2, 2, 3, 4, 0])
+    assert item_thirds(count).tolist() == [2, 0, 2, 2, 2, 1, 1, 2]
+    assert item_thirds(torch.zeros(3).long()).tolist() == [2, 2, 2]
+    assert item_thirds(torch.tensor([9, 1])).tolist() == [0, 2]
+
+
+@pytest.fixture
+def problem() -> tuple[dict, HeteroData, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    known = torch.rand(40, 30, generator=generator) < torch.linspace(0.05, 0.5, 30)
+    held_out = (torch.rand(40, 30, generator=generator) < 0.15) & ~known
+    held_out[3] = False
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 40, 30
+    data[EDGE_TYPE].edge_index = known.nonzero().t()
+    data[EDGE_TYPE].edge_label_index = held_out.nonzero().t()
+    x_dict = {
+        "user": torch.randn(40, 4, generator=generator),
+        "item": torch.randn(30, 4, generator=generator),
+    }
+    return x_dict, data, known.sum(dim=1), known.sum(dim=0)
+
+
+def test_groups_of_users_are_means_over_their_members(problem: tuple) -> None:
+    x_dict, data, by_user, by_item = problem
+    user, values = evaluate_users(x_dict, data, (5,), ("Recall", "NDCG"))
+    found = [
+        group
+        for group in evaluate_groups(x_dict, data, by_user, by_item, (5,), ("Recall", "NDCG"))
+        if group.by == "users"
+    ]
+    assert [group.name for group in found] == [f"quartile {n}" for n in range(1, 5)]
+    assert sum(group.users for group in found) == len(user)
+    for group in found:
+        within = (by_user[user] >= group.least) & (by_user[user] <= group.most)
+        assert int(within.sum()) == group.users
+        for name, value in values.items():
+            assert group.metrics[name] == pytest.approx(float(value[within].mean()))
+
+
+def test_groups_of_items_have_their_held_out_links_only(problem: tuple) -> None:
+    """All items compete: a group's metrics are those of the split with the others left out."""
+    x_dict, data, by_user, by_item = problem
+    found = [
+        group
+        for group in evaluate_groups(x_dict, data, by_user, by_item, (5, 10))
+        if group.by == "items"
+    ]
+    assert [group.name for group in found] == ["head", "middle", "tail"]
+    index = data[EDGE_TYPE].edge_label_index
+    for number, group in enumerate(found):
+        only = data.clone()
+        only[EDGE_TYPE].edge_label_index = index[:, item_thirds(by_item)[index[1]] == number]
+        assert group.held_out == only[EDGE_TYPE].edge_label_index.size(1)
+        assert group.metrics == pytest.approx(evaluate(x_dict, only, (5, 10)))
+    assert sum(group.held_out for group in found) == index.size(1)
+
+
+def test_groups_without_held_out_links_are_left_out(problem: tuple) -> None:
+    x_dict, data, by_user, by_item = problem
+    store = data[EDGE_TYPE]
+    head = item_thirds(by_item)[store.edge_label_index[1]] == 0
+    store.edge_label_index = store.edge_label_index[:, head]
+    names = {group.name for group in evaluate_groups(x_dict, data, by_user, by_item)}
+    assert "head" in names
+    assert not names & {"middle", "tail"}
