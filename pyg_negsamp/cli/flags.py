@@ -40,7 +40,11 @@ MORE = {
 
 
 def add_config_flags(
-    parser: Parser, argv: Sequence[str], several: Collection[str] = (), but: Collection[str] = ()
+    parser: Parser,
+    argv: Sequence[str],
+    several: Collection[str] = (),
+    but: Collection[str] = (),
+    parts: Collection[str] = tuple(PARTS),
 ) -> None:
     """Adds a flag for every field, in groups by part.
 
@@ -52,9 +56,12 @@ def add_config_flags(
         argv: What was typed, for the help.
         several: Fields that take several values, out of `neg`, `loss`, `encoder`.
         but: Fields that this command has no use for.
+        parts: Parts whose fields it takes. Default: all.
     """
     parser.add_argument("--config", metavar="FILE", help="YAML with any of these fields; flags win")
     for part, kind in PARTS.items():
+        if part not in parts:
+            continue
         group = parser.add_argument_group(TITLES.get(part, part), description=kind.__doc__)
         for each in FIELDS.values():
             if each.part == part and each.name not in but:

@@ -24,9 +24,15 @@ class Parser(argparse.ArgumentParser):
         """Prints `message` alone, without the usage; names the flag that an unknown one is like."""
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if message.startswith("unrecognized arguments: -"):
-            close = get_close_matches(unknown, list(self._option_string_actions), 1)
+            close = get_close_matches(unknown, self.flags(), 1)
             message += f"; did you mean {close[0]}?" if close else ""
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+    def flags(self) -> list[str]:
+        """All that can be typed, those of its verbs too."""
+        verbs = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+        parsers = [self, *(parser for choices in verbs for parser in choices.values())]
+        return [flag for parser in parsers for flag in parser._option_string_actions]
 
 
 @contextmanager

@@ -35,6 +35,8 @@ OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column"
             "items_file")  # fmt: skip
 #: What `data prepare` writes, and reads again.
 PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
+#: What it writes beside, if some items have no link.
+ITEMS = "items.parquet"
 
 
 def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionDataset:
@@ -52,7 +54,7 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
     """
     data = config.data
     source = Path(data.dataset).expanduser()
-    is_file = frame is not None or bool(source.suffix) or source.is_file()
+    is_file = frame is not None or source.is_file() or (bool(source.suffix) and not source.is_dir())
     if not is_file:
         for name in OF_FILES:
             if getattr(data, name) != FIELDS[name].default:
@@ -88,7 +90,10 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
 
 
 def load_prepared(folder: Path, data: DataConfig, split: InteractionSplit) -> InteractionDataset:
-    """A folder that `data prepare` wrote."""
+    """A folder that `data prepare` wrote: filtered already, and repeats as it was told."""
+    if data.k_core is not None:
+        expected = f"left out: {folder} is prepared, and can be prepared anew"
+        raise ConfigError("k_core", expected, data.k_core)
     parts = {part: folder / name for part, name in PREPARED.items()}
     names = pd.read_parquet(parts["train"]).columns
     found = {name: name for name in ("time", "rating", "weight") if name in names}
@@ -99,7 +104,8 @@ def load_prepared(folder: Path, data: DataConfig, split: InteractionSplit) -> In
         user="user",
         item="item",
         **found,  # type: ignore[arg-type]
-        duplicates=data.duplicates,
+        items_file=folder / ITEMS if (folder / ITEMS).is_file() else None,
+        duplicates="keep",
         split=split,
     )
 

@@ -1,0 +1,83 @@
+"""Interactions filtered, divided and written once, for later runs.
+
+DIR/train.parquet   the links of each part: user, item with the ids of the source, and of time,
+DIR/val.parquet     rating and weight those that it has. No validation file if there are no such
+DIR/test.parquet    links
+DIR/items.parquet   all items, if some have no link
+DIR/data.yaml       the fields that made it, and the counts
+
+`load_data` reads the folder with `dataset='DIR'`, into the same three graphs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+
+from pyg_negsamp import __version__
+from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.experiments.config import Config
+from pyg_negsamp.experiments.data import ITEMS, PREPARED, load_data
+
+
+def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
+    """Loads, filters and divides interactions, and writes them; the whole folder or nothing.
+
+    A user without any link, whom only a source that counts from zero can have, is not written.
+    With `duplicates='keep'`, what repeats a validation link is not written either.
+
+    Args:
+        config: Its data part says what to write. Under `protocol='paper'` nothing is validation.
+        folder: Where to: a new folder, or an empty one.
+
+    Returns:
+        The counts, as `dataset.summary()` has them.
+
+    Raises:
+        FileExistsError: If the folder holds something, or is a file.
+        ValueError: If fields do not go together, or the source cannot be read.
+    """
+    folder = Path(folder).expanduser()
+    check_empty(folder)
+    dataset = load_data(config)
+    counts = dataset.summary()
+    flat = config.flat()
+    said = {name: flat[name] for name in vars(config.data) if name in flat}
+    made = {"made_by": f"pyg_negsamp {__version__}", "fields": said, "counts": counts}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    whole = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        whole.mkdir()
+        write_parts(dataset, whole)
+        (whole / "data.yaml").write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
+        check_empty(folder)
+        whole.replace(folder)
+    finally:
+        shutil.rmtree(whole, ignore_errors=True)
+    return counts
+
+
+def check_empty(folder: Path) -> None:
+    """Raises `FileExistsError` for a folder that holds something, and for a file."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise FileExistsError(f"{folder} already holds something: choose another folder")
+
+
+def write_parts(dataset: InteractionDataset, folder: Path) -> None:
+    """Writes the links of each part, and the items if links alone do not tell them."""
+    linked: list[pd.Series] = []
+    for part, name in PREPARED.items():
+        frame = dataset.to_frame(part)  # type: ignore[arg-type]
+        if len(frame) or part != "val":
+            frame.to_parquet(folder / name, index=False)
+        linked.append(frame["item"])
+    num_items = int(dataset[0][dataset.edge_type[2]].num_nodes)
+    if pd.concat(linked).nunique() < num_items:
+        every = torch.arange(num_items).numpy() if dataset.item_ids is None else dataset.item_ids
+        pd.DataFrame({"item": every}).to_parquet(folder / ITEMS, index=False)
