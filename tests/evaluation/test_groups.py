@@ -18,7 +18,16 @@ from pyg_negsamp.graph import EDGE_TYPE
 
 def test_quartiles_keep_equally_active_users_together() -> None:
     assert user_quartiles(torch.arange(8)).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert user_quartiles(torch.tensor([5, 1, 1, 1, 5, 5, 5, 5])).tolist() == [1, 0, 0, 0, 1, 1, 1, 1]
+    assert user_quartiles(torch.tensor([5, 1, 1, 1, 5, 5, 5, 5])).tolist() == [
+        1,
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        1,
+    ]
     assert user_quartiles(torch.tensor([5, 5, 1, 5, 5])).tolist() == [0] * 5
     assert user_quartiles(torch.tensor([3])).tolist() == [0]
 

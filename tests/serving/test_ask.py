@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from models import METHODS, REFERENCES, dataset, model, recommender, trained
+from small_models import METHODS, REFERENCES, dataset, model, recommender, trained
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from models import METHODS, dataset, model, recommender, trained
+from small_models import METHODS, dataset, model, recommender, trained
 
 from pyg_negsamp.serving import TrainedModel, folder
 
