@@ -158,9 +158,7 @@ def notes(rows: Sequence[Summary], metrics: Sequence[str]) -> list[str]:
                 "with Holm's correction over the rows."
             )
     said += [
-        f"{row.name}: {row.note}, chosen from its grid as models are selected."
-        for row in rows
-        if row.note
+        f"{row.name}: {row.note}, chosen from its grid by validation." for row in rows if row.note
     ]
     return said
 
