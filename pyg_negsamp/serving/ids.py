@@ -14,7 +14,7 @@ from torch import Tensor
 from pyg_negsamp.errors import invalid
 
 #: How a whole number is written: `'17'`, not `'017'` or `'+17'`.
-INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+INTEGER = re.compile(r"0|-?[1-9]\d{0,18}")
 #: Ids that an error names.
 NAMED = 5
 
