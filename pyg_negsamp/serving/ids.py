@@ -94,7 +94,7 @@ class Ids:
 def _whole(value: Any) -> int | None:
     """The whole number that an id is, or is written as; `None` for anything else."""
     if isinstance(value, str):
-        return int(value) if INTEGER.fullmatch(value) else None
+        value = int(value) if INTEGER.fullmatch(value) else None
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return int(value) if is_whole and abs(int(value)) < 2**63 else None
 
