@@ -113,7 +113,7 @@ def test_from_a_file_to_answers(desk: Desk) -> None:
 def test_samplers_compared(desk: Desk) -> None:
     flags = ["--neg", "rns", "dns", "--seeds", "2", "--out", "table"]
     said = desk.command("compare", *COLUMNS, *FAST, *flags).stdout
-    for name in ("rns", "dns", "popularity", "ItemKNN", "EASE"):
+    for name in ("rns", "dns", "popularity", "item-knn", "ease"):
         assert name.lower() in said.lower()
     for suffix in ("csv", "md", "tex"):
         assert (desk.folder / "table" / f"table.{suffix}").stat().st_size
