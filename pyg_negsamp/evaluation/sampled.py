@@ -78,7 +78,7 @@ def evaluate_sampled(
         if value < low:
             raise invalid("evaluate_sampled", name, f"at least {low}", value)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
-    score = scorer(x_dict, links, pool, edge_type)
+    score = scorer(x_dict, data, pool, edge_type)
     among = _among_sampled(score, links, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.
     block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])
@@ -111,7 +111,7 @@ def _among_sampled(
 
     def among(user: Tensor) -> Tensor:
         scores = score(user)
-        left = links.num_items - (source.first[user + 1] - source.first[user])
+        left = links.num_items - (source.known.first[user + 1] - source.known.first[user])
         everything = left <= num
         result = torch.full_like(scores, -torch.inf)
         result[everything] = scores[everything]

@@ -18,6 +18,7 @@ from docstring_parser import parse
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
@@ -147,7 +148,7 @@ def arguments_of(part: str, method: str) -> tuple[Argument, ...]:
 @cache
 def _shared() -> set[str]:
     """Arguments that all methods of a kind have, and what a run supplies by itself."""
-    classes: tuple[type, ...] = (NegativeSampling, Encoder)
+    classes: tuple[type, ...] = (NegativeSampling, Encoder, Candidates)
     common = {name for cls in classes for name in inspect.signature(cls).parameters}
     return {*common, "common", "args", "kwargs", "data", "dim", "edge_type"}
 

@@ -21,8 +21,7 @@ class SampledSoftmaxLoss(torch.nn.Module):
     .. math:: L = -\frac{1}{B} \sum_b \ln
               \frac{\exp(s_b / \tau)}{\exp(s_b / \tau) + \sum_k w_{bk} \exp(s_{bk} / \tau)}
 
-    Weights default to 1. Weights of :math:`1 / (K Q(j))` (up to a constant) are the logQ
-    correction of a sampled softmax, for negatives drawn from `Q` instead of uniformly.
+    Weights default to 1; 0 leaves a negative out.
 
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1, to be tuned: the method is known to

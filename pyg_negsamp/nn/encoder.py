@@ -15,6 +15,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.nn.folding import fitted_rows
+from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -42,11 +43,14 @@ class Encoder(torch.nn.Module, ABC):
     Attributes:
         embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
         width: Width of the vectors that :meth:`forward` returns, usually `D`.
+        links: The distinct links of the graph; `None` if the encoder does not read them.
         generator: Source of randomness of the current epoch. Default: torch's own.
     """
 
     #: Arguments to search; the source stands beside it.
     search_space: ClassVar[Space] = {}
+    #: Whether the encoder reads the links of its graph, and not only its numbers of nodes.
+    reads_links: ClassVar[bool] = True
     generator: torch.Generator | None = None
 
     def __init__(
@@ -68,6 +72,8 @@ class Encoder(torch.nn.Module, ABC):
         self.user_type, _, self.item_type = edge_type
         links = known_links(data, edge_type)
         self.num_users, self.num_items = links.num_users, links.num_items
+        size = (self.num_users, self.num_items)
+        self.links = Pairs(links.index, *size) if self.reads_links else None
         self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)
         self.reset_parameters()
 
@@ -105,6 +111,23 @@ class Encoder(torch.nn.Module, ABC):
             gather_rows(tables[self.user_type], user),
             gather_rows(tables[self.item_type], item),
         )
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the encoder's graph holds: `[E]` bool.
+
+        None, if the encoder does not read the links of its graph.
+        """
+        if self.links is None:
+            return torch.zeros(links.size(1), dtype=torch.bool, device=links.device)
+        return self.links.hold(*links.to(self.links.key.device)).to(links.device)
+
+    @torch.no_grad()
+    def scorer(self) -> dict[NodeType, Tensor]:
+        """The pooled vectors of all users and items, without dropout and noise."""
+        training = self.training
+        tables = self.eval().tables()
+        self.train(training)
+        return {name: pool_layers(xs, self.pool).detach() for name, xs in tables.items()}
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor | None:
         """What the encoder itself wants minimised on a batch, weighted. Here, nothing.
@@ -145,10 +168,7 @@ class Encoder(torch.nn.Module, ABC):
         Raises:
             ValueError: If a person took every item, so that there are no negatives.
         """
-        training = self.training
-        items = pool_layers(self.eval().tables()[self.item_type], self.pool).detach()
-        self.train(training)
-        return fitted_rows(items, owner, item, num, loss, l2)
+        return fitted_rows(self.scorer()[self.item_type], owner, item, num, loss, l2)
 
     def start_epoch(self, generator: torch.Generator) -> None:
         """Gives the epoch its random stream, so that a resumed run draws what it would have."""

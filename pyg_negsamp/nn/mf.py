@@ -34,6 +34,8 @@ class MF(Encoder):
         bias: Whether to learn a bias per user, per item, and for all. Default: no.
     """
 
+    reads_links = False
+
     def __init__(
         self,
         data: HeteroData,

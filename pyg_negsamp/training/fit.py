@@ -20,6 +20,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.training.graphs import check_graphs
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
@@ -114,9 +115,10 @@ def fit(
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
-            graph (see :func:`check_leakage`), if a number, `precision` or `max_time` is out of
-            range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, or if
-            the checkpoint to resume from is damaged.
+            graph (see :func:`check_leakage`) or the encoder's graph holds it, if links to train on
+            are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
+            of range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, or
+            if the checkpoint to resume from is damaged.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         NonFiniteLossError: If the loss becomes NaN or infinite.
@@ -130,6 +132,7 @@ def fit(
         raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
+    check_graphs(recommender, train_data, val_data, loader.links)
     monitor = recommender.monitor
 
     with _folder(out) as folder, process_left_as_found():

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import evaluate, metric_collection
-from pyg_negsamp.layers import ego_rows, pool_layers, pool_rows
+from pyg_negsamp.evaluation import check_not_held, evaluate, metric_collection
+from pyg_negsamp.layers import ego_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.scoring import cosine, dot, ranking_tables
@@ -105,7 +105,9 @@ class Recommender(LightningModule):
     def _check_parts(self, encoder: Encoder, sampler: NegativeSampling) -> None:
         """Refuses a sampler that was not made for the encoder."""
         if sampler.pool != encoder.pool:
-            raise invalid(self, "sampler", f"one with the encoder's pool {encoder.pool!r}", sampler)
+            raise invalid(
+                self, "sampler", f"one with the encoder's pool {encoder.pool!r}", repr(sampler.pool)
+            )
         if sampler.edge_type != encoder.edge_type:
             expected = f"one with the encoder's edge_type {encoder.edge_type}"
             raise invalid(self, "sampler", expected, sampler.edge_type)
@@ -113,7 +115,7 @@ class Recommender(LightningModule):
             expected = f"one for the encoder's width {encoder.width} (dim)"
             raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
-            raise invalid(self, "sampler", "one with candidates to draw from", sampler)
+            raise invalid(self, "sampler", "one with candidates to draw from", None)
         size, other = (
             f"{graph.num_users} users and {graph.num_items} items"
             for graph in (encoder, sampler.candidates)
@@ -168,10 +170,14 @@ class Recommender(LightningModule):
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items whose dot products rank; no layers any more."""
-        return {
-            name: ranking_tables(pool_layers(xs, self.encoder.pool).detach(), self.similarity)
-            for name, xs in self._tables().items()
-        }
+        tables = self.encoder.scorer()
+        return {name: ranking_tables(x, self.similarity) for name, x in tables.items()}
+
+    scorer = scoring_tables
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the encoder's graph holds: `[E]` bool."""
+        return self.encoder.holds(links)
 
     @torch.no_grad()
     def _tables(self) -> XDict:
@@ -248,6 +254,7 @@ class Recommender(LightningModule):
 
     def _validate(self, data: HeteroData) -> None:
         """Ranks, and logs the metrics."""
+        check_not_held(self.encoder, data, self.encoder.edge_type)
         tables = self.scoring_tables()
         # No score is larger than the product of the longest user and the longest item.
         bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())

@@ -92,7 +92,7 @@ class ContrastiveDNS(NegativeSampling):
         self.k, self.n, self.mode = k, n, mode
         if candidates is not None:
             size = (candidates.num_users, min(k, candidates.num_items))
-            nothing_yet = torch.full(size, -1, device=candidates.key.device)
+            nothing_yet = torch.full(size, -1, device=candidates.known.key.device)
             self.register_buffer("retrieved", nothing_yet)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
@@ -106,7 +106,9 @@ class ContrastiveDNS(NegativeSampling):
             return
         if self.epoch % self.n and self.retrieved.max() >= 0:
             return
-        active = self.candidates.first.diff().nonzero().flatten()  # others need not have a pool
+        active = (
+            self.candidates.known.first.diff().nonzero().flatten()
+        )  # others need not have a pool
         if self.mode == "random":
             generator = torch.Generator(active.device).manual_seed(self.epoch)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)

@@ -98,10 +98,12 @@ class SRNS(NegativeSampling):
             if getattr(candidates, "by", "user") == "item":
                 expected = "pools by user: the memory is one per user, whatever the positive"
                 raise invalid(self, "candidates", expected, "pools by item")
-            first = torch.Generator(candidates.key.device).manual_seed(0)
-            active = candidates.first.diff().nonzero().flatten()  # others need not have a pool
+            first = torch.Generator(candidates.known.key.device).manual_seed(0)
+            active = (
+                candidates.known.first.diff().nonzero().flatten()
+            )  # others need not have a pool
             size = (candidates.num_users, self.num_candidates)
-            self.register_buffer("memory", candidates.key.new_zeros(size))
+            self.register_buffer("memory", candidates.known.key.new_zeros(size))
             self.memory[active] = candidates(active, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:

@@ -448,7 +448,7 @@ def test_refuses_edge_types_without_links() -> None:
     for edge_type in (("user", "was_sold", "item"), ("user", "likes", "item")):
         with pytest.raises(ValueError, match=r"'pool' must be an edge type with links.*was_shown"):
             PoolCandidates(data, edge_type)
-    homogeneous = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=4)
+    homogeneous = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
     with pytest.raises(ValueError, match=r"'pool' must be an edge type with links.*Data"):
         PoolCandidates(homogeneous, SHOWN)
 
@@ -518,14 +518,14 @@ def test_is_seen_is_membership(name: str) -> None:
             [(u, i) in links for i in items]
             for u, items in zip(user.tolist(), item.tolist(), strict=True)
         ]
-        assert source.is_seen(user, item).tolist() == expected
-    assert source.is_seen(user[:0], torch.zeros(0, 3, dtype=torch.long)).shape == (0, 3)
+        assert source.known.hold(user.unsqueeze(1), item).tolist() == expected
+    assert source.known.hold(user[:0, None], torch.zeros(0, 3, dtype=torch.long)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", ["uniform", "popularity to the power of 0", "pool"])
 def test_nothing_is_seen_without_links(name: str) -> None:
     source = SOURCES[name](graph([]))
-    assert not source.is_seen(torch.arange(U), torch.arange(I).expand(U, -1)).any()
+    assert not source.known.hold(torch.arange(U).unsqueeze(1), torch.arange(I).expand(U, -1)).any()
 
 
 @pytest.mark.parametrize("name", list(SOURCES))
@@ -537,8 +537,8 @@ def test_in_homogeneous_graphs_one_has_seen_oneself(name: str) -> None:
     for user in (torch.arange(10), torch.tensor([9, 9, 3, 0, 8, 1])):
         item = torch.arange(10).expand(len(user), -1)
         expected = [[(u, i) in known for i in range(10)] for u in user.tolist()]
-        assert source.is_seen(user, item).tolist() == expected
-        row, items = source.seen(user)
+        assert source.known.hold(user.unsqueeze(1), item).tolist() == expected
+        row, items = source.known.of(user)
         pairs = [(b, i) for b, u in enumerate(user.tolist()) for i in range(10) if (u, i) in known]
         assert list(zip(row.tolist(), items.tolist(), strict=True)) == pairs
 

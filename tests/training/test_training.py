@@ -108,7 +108,7 @@ def test_loader_refuses_nothing(splits: list[HeteroData]) -> None:
     with pytest.raises(ValueError, match="'batch_size'"):
         LinkLoader(splits[0], 0)
     empty = splits[0].clone()
-    empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
+    empty[EDGE_TYPE].edge_label_index = torch.zeros(2, 0, dtype=torch.long)
     with pytest.raises(ValueError, match="at least one training link"):
         LinkLoader(empty)
 
@@ -194,9 +194,9 @@ def test_refuses_candidates_of_another_graph(splits: list[HeteroData]) -> None:
         with pytest.raises(ValueError, match=rf"^Recommender: 'sampler' .*{users} users"):
             Recommender(MF(splits[0], dim=8), sampler)
     sampler = DNS(UniformCandidates(splits[0]))
-    row = torch.tensor([0])
-    with pytest.raises(ValueError, match=r"^DNS: 'item_xs' must be tables of .* of 80 items"):
-        sampler.sample(row, row, torch.randn(60, 4), torch.randn(79, 4))
+    row = splits[0][EDGE_TYPE].edge_index[:, :1]
+    with pytest.raises(ValueError, match=r"^DNS: 'user_xs, item_xs' must be .* \[80, D\]"):
+        sampler.sample(row[0], row[1], torch.randn(60, 4), torch.randn(79, 4))
 
 
 def test_refuses_a_similarity_that_it_does_not_know(splits: list[HeteroData]) -> None:
