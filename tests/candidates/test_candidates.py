@@ -159,7 +159,7 @@ def test_refuses_bad_calls(cls: type[Candidates]) -> None:
         with pytest.raises(ValueError, match=r"'user' must be ids in \[0, 6\)"):
             source(torch.tensor([user]), 1)
     for no_ids in (torch.tensor([1.9]), torch.tensor([True])):
-        with pytest.raises(ValueError, match=f"'user' must be integers .*{no_ids.dtype}"):
+        with pytest.raises(ValueError, match=f"'user' must be .*integers .*{no_ids.dtype}"):
             source(no_ids, 3)
 
 
