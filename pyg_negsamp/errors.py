@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from numbers import Integral, Number, Real
+
 
 def invalid(owner: object, argument: str, expected: str, got: object) -> ValueError:
     """Builds the `ValueError` that all public checks of the library raise.
@@ -18,3 +21,73 @@ def invalid(owner: object, argument: str, expected: str, got: object) -> ValueEr
     if not isinstance(owner, str):
         owner = owner.__name__ if isinstance(owner, type) else type(owner).__name__
     return ValueError(f"{owner}: '{argument}' must be {expected} (got {got})")
+
+
+def whole_number(owner: object, argument: str, value: object, least: int = 0) -> int:
+    """Gives back a whole number, and refuses anything else.
+
+    Args:
+        owner: Who asks, see :func:`invalid`.
+        argument: Name of the argument.
+        value: What came; any integer type of Python or numpy will do, a bool will not.
+        least: The least that is allowed. Default 0.
+
+    Raises:
+        ValueError: If it is no whole number, or too small.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise invalid(owner, argument, f"a whole number, at least {least}", short(value))
+    return int(value)
+
+
+def number_in(owner: object, argument: str, value: object, interval: str) -> float:
+    """Gives back a number of an interval, and refuses anything else.
+
+    Args:
+        owner: Who asks, see :func:`invalid`.
+        argument: Name of the argument.
+        value: What came; any number type of Python or numpy will do, a bool will not.
+        interval: Such as `'[0, 1)'`, from 0 to below 1; `'(0, inf)'`, finite and above 0.
+
+    Raises:
+        ValueError: If it is no number, or outside.
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        above = number > low or (interval[0] == "[" and number == low)
+        below = number < high or (interval[-1] == "]" and number == high)
+        if above and below:
+            return number
+    raise invalid(owner, argument, f"a number in {interval}", short(value))
+
+
+def one_of(owner: object, argument: str, value: object, options: Collection[str]) -> str:
+    """Gives back one of some names, and refuses anything else.
+
+    Raises:
+        ValueError: Naming all.
+    """
+    if not isinstance(value, str) or value not in options:
+        raise invalid(owner, argument, f"one of {', '.join(map(repr, options))}", short(value))
+    return value
+
+
+def yes_or_no(owner: object, argument: str, value: object) -> bool:
+    """Gives back `True` or `False`, and refuses anything else.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if not isinstance(value, bool):
+        raise invalid(owner, argument, "True or False", short(value))
+    return value
+
+
+def short(value: object) -> str:
+    """A value in messages: in one line, and its kind alone where it would fill a screen."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"a {type(value).__name__} {[*value.shape]} {value.dtype}"
+    plain = isinstance(value, str | bytes | Number | tuple | list | dict | set | range | slice)
+    said = repr(value) if plain or value is None else f"a {type(value).__name__}"
+    return said if len(said) <= 60 and "\n" not in said else f"a {type(value).__name__}"

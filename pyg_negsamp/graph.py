@@ -12,7 +12,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import is_sparse, to_edge_index
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 
 USER = "user"
 ITEM = "item"
@@ -71,13 +71,12 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Lin
             an id lies outside its node set.
     """
     if isinstance(data, HeteroData):
-        if edge_type not in data.edge_types:
-            raise invalid("known_links", "edge_type", f"one of {data.edge_types}", edge_type)
+        edge_type = edge_type_of(data, edge_type)
         num_users, num_items = data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes
     elif isinstance(data, Data):
         num_users = num_items = data.num_nodes
     else:
-        raise invalid("known_links", "data", "a HeteroData or Data graph", type(data).__name__)
+        raise invalid("known_links", "data", "a HeteroData or Data graph", short(data))
     index = links_in(store_of(data, edge_type))
     if index is None:
         expected = f"a graph with 'edge_index' or 'adj_t' on {edge_type}"
@@ -87,6 +86,38 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Lin
         raise invalid("known_links", "data", expected, described(data, edge_type))
     check_links("known_links", "edge_index", index, num_users, num_items)
     return Links(index, num_users, num_items)
+
+
+def edge_type_of(data: HeteroData | Data, edge_type: EdgeType | None = None) -> EdgeType:
+    """The edge type of the interactions in a graph, in full.
+
+    Args:
+        data: The graph.
+        edge_type: What somebody said: `(user, relation, item)`, or PyG's short form `(user, item)`.
+            Default: the only one there is, reverse ones (`rev_...`) aside; of several, the
+            library's own, `('user', 'interacts', 'item')`.
+
+    Raises:
+        ValueError: If there is no such edge type, or several.
+    """
+    if not isinstance(data, HeteroData):
+        return EDGE_TYPE
+    if edge_type is None:
+        found = [kind for kind in data.edge_types if not kind[1].startswith("rev_")]
+        found = [EDGE_TYPE] if EDGE_TYPE in found else found
+    elif isinstance(edge_type, tuple) and len(edge_type) in (2, 3):
+        ends = (edge_type[0], edge_type[-1])
+        found = [
+            kind
+            for kind in data.edge_types
+            if kind == edge_type or (len(edge_type) == 2 and (kind[0], kind[2]) == ends)
+        ]
+    else:
+        expected = "(user, relation, item), the names of node types and of their relation"
+        raise invalid("known_links", "edge_type", expected, short(edge_type))
+    if len(found) != 1:
+        raise invalid("known_links", "edge_type", f"one of {data.edge_types}", edge_type)
+    return found[0]
 
 
 def store_of(data: HeteroData | Data, edge_type: EdgeType) -> Any:
@@ -176,7 +207,7 @@ def check_shape(owner: object, field: str, index: object) -> None:
     """Refuses what is not a tensor `[2, E]` of whole numbers."""
     expected = "[2, E] ids: whole numbers"
     if not isinstance(index, Tensor):
-        raise invalid(owner, field, expected, type(index).__name__)
+        raise invalid(owner, field, expected, short(index))
     if index.dim() != 2 or index.size(0) != 2 or not is_integer(index):
         raise invalid(owner, field, expected, f"{[*index.shape]} {index.dtype}")
 

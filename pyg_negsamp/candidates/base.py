@@ -13,8 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, check_links, is_integer, known_links
+from pyg_negsamp.errors import invalid, short, whole_number
+from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
 #: More known links: `[2, E]`, or several such.
@@ -36,7 +36,8 @@ class Candidates(torch.nn.Module, ABC):
     Args:
         data: Training graph; its `edge_index` says what each user has seen. In a homogeneous
             `Data` graph every node is user and item, and its own id counts as seen.
-        edge_type: Edge type to read from `HeteroData`.
+        edge_type: Edge type to read from `HeteroData`. Default: the only one there is, see
+            :func:`pyg_negsamp.graph.edge_type_of`.
         also: More links that users have seen, `[2, E]` or several such: the supervision links of
             `RandomLinkSplit(disjoint_train_ratio=...)`, say. Default: none.
         items: The only items that may be drawn: a range, a slice, ids, or a bool for every item.
@@ -44,6 +45,7 @@ class Candidates(torch.nn.Module, ABC):
             `items=range(num_users, num_nodes)`, or `items=data.node_type == 1`. Default: all.
 
     Attributes:
+        edge_type: What the interactions are called.
         known: All pairs that are seen.
         drawn: The seen pairs among items that may be drawn, in a numbering of these alone.
         items: `[n]` ids of the items that may be drawn, ascending; `None` for all.
@@ -61,13 +63,14 @@ class Candidates(torch.nn.Module, ABC):
     def __init__(
         self,
         data: HeteroData | Data,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         also: Also | None = None,
         items: Items | None = None,
     ) -> None:
         super().__init__()
-        links = known_links(data, edge_type)
+        self.edge_type = edge_type_of(data, edge_type)
+        links = known_links(data, self.edge_type)
         if links.num_items == 0:
             raise invalid(self, "data", "a graph with at least one item", "0 items")
         self.num_users, self.num_items = links.num_users, links.num_items
@@ -76,7 +79,8 @@ class Candidates(torch.nn.Module, ABC):
             self._check_one_kind(data, links.index)
         seen = Pairs(links.index, self.num_users, self.num_items)
         self.fingerprint: Fingerprint = seen.fingerprint()
-        more = [also] if isinstance(also, Tensor) else list(also or ())
+        several = also if isinstance(also, list | tuple) else [also]
+        more: list[Any] = [index for index in several if index is not None]
         for index in more:
             check_links(self, "also", index, self.num_users, self.num_items)
         if isinstance(data, Data):
@@ -105,7 +109,7 @@ class Candidates(torch.nn.Module, ABC):
         elif isinstance(items, range):
             found = torch.tensor(items, dtype=torch.long)
         elif not isinstance(items, Tensor):
-            raise invalid(self, "items", expected, type(items).__name__)
+            raise invalid(self, "items", expected, short(items))
         elif items.dtype == torch.bool and items.shape == every.shape:
             found = every[items.cpu()]
         elif items.is_floating_point() or items.dtype == torch.bool or items.dim() != 1:
@@ -160,8 +164,7 @@ class Candidates(torch.nn.Module, ABC):
                 is free) if one is out of range; of :class:`PoolCandidates`, if a row has nothing
                 to draw.
         """
-        if num < 1:
-            raise invalid(self, "num", "at least 1", num)
+        whole_number(self, "num", num, least=1)
         if user.dim() != 1 or not is_integer(user):
             raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
         if user.device.type == "cpu" and user.numel():

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.typing import EdgeType, NodeType, SparseTensor
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
 from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, is_in, known_links, links_in
+from pyg_negsamp.errors import invalid, one_of, short
+from pyg_negsamp.graph import is_in, is_integer, known_links, links_in
 from pyg_negsamp.ragged import entries_of
 
 
@@ -56,24 +56,24 @@ class PoolCandidates(Candidates):
         pool: EdgeType | Tensor,
         row: Tensor | None = None,
         by: str = "user",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         also: Also | None = None,
         items: Items | None = None,
     ) -> None:
         super().__init__(data, edge_type, also=also, items=items)
-        if by not in ("user", "item"):
-            raise invalid(self, "by", "'user' or 'item'", repr(by))
-        self.by = by
+        self.by = one_of(self, "by", by, ("user", "item"))
         num_ids = self.num_users if by == "user" else self.num_items
-        owner = edge_type[0] if by == "user" else edge_type[2]
-        index, num_rows = self._read(data, pool, num_ids, (owner, edge_type[2]))
+        owner = self.edge_type[0 if by == "user" else 2]
+        index, num_rows = self._read(data, pool, num_ids, (owner, self.edge_type[2]))
         if row is None:
             row = torch.arange(num_ids)
+        expected = f"[{num_ids}], a row of the pool in [0, {num_rows}) for each {by}"
+        if not isinstance(row, Tensor) or row.shape != (num_ids,) or not is_integer(row):
+            raise invalid(self, "row", expected, short(row))
         row = row.to(index.device).long()
-        if row.shape != (num_ids,) or (num_ids and not 0 <= row.min() <= row.max() < num_rows):
-            expected = f"[{num_ids}], a row of the pool in [0, {num_rows}) for each {by}"
-            raise invalid(self, "row", expected, f"{[*row.shape]} for {num_rows} rows")
+        if num_ids and not 0 <= row.min() <= row.max() < num_rows:
+            raise invalid(self, "row", expected, f"{row.min()}..{row.max()}")
         if self.position is not None:
             place = self.position[index[1]]
             index = torch.stack([index[0], place])[:, place >= 0]
@@ -84,7 +84,7 @@ class PoolCandidates(Candidates):
         pointer = pad(torch.bincount(of, minlength=num_rows).cumsum(0), (1, 0))
         self.register_buffer("pointer", pointer, persistent=False)
         if by == "user":
-            trained = known_links(data, edge_type).index[0].unique()
+            trained = known_links(data, self.edge_type).index[0].unique()
             self._check_not_empty(trained, self._cuts(trained)[1])
 
     def _read(
@@ -105,9 +105,9 @@ class PoolCandidates(Candidates):
                 raise invalid(self, "pool", f"an edge type from '{ends[0]}' to '{ends[1]}'", pool)
             size = (num_ids, self.num_items)
         else:
-            if not is_sparse(pool):
+            if not isinstance(pool, Tensor | SparseTensor) or not is_sparse(pool):
                 expected = "an edge type or a sparse matrix [rows, items]"
-                raise invalid(self, "pool", expected, type(pool).__name__)
+                raise invalid(self, "pool", expected, short(pool))
             index, size = to_edge_index(pool)[0], (pool.size(0), pool.size(1))
         if size[1] != self.num_items:
             raise invalid(self, "pool", f"[rows, {self.num_items}]", [*size])

@@ -20,8 +20,8 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import invalid, number_in
+from pyg_negsamp.graph import known_links
 
 LINE_LENGTH = 2**40
 
@@ -61,16 +61,14 @@ class PopularityCandidates(Candidates):
         self,
         data: HeteroData | Data,
         power: float = 0.75,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         also: Also | None = None,
         items: Items | None = None,
     ) -> None:
-        if not 0 <= power < float("inf"):
-            raise invalid(self, "power", "a finite number >= 0", power)
         super().__init__(data, edge_type, also=also, items=items)
-        self.power = power
-        self.register_buffer("start", self._lay_out(data, edge_type), persistent=False)
+        self.power = number_in(self, "power", power, "[0, inf)")
+        self.register_buffer("start", self._lay_out(data), persistent=False)
         self.total = int(self.start[-1])
         self._check_fits(self.total)
         user, item = self.drawn.user, self.drawn.item
@@ -84,9 +82,9 @@ class PopularityCandidates(Candidates):
         below = cut[:-1] - cut_by_user[user]
         self.register_buffer("line", user * self.total + self.start[item] - below, persistent=False)
 
-    def _lay_out(self, data: HeteroData | Data, edge_type: EdgeType) -> Tensor:
+    def _lay_out(self, data: HeteroData | Data) -> Tensor:
         """`[n + 1]` where each item's slice starts, and where the last one ends."""
-        links = known_links(data, edge_type)
+        links = known_links(data, self.edge_type)
         if self.power > 0 and links.index.numel() == 0:
             raise invalid(self, "data", "a graph with links to tell what is popular", "0 links")
         degree = torch.bincount(links.index[1], minlength=links.num_items)

@@ -16,7 +16,6 @@ from pyg_negsamp.candidates.base import (
     small_integers_below,
 )
 from pyg_negsamp.candidates.bit_filter import BitFilter
-from pyg_negsamp.graph import EDGE_TYPE
 
 
 class UniformCandidates(Candidates):
@@ -54,7 +53,7 @@ class UniformCandidates(Candidates):
     def __init__(
         self,
         data: HeteroData | Data,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         also: Also | None = None,
         items: Items | None = None,

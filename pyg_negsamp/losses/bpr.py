@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, number_in
 from pyg_negsamp.space import Choice, Space
 
 
@@ -75,7 +75,5 @@ class SoftBPRLoss(BPRLoss):
 
     def __init__(self, alpha: float = 0.7) -> None:
         super().__init__()
-        if not 0 <= alpha < 1:
-            raise invalid(self, "alpha", "in [0, 1)", alpha)
-        self.alpha = alpha
+        self.alpha = number_in(self, "alpha", alpha, "[0, 1)")
         self.softness = 1 - alpha

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import whole_number
+from pyg_negsamp.graph import edge_type_of, known_links
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.pairs import Pairs
@@ -38,7 +38,8 @@ class Encoder(torch.nn.Module, ABC):
         dim: Width of the embeddings, `D`.
         num_layers: Number of layers above the ego embedding, `L`.
         pool: How layers become the scoring embedding, see :mod:`pyg_negsamp.layers`.
-        edge_type: The interactions in `data`.
+        edge_type: The interactions in `data`. Default: the only ones there are, see
+            :func:`pyg_negsamp.graph.edge_type_of`.
 
     Attributes:
         embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
@@ -59,18 +60,15 @@ class Encoder(torch.nn.Module, ABC):
         dim: int = 64,
         num_layers: int = 0,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
     ) -> None:
         super().__init__()
-        if dim < 1:
-            raise invalid(self, "dim", "at least 1", dim)
-        if num_layers < 0:
-            raise invalid(self, "num_layers", "at least 0", num_layers)
-        self.dim, self.width, self.num_layers = dim, dim, num_layers
+        self.dim = self.width = dim = whole_number(self, "dim", dim, least=1)
+        self.num_layers = whole_number(self, "num_layers", num_layers)
         self.pool: Pool = check_pool(self, pool)
-        self.edge_type = edge_type
-        self.user_type, _, self.item_type = edge_type
-        links = known_links(data, edge_type)
+        self.edge_type = edge_type_of(data, edge_type)
+        self.user_type, _, self.item_type = self.edge_type
+        links = known_links(data, self.edge_type)
         self.num_users, self.num_items = links.num_users, links.num_items
         size = (self.num_users, self.num_items)
         self.links = Pairs(links.index, *size) if self.reads_links else None

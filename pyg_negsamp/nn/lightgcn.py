@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
@@ -69,7 +69,7 @@ class LightGCN(Encoder):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         edge_dropout: float = 0.0,
         message_dropout: float = 0.0,
@@ -85,7 +85,7 @@ class LightGCN(Encoder):
         self.include_ego = include_ego
         self.alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
         self.scale = None if self.alpha is None else self._scale(self.alpha)
-        self.adjacency = Adjacency(known_links(data, edge_type))
+        self.adjacency = Adjacency(known_links(data, self.edge_type))
         if edge_dropout:
             self.thinning = Thinning(self.adjacency, self.num_users)
 

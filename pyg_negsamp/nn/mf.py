@@ -7,7 +7,6 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import fitted_rows
@@ -41,7 +40,7 @@ class MF(Encoder):
         data: HeteroData,
         dim: int = 64,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         bias: bool = False,
     ) -> None:

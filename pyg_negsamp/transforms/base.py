@@ -23,8 +23,8 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.candidates import Candidates, UniformCandidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
+from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
 from pyg_negsamp.graph import EDGE_TYPE, is_integer
 from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.space import Space
@@ -43,13 +43,16 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     same name: what such a loader drew into `dst_neg_index` is this class's first pass.)
 
     Args:
-        candidates: First pass: draws unobserved items. May be `None` if candidates always come
-            with the batch or the call.
+        candidates: First pass: draws unobserved items. Or the training graph, of which
+            :attr:`proposal` is made, or its links alone, see
+            :data:`pyg_negsamp.candidates.Source`. May be `None` if candidates always come with
+            the batch or the call.
         num_candidates: Candidates per positive, `M`, when this class draws them. Default: the
             method's own, and no less than `K`.
         num_negatives: Negatives per positive, `K`. Default: the method's own, usually 1.
         pool: How layers become the scoring embedding; must be the encoder's.
-        edge_type: Names of the user and item node types in batches and in `x_dict`.
+        edge_type: Names of the user and item node types in batches and in `x_dict`. Default: that
+            of the candidates.
         check_positives: Whether to refuse positives that the candidates do not know as links: they
             would be drawn as negatives. A call looks at some of its rows, see
             :data:`ROWS_LOOKED_AT`, and at the first call only where looking makes a device wait.
@@ -76,32 +79,46 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
+    candidates: Candidates | None
+
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
         super().__init__()
         if num_negatives is None:
             num_negatives = self.default_num_negatives
-        if num_negatives < 1:
-            raise invalid(self, "num_negatives", "at least 1", num_negatives)
+        num_negatives = whole_number(self, "num_negatives", num_negatives, least=1)
         if num_candidates is None:
             num_candidates = max(self.default_num_candidates, num_negatives)
+        num_candidates = whole_number(self, "num_candidates", num_candidates, least=1)
         if num_candidates < num_negatives:
             expected = f"at least num_negatives = {num_negatives}"
             raise invalid(self, "num_candidates", expected, num_candidates)
-        self.candidates = candidates
+        self.candidates = as_candidates(self, candidates, self.proposal, edge_type)
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
-        self.edge_type = edge_type
-        self.check_positives = check_positives
+        self.edge_type = self._edge_type(edge_type)
+        self.check_positives = yes_or_no(self, "check_positives", check_positives)
+
+    def _edge_type(self, said: EdgeType | None) -> EdgeType:
+        """The edge type in full: what was said, or that of the candidates."""
+        if isinstance(said, tuple) and len(said) == 3:
+            return said
+        if self.candidates is None and said is not None:
+            expected = "(user, relation, item), as nobody else knows it"
+            raise invalid(self, "edge_type", expected, short(said))
+        found = EDGE_TYPE if self.candidates is None else self.candidates.edge_type
+        if said is not None and said != (found[0], found[2]):
+            raise invalid(self, "edge_type", f"that of the candidates, {found}", short(said))
+        return found
 
     # What a method writes ------------------------------------------------------------------
 

@@ -9,10 +9,12 @@ PyG's link loaders and link splits know two forms:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import BaseStorage
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates
@@ -172,10 +174,13 @@ def write_negatives(
         items.dst_neg_weight = weight
 
 
-def stores(
-    batch: HeteroData | Data, edge_type: EdgeType
-) -> tuple[HeteroData, HeteroData, HeteroData]:
-    """Where a batch keeps its users, its items, and its links."""
-    if isinstance(batch, HeteroData):
-        return batch[edge_type[0]], batch[edge_type[2]], batch[edge_type]
-    return batch, batch, batch
+def stores(batch: HeteroData | Data, edge_type: EdgeType) -> tuple[Any, Any, Any]:
+    """Where a batch keeps its users, its items, and its links; what it has not, is empty."""
+    if not isinstance(batch, HeteroData):
+        return batch, batch, batch
+    there = {*batch.node_types, *batch.edge_types}  # to ask for another would make it
+    first, _, last = edge_type
+    users, items, links = (
+        batch[key] if key in there else BaseStorage() for key in (first, last, edge_type)
+    )
+    return users, items, links

@@ -35,8 +35,9 @@ class PRIS(RNS):
         candidates: First pass: the proposal,
             :class:`~pyg_negsamp.candidates.UniformCandidates` or
             :class:`~pyg_negsamp.candidates.PopularityCandidates`.
-        common: `num_candidates` (default: as many as negatives), `num_negatives` (default 8),
-            `pool` and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_negatives: Negatives per positive, `K`. Default 8.
+        pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     #: Ours.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import NodeType
+from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import as_layers, pool_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import invalid, number_in, whole_number
+from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
@@ -56,8 +55,8 @@ class SRNS(NegativeSampling):
         warmup: Epochs over which the weight rises linearly from 0. Default 50.
         tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
             highest-scored items stays, and these are too often liked (see docs/results.md).
-        common: `num_candidates` (the memory, `S_1`, default 20), `num_negatives`, `pool` and
-            `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Size of the memory, `S_1`. Default 20.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -75,36 +74,42 @@ class SRNS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         num_new: int = 20,
         alpha: float = 1.0,
         warmup: int = 50,
         tau: float = 10.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if num_new < 1:
-            raise invalid(self, "num_new", "at least 1", num_new)
-        if not 0 <= alpha < math.inf:
-            raise invalid(self, "alpha", "a finite number >= 0", alpha)
-        if warmup < 1:
-            raise invalid(self, "warmup", "at least 1", warmup)
-        if not 0 < tau < math.inf:
-            raise invalid(self, "tau", "a finite number > 0", tau)
-        self.num_new, self.alpha, self.warmup, self.tau = num_new, alpha, warmup, tau
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.num_new = whole_number(self, "num_new", num_new, least=1)
+        self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
+        self.warmup = whole_number(self, "warmup", warmup, least=1)
+        self.tau = number_in(self, "tau", tau, "(0, inf)")
         self.history: deque[tuple[Tensor, Tensor]] = deque(maxlen=HISTORY)
-        if candidates is not None:
-            if getattr(candidates, "by", "user") == "item":
+        if self.candidates is not None:
+            if getattr(self.candidates, "by", "user") == "item":
                 expected = "pools by user: the memory is one per user, whatever the positive"
                 raise invalid(self, "candidates", expected, "pools by item")
-            first = torch.Generator(candidates.known.key.device).manual_seed(0)
-            active = (
-                candidates.known.first.diff().nonzero().flatten()
-            )  # others need not have a pool
-            size = (candidates.num_users, self.num_candidates)
-            self.register_buffer("memory", candidates.known.key.new_zeros(size))
-            self.memory[active] = candidates(active, self.num_candidates, first)
+            known = self.candidates.known
+            first = torch.Generator(known.key.device).manual_seed(0)
+            active = known.first.diff().nonzero().flatten()  # others need not have a pool
+            self.register_buffer(
+                "memory", known.key.new_zeros(known.num_users, self.num_candidates)
+            )
+            self.memory[active] = self.candidates(active, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Moves the warm-up to `epoch`."""

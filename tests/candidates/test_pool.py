@@ -381,7 +381,7 @@ def test_contrastive_dns_retrieves_by_user() -> None:
 
 def test_refuses_whose_pool_it_does_not_know() -> None:
     for by in ("users", "pos", ""):
-        with pytest.raises(ValueError, match="PoolCandidates: 'by' must be 'user' or 'item'"):
+        with pytest.raises(ValueError, match="PoolCandidates: 'by' must be one of 'user', 'item'"):
             PoolCandidates(with_pool(), SHOWN, by=by)
 
 
