@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
     done = fill_and_print(comparison, out, args)
     if done.best is not None:
         command = shlex.join(["pyg-negsamp", "train", *as_flags(done.best)])
-        print(f"the best row by validation is trained and kept by\n{command}")
+        by = comparison.selecting(done.best.evaluation.protocol)
+        print(f"the best row ({by}) is trained and kept by\n{command}")
     if done.failed:
         raise done.failed[0]
 

@@ -26,6 +26,7 @@ from pyg_negsamp.experiments.arguments import METHODS, ConfigError, nearest, own
 from pyg_negsamp.experiments.config import ONLY_TRAINED, Config
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
 from pyg_negsamp.experiments.parts import FIELDS
+from pyg_negsamp.experiments.protocols import selecting
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
@@ -126,10 +127,9 @@ class Comparison:
         """Lengths of the lists that metrics look at."""
         return self.rows[0].config.evaluation.top_k
 
-    @property
-    def validation(self) -> str:
+    def selecting(self, protocol: str) -> str:
         """The column of what epochs, and methods, are selected by."""
-        return f"validation NDCG@{self.cutoffs[0]}"
+        return f"{selecting(protocol)} NDCG@{self.cutoffs[0]}"
 
     def tested_against(self, name: str | None) -> Comparison:
         """The same, tested against another row.
@@ -283,10 +283,10 @@ def without_large_ease(
     return replace(comparison, rows=tuple(rows)), f"ease is left out: {why}"
 
 
-def columns(comparison: Comparison) -> list[str]:
+def columns(comparison: Comparison, protocol: str) -> list[str]:
     """Metrics to show: those that the paper prints, in its order.
 
-    Where no row is of a paper, it is validation that chooses among them, and comes first.
+    Where no row is of a paper, the metric that selects chooses among them, and comes first.
     """
     printed = dict.fromkeys(name for row in comparison.rows for name in row.printed)
     if printed:
@@ -295,7 +295,7 @@ def columns(comparison: Comparison) -> list[str]:
         names = list(comparison.rival.printed)
     else:
         names = [f"{name}@{k}" for k in comparison.cutoffs for name in ("Recall", "NDCG")]
-    first = [] if printed else [comparison.validation]
+    first = [] if printed else [comparison.selecting(protocol)]
     # What the paper prints is from another evaluation; full ranking stands beside it.
     otherwise = as_evaluated(comparison, dict.fromkeys(names))
     return list(dict.fromkeys([*first, *otherwise, *(name for name in names if "@" in name)]))

@@ -26,7 +26,7 @@ from pyg_negsamp.experiments.comparison import (
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.files import write
 from pyg_negsamp.experiments.parts import PROTOCOLS
-from pyg_negsamp.experiments.protocols import Say
+from pyg_negsamp.experiments.protocols import Say, selecting
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
 from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
@@ -41,7 +41,8 @@ class Filled:
         text: The table as Markdown.
         missing: How many cells are not finished.
         failed: What went wrong in cells.
-        best: Configuration of the row with the best validation, `None` where none is finished.
+        best: Configuration of the row that is best by the metric that selects, `None` where none is
+            finished.
     """
 
     text: str
@@ -114,15 +115,15 @@ def outcome(cell: Cell) -> str:
 
 def write_tables(comparison: Comparison, cells: Sequence[Cell], out: Path) -> str:
     """Writes `table.csv`, `table.md` and `table.tex`, and returns the second."""
-    metrics = columns(comparison)
+    metrics = {name: columns(comparison, name) for name in comparison.protocols}
     tables = {name: summary(comparison, name, cells) for name in comparison.protocols}
     against = f"; printed: {comparison.rival.name}" if comparison.rival else ""
     texts, latex = [], []
     for protocol, rows in tables.items():
         title = f"{comparison.title}, protocol {protocol}"
         said = f"{PROTOCOLS[protocol]}{against}"
-        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics)}")
-        latex.append(to_latex(rows, metrics, title))
+        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics[protocol])}")
+        latex.append(to_latex(rows, metrics[protocol], title))
     text = "\n\n".join(texts) + "\n"
     write(out / "table.md", text)
     write(out / "table.csv", to_csv(tables, metrics))
@@ -137,7 +138,7 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
         runs, users = [], []
         for cell in cells_of(row, protocol, cells):
             run = cell.found()
-            run["test"][comparison.validation] = run["validation"]
+            run["test"][comparison.selecting(protocol)] = run[selecting(protocol)]
             runs.append(run)
             with np.load(cell.folder / "users.npz") as file:
                 users.append({name: file[name] for name in file})
@@ -145,7 +146,7 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
         printed = row.printed or (comparison.rival.printed if comparison.rival else {})
         printed = as_evaluated(comparison, printed)
         found.append(Method(row.name, runs, users, printed, baseline))
-    return summarise(found, columns(comparison), comparison.against)
+    return summarise(found, columns(comparison, protocol), comparison.against)
 
 
 def cells_of(row: Row, protocol: str, cells: Sequence[Cell]) -> list[Cell]:
@@ -155,11 +156,12 @@ def cells_of(row: Row, protocol: str, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
-    """The configuration of the row that validates best, with seed 0 and all that was chosen."""
+    """The configuration of the best row, with seed 0 and all that was chosen."""
     best, config = -1.0, None
+    protocol = comparison.protocols[0]
     for row in comparison.rows:
-        found = [cell.found() for cell in cells_of(row, comparison.protocols[0], cells)]
-        if found and (value := mean(run["validation"] for run in found)) > best:
+        found = [cell.found() for cell in cells_of(row, protocol, cells)]
+        if found and (value := mean(run[selecting(protocol)] for run in found)) > best:
             best = value
             config = with_arguments(row.config, found[0].get("chosen", {}))
     return config

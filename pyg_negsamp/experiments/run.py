@@ -27,7 +27,7 @@ from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_conf
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.files import taken, write
 from pyg_negsamp.experiments.parts import FIELDS
-from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
+from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.references import popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender, last_checkpoint
@@ -142,7 +142,8 @@ def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> O
     test_data, k = dataset[2], config.evaluation.top_k
     test = evaluate(selected.scorer, test_data, k)
     other = evaluate_otherwise(config, selected.scorer, test_data)
-    metrics = {f"validation/NDCG@{k[0]}": selected.notes["validation"]}
+    by = selecting(config.evaluation.protocol)
+    metrics = {f"{by}/NDCG@{k[0]}": selected.notes[by]}
     metrics |= {f"test/{name}": value for name, value in test.items()}
     described = {**config.flat(), **own_numbers(selected.model)}
     model = TrainedModel.from_training(

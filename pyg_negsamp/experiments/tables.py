@@ -24,12 +24,12 @@ SPECIAL = str.maketrans(
 )
 
 
-def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Sequence[str]) -> str:
+def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Mapping[str, Sequence[str]]) -> str:
     """All protocols' rows, one line per metric, as fractions.
 
     Args:
         tables: Rows by protocol.
-        metrics: Names such as `'Recall@20'`.
+        metrics: Names such as `'Recall@20'`, by protocol.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -37,7 +37,7 @@ def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Sequence[str]) -> s
     writer.writerow([*names, "low", "high"])
     for protocol, rows in tables.items():
         for row in rows:
-            for name in metrics:
+            for name in metrics[protocol]:
                 values = [row.mean.get(name), row.std.get(name), row.printed.get(name), row.p]
                 interval = row.interval.get(name, (None, None))
                 writer.writerow(

@@ -75,15 +75,20 @@ def test_compares_samplers_beside_the_references(
 
 def test_without_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--neg", "rns", "dns", "--loss", "bpr", "ssm", "--against", "dns + ssm"]
-    out = run(tmp_path / "out", *flags, "--seeds", "1", "--no-references", "--num-candidates", "4")
+    flags += ["--seeds", "1", "--no-references", "--num-candidates", "4", "--protocol", "paper"]
+    out = run(tmp_path / "out", *flags)
     rows = list(csv.DictReader((out / "table.csv").open()))
     names = list(dict.fromkeys(row["method"] for row in rows))
     assert names == ["rns + bpr", "dns + bpr", "rns + ssm", "dns + ssm"]
     said = capsys.readouterr().out
     assert "against dns + ssm, with Holm's" in said
-    command = said.strip().splitlines()[-1]
-    flags = "--num-candidates 4 --dim 8 --epochs 2"
-    assert all(word in command for word in shlex.split(flags))
+    # Under this protocol it is test that selects, and nothing is called validation.
+    assert "| method | selected on test NDCG@20 | Recall@20 |" in said
+    assert "validation" not in said
+    line, command = said.strip().splitlines()[-2:]
+    assert line == "the best row (selected on test NDCG@20) is trained and kept by"
+    flags = ("--num-candidates 4", "--dim 8", "--epochs 2", "--protocol paper")
+    assert all(flag in command for flag in flags)
 
 
 def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

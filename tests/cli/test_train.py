@@ -123,10 +123,17 @@ def test_paper_protocol_says_so_and_selects_on_test(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(tmp_path, "--protocol", "paper")
-    assert "SELECTED ON TEST" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "SELECTED ON TEST" in said
+    assert f"{'loss':>9} {'test/NDCG@20':>14}" in said
     assert result["protocol"] == "paper"
     best = result["history"][result["best_epoch"] - 1]
-    assert best["val/NDCG@20"] == pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
+    on_test = pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
+    assert best["test/NDCG@20"] == result["selected on test"] == on_test
+    assert not {"val/NDCG@20", "validation"} & {*best, *result}
+    saved = TrainedModel.load(tmp_path).metrics
+    assert "validation/NDCG@20" not in saved
+    assert saved["selected on test/NDCG@20"] == saved["test/NDCG@20"] == on_test
 
 
 def test_refit_selects_on_validation_and_trains_on_all_of_train(

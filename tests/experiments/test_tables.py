@@ -87,7 +87,7 @@ def test_latex_shows_names_as_they_are() -> None:
 
 
 def test_csv_holds_fractions(rows: list[Summary]) -> None:
-    found = list(csv.DictReader(io.StringIO(to_csv({"clean": rows}, METRICS))))
+    found = list(csv.DictReader(io.StringIO(to_csv({"clean": rows}, {"clean": METRICS}))))
     assert len(found) == 4 * 3
     assert list(found[0])[:9] == [
         "protocol", "method", "metric", "mean", "std", "printed", "p", "seeds", "seconds",
