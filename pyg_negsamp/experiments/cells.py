@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch_geometric.data import HeteroData
 
 import pyg_negsamp
@@ -35,7 +37,7 @@ from pyg_negsamp.experiments.comparison import Comparison, Row
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import load_data
 from pyg_negsamp.experiments.files import taken, write
-from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, start
+from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, selecting, start
 from pyg_negsamp.experiments.reference_rows import choose_arguments
 from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, Progress
@@ -82,6 +84,27 @@ class Cell:
         """What a finished cell found; `failed` says why there are no numbers."""
         found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
         return found
+
+    def users(self) -> dict[str, NDArray[Any]]:
+        """Test metrics of every user, and their ids as `user`; of a cell that has numbers."""
+        with np.load(self.folder / "users.npz") as file:
+            return {name: file[name] for name in file}
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is finished, but its files were cut, lost or edited since."""
+        if not self.finished:
+            return False
+        try:
+            run = self.found()
+            if "failed" in run:
+                return False
+            users, needed = self.users(), {"seconds", selecting(self.protocol)}
+            names = users.keys() - {"user"}
+            whole = needed <= {*run} and "user" in users and names <= {*run["test"]}
+            return not whole or len({len(x) for x in users.values()}) != 1
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+            return True
 
     def __str__(self) -> str:
         return f"{self.row.name}, {self.protocol}, seed {self.seed}"
@@ -210,6 +233,16 @@ def _is_text(part: ast.AST) -> bool:
 # One cell -------------------------------------------------------------------------------------
 
 
+def forget_damaged(cell: Cell) -> bool:
+    """Makes a damaged cell one that is not finished; says whether it was damaged."""
+    if not cell.damaged:
+        return False
+    with taken(cell.folder) as ours:  # else another process is at it already
+        if ours and cell.damaged:
+            (cell.folder / "metrics.json").unlink()
+    return True
+
+
 def run_cell(cell: Cell, deadline: float) -> bool:
     """Trains and tests one cell, or goes on with it; `False` if it is not to be started now.
 
@@ -291,10 +324,13 @@ def chosen(cell: Cell, dataset: InteractionDataset) -> tuple[Config, dict[str, A
 
 def selection_of(cell: Cell) -> dict[str, Any] | None:
     """What the cell under `clean` selected, for its refit; `None` if that is not there."""
-    if cell.clean is None or not (cell.clean / "metrics.json").exists():
+    if cell.clean is None:
         return None
-    found: dict[str, Any] = json.loads((cell.clean / "metrics.json").read_text())
-    return None if "failed" in found else found
+    try:
+        found = json.loads((cell.clean / "metrics.json").read_text())
+        return {name: found[name] for name in ("best_epoch", "epochs", selecting("clean"))}
+    except (OSError, ValueError, KeyError, TypeError):  # it failed, or is damaged
+        return None
 
 
 class Watch:

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
-
-from pyg_negsamp.experiments.cells import Cell, check_warm_starts, load_all, plan
+from pyg_negsamp.experiments.cells import Cell, check_warm_starts, forget_damaged, load_all, plan
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Row,
@@ -86,10 +84,13 @@ def fill(
     comparison, left_out = without_large_ease(comparison, some)
     cells = plan(comparison, datasets, out, seeds)
     del datasets, some  # every cell loads its own
-    todo = [cell for cell in cells if not cell.finished]
-    before = len(cells) - len(todo)
     if left_out:
         say(left_out)
+    for cell in cells:
+        if forget_damaged(cell):
+            say(f"{cell}: not finished after all, the files in {cell.folder} are damaged")
+    todo = [cell for cell in cells if not cell.finished]
+    before = len(cells) - len(todo)
     say(f"{comparison.name}: {len(cells)} cells, {before} finished before")
     started = time.monotonic()
     failed: list[Exception] = []
@@ -140,8 +141,7 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
             run = cell.found()
             run["test"][comparison.selecting(protocol)] = run[selecting(protocol)]
             runs.append(run)
-            with np.load(cell.folder / "users.npz") as file:
-                users.append({name: file[name] for name in file})
+            users.append(cell.users())
         baseline = bool(row.printed) and not row.proposed
         printed = row.printed or (comparison.rival.printed if comparison.rival else {})
         printed = as_evaluated(comparison, printed)

@@ -212,6 +212,47 @@ def test_training_that_diverges_is_a_finished_cell_without_numbers(tmp_path: Pat
     assert "| RNS |  | 10.00 |" in done.text
 
 
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("metrics.json", lambda data: data[:40]),
+        ("metrics.json", lambda data: b""),
+        ("metrics.json", lambda data: b"[1]"),
+        ("metrics.json", lambda data: data.replace(b'"seconds"', b'"minutes"')),
+        ("metrics.json", lambda data: data.replace(b'"NDCG@20"', b'"NDCG@21"')),
+        ("users.npz", lambda data: data[:-30]),
+        ("users.npz", lambda data: b""),
+        ("users.npz", None),
+    ],
+)
+def test_a_damaged_cell_is_named_and_run_again(
+    tmp_path: Path, name: str, damaged: Callable[[bytes], bytes] | None
+) -> None:
+    table = product({"dataset": "tiny", "encoder": "popularity"}, references=False)
+    base = fill(table, tmp_path).text
+    (folder,) = (tmp_path / "cells").iterdir()
+    file = folder / name
+    if damaged is None:
+        file.unlink()
+    else:
+        file.write_bytes(damaged(file.read_bytes()))
+    said: list[str] = []
+    assert fill(table, tmp_path, say=said.append).text == base
+    expected = f"popularity, clean, seed 0: not finished after all, the files in {folder} are"
+    assert said[0].startswith(expected)
+    assert "0 finished before" in said[1]
+
+
+def test_refit_selects_by_itself_where_the_clean_cell_is_damaged(tmp_path: Path) -> None:
+    file = table_in(tmp_path, SMALL.replace("[clean, paper]", "refit"))
+    (cell,) = (cell for cell in cells_of(file) if cell.row.name == "RNS")
+    assert cell.clean is not None
+    cell.clean.mkdir(parents=True)
+    (cell.clean / "metrics.json").write_text('{"best_')
+    assert run_cell(cell, float("inf"))
+    assert cell.found()["best_epoch"] >= 1
+
+
 def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
