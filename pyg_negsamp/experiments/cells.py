@@ -267,7 +267,6 @@ def train_and_test(cell: Cell) -> None:
         ValueError: If the data are others than when the table was planned.
     """
     result = cell.folder / "metrics.json"
-    started = time.perf_counter()
     dataset = load_data(cell.config)
     if digest_of(dataset) != cell.links:
         expected = "as it was when the table was begun; the same command begins with the new one"
@@ -299,7 +298,6 @@ def train_and_test(cell: Cell) -> None:
     (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
         "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
-        "seconds": time.perf_counter() - started,
         **notes,
         **selected.notes,
         "code": code_version(),

@@ -59,7 +59,8 @@ def fill(
 ) -> Filled:
     """Runs the cells of a table that are not finished, and writes `table.csv`, `.md` and `.tex`.
 
-    Cells that fail stop no other, and are tried again by the next call.
+    A cell that fails stops no other, and is tried again by the next call. A cell whose training
+    diverges would do so again: it is finished, and its row says so.
 
     Args:
         comparison: What to compare.
@@ -136,23 +137,31 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
     """The rows of one protocol's table, from the cells on disk."""
     found: list[Method] = []
     for row in comparison.rows:
-        runs, users = [], []
-        for cell in cells_of(row, protocol, cells):
-            run = cell.found()
+        mine, diverged = finished_of(row, protocol, cells)
+        runs = [cell.found() for cell in mine]
+        for run in runs:
             run["test"][comparison.selecting(protocol)] = run[selecting(protocol)]
-            runs.append(run)
-            users.append(cell.users())
         baseline = bool(row.printed) and not row.proposed
         printed = row.printed or (comparison.rival.printed if comparison.rival else {})
         printed = as_evaluated(comparison, printed)
-        found.append(Method(row.name, runs, users, printed, baseline))
+        notes = []
+        if runs and "chosen" in runs[0]:
+            chosen = ", ".join(f"{name}={value}" for name, value in runs[0]["chosen"].items())
+            by = "test" if protocol == "paper" else "validation"
+            notes.append(f"{chosen}, chosen from its grid on {by} links")
+        if diverged:
+            notes.append(f"{len(diverged)} of {len(mine) + len(diverged)} seeds diverged")
+        users = [cell.users() for cell in mine]
+        found.append(Method(row.name, runs, users, printed, baseline, notes))
     return summarise(found, columns(comparison, protocol), comparison.against)
 
 
-def cells_of(row: Row, protocol: str, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of a row that have numbers."""
+def finished_of(row: Row, protocol: str, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """The finished cells of a row: those that have numbers, and those that diverged."""
     mine = [cell for cell in cells if cell.row is row and cell.protocol == protocol]
-    return [cell for cell in mine if cell.finished and "failed" not in cell.found()]
+    finished = [cell for cell in mine if cell.finished]
+    diverged = [cell for cell in finished if "failed" in cell.found()]
+    return [cell for cell in finished if cell not in diverged], diverged
 
 
 def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
@@ -160,7 +169,7 @@ def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
     best, config = -1.0, None
     protocol = comparison.protocols[0]
     for row in comparison.rows:
-        found = [cell.found() for cell in cells_of(row, protocol, cells)]
+        found = [cell.found() for cell in finished_of(row, protocol, cells)[0]]
         if found and (value := mean(run[selecting(protocol)] for run in found)) > best:
             best = value
             config = with_arguments(row.config, found[0].get("chosen", {}))

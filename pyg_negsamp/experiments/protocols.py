@@ -7,6 +7,7 @@ paper   train on train, select on test (as the released codes of several papers 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,8 +44,9 @@ class Selected:
         model: What was trained; or a reference.
         scorer: What it ranks by.
         known: The graph that it knows.
-        notes: The metric that selected it, by the name of :func:`selecting`; for a trained one also
-            `best_epoch` (from 1), `epochs`, `seconds` and `seconds_per_epoch` of training.
+        notes: The metric that selected it, by the name of :func:`selecting`, and the `seconds` of
+            training, or of making a reference, without validation. Of a trained one also
+            `best_epoch` (from 1), `epochs` and `seconds_per_epoch`.
         fitted: Of the run that selected; `None` if none was needed.
         checkpoint: The file that holds the model, if any.
     """
@@ -130,11 +132,14 @@ def select_reference(
 ) -> Selected:
     """A ranking without training; there is nothing to select, but the metric is noted."""
     k = config.evaluation.top_k[:1]
-    scorer = make_reference(config, train_data)
-    found = evaluate(scorer, by, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    started = time.perf_counter()
+    scorer = selecting_one = make_reference(config, train_data)
     if known is not train_data:
         scorer = make_reference(config, known)
-    return Selected(scorer, scorer, known, {selecting(config.evaluation.protocol): found})
+    seconds = time.perf_counter() - started
+    found = evaluate(selecting_one, by, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    notes = {selecting(config.evaluation.protocol): found, "seconds": seconds}
+    return Selected(scorer, scorer, known, notes)
 
 
 def start(config: Config, data: HeteroData, dataset: InteractionDataset, say: Say) -> Recommender:

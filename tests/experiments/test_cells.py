@@ -6,6 +6,7 @@ import fcntl
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,6 +192,22 @@ def test_a_reference_says_which_arguments_were_chosen(tmp_path: Path) -> None:
     assert cell.found()["test"] == pytest.approx(run(config, None).test, abs=1e-7)
 
 
+def test_the_seconds_of_a_reference_are_those_of_making_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a trained row are of training: reading the data takes all as long."""
+
+    def slowly(config: Config) -> object:
+        time.sleep(0.5)
+        return load_data(config)
+
+    monkeypatch.setattr(cells, "load_data", slowly)
+    cell = cells_of(table_in(tmp_path))[0]
+    run_cell(cell, float("inf"))
+    assert cell.row.name == "popularity"
+    assert 0 < cell.found()["seconds"] < 0.5
+
+
 def test_data_that_change_meanwhile_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +227,8 @@ def test_training_that_diverges_is_a_finished_cell_without_numbers(tmp_path: Pat
     (line,) = (line for line in said if line.startswith("[2/4] RNS, clean, seed 0: the "))
     assert "embeddings overflowed" in line
     assert "| RNS |  | 10.00 |" in done.text
+    assert "RNS: 1 of 1 seeds diverged." in done.text
+    assert "RNS: 1 of 1 seeds diverged." in (tmp_path / "out" / "table.tex").read_text()
 
 
 @pytest.mark.parametrize(
