@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from pyg_negsamp.datasets.log import TEST, TRAIN, VAL
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import FIELDS, SYNTHETIC, DataConfig
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE
 
 #: Fields that say how a file is to be read.
 OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
@@ -213,6 +213,16 @@ def with_known(config: Config, test_data: HeteroData) -> HeteroData:
     return whole
 
 
-def digest(data: HeteroData) -> str:
-    """Tells training links from others, to notice data that have changed."""
-    return hashlib.sha256(known_links(data).index.numpy().tobytes()).hexdigest()[:16]
+def digest(graphs: Iterable[HeteroData]) -> str:
+    """A hash of all that graphs hold, to notice data that have changed."""
+    found = hashlib.sha256()
+    for graph in graphs:
+        for store in graph.stores:
+            for name, value in sorted(store.items()):
+                if isinstance(value, Tensor):
+                    value = value.cpu().contiguous()
+                    said = f"{store._key} {name} {value.dtype} {[*value.shape]}"
+                    found.update(said.encode() + value.numpy().tobytes())
+                else:
+                    found.update(f"{store._key} {name} {value!r}".encode())
+    return found.hexdigest()[:16]

@@ -124,7 +124,7 @@ def run(
     with taken(out) as ours:
         if not ours:
             raise FileExistsError(f"{out} is in use by another process")
-        begun = {"links": digest(dataset[0]), **config.flat()}
+        begun = {"links": digest(dataset), **config.flat()}
         if resume:
             check_same_run(begun, out / "config.yaml")
         watch = WriteConfig(out / "config.yaml", begun)
@@ -200,7 +200,7 @@ def check_same_run(config: dict[str, Any], file: Path) -> None:
     was = read_config(file)
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
-        said = {"links": "set of training links"}
+        said = {"links": "set of links"}
         what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
 

@@ -357,7 +357,9 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     file = tmp_path / "own.csv"
     rows = [f"u{u},i{(u * 7 + j * j) % 23}" for u in range(30) for j in range(12)]
     file.write_text("user,item\n" + "\n".join(rows))
-    run(tmp_path / "run", "--neg", "rns", "--dataset", str(file))
+    test = tmp_path / "test.csv"
+    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 5) % 23}" for u in range(30)))
+    run(tmp_path / "run", "--neg", "rns", "--dataset", str(file), "--test-file", str(test))
     config = (tmp_path / "run" / "config.yaml").read_text()
     resume = ["train", "--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
     with pytest.raises(SystemExit):
@@ -366,7 +368,13 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     file.write_text("user,item\n" + "\n".join(row.replace("i2", "i1") for row in rows))
     with pytest.raises(SystemExit):
         main(resume)
-    assert "was begun with another set of training links" in capsys.readouterr().err
+    assert "was begun with another set of links" in capsys.readouterr().err
+    # Nor with other links to test on.
+    file.write_text("user,item\n" + "\n".join(rows))
+    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 4) % 23}" for u in range(29)))
+    with pytest.raises(SystemExit):
+        main(resume)
+    assert "was begun with another set of links" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from small_table import SMALL, result
 
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, cells, protocols, run
-from pyg_negsamp.experiments.cells import code_version, digest_of, load_all, plan, run_cell
+from pyg_negsamp.experiments.cells import load_all, plan, run_cell
 from pyg_negsamp.experiments.comparison import product
 from pyg_negsamp.experiments.data import known_in, load_data
 from pyg_negsamp.experiments.files import taken
@@ -88,68 +89,24 @@ def test_other_data_are_another_cell(tmp_path: Path) -> None:
     assert not {*names(lines[:-1])} & {*base}
 
 
-def test_the_digest_covers_every_link_of_three_graphs() -> None:
-    dataset = list(SyntheticInteractions("tiny"))
-    base = digest_of(dataset)
-    assert digest_of(SyntheticInteractions("tiny")) == base
-    for graph in dataset:
-        edges = graph["user", "interacts", "item"]
-        for name in ("edge_index", "edge_label_index"):
-            if name in edges:
-                whole = edges[name]
-                edges[name] = whole[:, 1:]
-                assert digest_of(dataset) != base
-                edges[name] = whole
-        graph["item"].num_nodes += 1
-        assert digest_of(dataset) != base
-        graph["item"].num_nodes -= 1
-    assert digest_of(dataset) == base
+def test_a_cell_goes_with_the_model_that_it_starts_from_wherever_that_lies(tmp_path: Path) -> None:
+    said = {"dataset": "tiny", "encoder": "mf", "dim": 4, "epochs": 1}
+    for seed in range(2):
+        run(Config.of(**said, seed=seed), tmp_path / f"run{seed}")
+    shutil.copytree(tmp_path / "run0", tmp_path / "copy")
 
+    def cell(start: str) -> cells.Cell:
+        table = product({**said, "warm_start": str(tmp_path / start)}, references=False)
+        return plan(table, load_all(table), tmp_path, 1)[0]
 
-@pytest.fixture
-def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """The version of a package of which one module has some text."""
-
-    def of(module: str, text: str) -> str:
-        file = tmp_path / "package" / module
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        code_version.cache_clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(cells.pyg_negsamp, "__file__", str(tmp_path / "package" / "__init__.py"))
-            found = code_version()
-        code_version.cache_clear()
-        return found
-
-    return of
-
-
-def test_comments_and_docstrings_are_no_other_code(version: Callable[[str, str], str]) -> None:
-    base = version("a.py", "def f():\n    return 1\n")
-    more = '"""Text."""\n\n# comment\ndef f():\n    """More."""\n    return (1)\n'
-    assert version("a.py", more) == base
-    assert version("a.py", "def f():\n    return 2\n") != base
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [
-        ("experiments/protocols.py", True),
-        ("experiments/data.py", True),
-        ("experiments/methods.py", True),
-        ("references/ease.py", True),
-        ("scoring.py", True),
-        ("cli/train.py", False),
-        ("testing/contract.py", False),
-        ("experiments/tables.py", False),
-        ("experiments/significance.py", False),
-    ],
-)
-def test_what_counts_as_code_that_makes_numbers(
-    version: Callable[[str, str], str], module: str, counts: bool
-) -> None:
-    assert (cells.Path(cells.pyg_negsamp.__file__).parent / module).is_file()
-    assert (version(module, "x = 1") != version(module, "x = 2")) == counts
+    begun = cell("run0")
+    assert begun.folder == cell("copy").folder
+    assert begun.folder != cell("run1").folder
+    shutil.rmtree(tmp_path / "run0")
+    (tmp_path / "run1").rename(tmp_path / "run0")
+    with pytest.raises(ValueError, match="'dataset, warm_start' must be what they were"):
+        run_cell(begun, float("inf"))
+    assert not begun.finished
 
 
 # One cell -------------------------------------------------------------------------------------
@@ -213,7 +170,7 @@ def test_data_that_change_meanwhile_are_refused(
 ) -> None:
     cell = cells_of(table_in(tmp_path))[0]
     monkeypatch.setattr(cells, "load_data", lambda config: SyntheticInteractions("tiny", seed=7))
-    with pytest.raises(ValueError, match="'dataset' must be as it was when the table was begun"):
+    with pytest.raises(ValueError, match="'dataset, warm_start' must be what they were"):
         run_cell(cell, float("inf"))
     assert not cell.finished
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
 from pyg_negsamp.experiments import Config
-from pyg_negsamp.experiments.data import load_data
+from pyg_negsamp.experiments.data import digest, load_data
 
 LOG = pd.DataFrame(
     [(user, (7 * user + n) % 30, 10 * n + user % 3) for user in range(20) for n in range(10)],
@@ -48,3 +48,21 @@ def test_under_the_papers_protocol_all_of_train_is_trained_on(
     train, val, test = links(load_data(Config.of(**given)))
     assert val
     assert links(load_data(Config.of(**given, protocol="paper"))) == [train | val, set(), test]
+
+
+def test_the_digest_covers_every_link_of_three_graphs() -> None:
+    dataset = list(SyntheticInteractions("tiny"))
+    base = digest(dataset)
+    assert digest(SyntheticInteractions("tiny")) == base
+    for graph in dataset:
+        edges = graph["user", "interacts", "item"]
+        for name in ("edge_index", "edge_label_index"):
+            if name in edges:
+                whole = edges[name]
+                edges[name] = whole[:, 1:]
+                assert digest(dataset) != base
+                edges[name] = whole
+        graph["item"].num_nodes += 1
+        assert digest(dataset) != base
+        graph["item"].num_nodes -= 1
+    assert digest(dataset) == base
