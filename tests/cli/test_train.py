@@ -371,7 +371,7 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     assert "was begun with another set of links" in capsys.readouterr().err
     # Nor with other links to test on.
     file.write_text("user,item\n" + "\n".join(rows))
-    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 4) % 23}" for u in range(29)))
+    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 5) % 23}" for u in range(29)))
     with pytest.raises(SystemExit):
         main(resume)
     assert "was begun with another set of links" in capsys.readouterr().err
