@@ -42,7 +42,8 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     group.add_argument(
         "--against",
         metavar="ROW",
-        help="row that the others are tested against. Default: the first.",
+        help="row that the others are tested against. Default: the first; of a paper's table, the "
+        "baseline with printed numbers that is best as measured here.",
     )
     group.add_argument(
         "--no-references",
@@ -77,5 +78,5 @@ def comparison_from(args: argparse.Namespace) -> Comparison:
             raise ConfigError(part, "left out: the rows of --table name it", given[part])
     comparison = read_table(args.table, given, references)
     if args.against is None and comparison.paper is not None:
-        return comparison  # tested against the strongest printed baseline
+        return comparison  # tested against the baseline of the paper that measures best
     return comparison.tested_against(args.against)

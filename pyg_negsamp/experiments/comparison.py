@@ -106,8 +106,8 @@ class Comparison:
         title: What stands above it.
         rows: In the order of the table; their names differ.
         protocols: Those to run, out of `PROTOCOLS`.
-        against: Name of the row that the others are tested against. With `None`, the strongest of
-            the printed baselines.
+        against: Name of the row that the others are tested against. With `None`, of the baselines
+            with printed numbers the one that is best as measured here.
         rival: What rows without printed numbers of their own are held against.
         paper: Of a paper's table, stem of its name in `printed.csv`.
         number: Of a paper's table, its number there.

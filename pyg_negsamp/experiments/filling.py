@@ -24,7 +24,7 @@ from pyg_negsamp.experiments.comparison import (
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.files import write
 from pyg_negsamp.experiments.parts import PROTOCOLS
-from pyg_negsamp.experiments.protocols import Say, selecting
+from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
 from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
@@ -41,12 +41,16 @@ class Filled:
         failed: What went wrong in cells.
         best: Configuration of the row that is best by the metric that selects, `None` where none is
             finished.
+        improving: Rows with a run whose best epoch was the last one.
+        below: Trained rows that are below popularity on test.
     """
 
     text: str
     missing: int
     failed: Sequence[Exception]
     best: Config | None
+    improving: Sequence[str]
+    below: Sequence[str]
 
 
 def fill(
@@ -98,12 +102,21 @@ def fill(
     for count, (cell, error) in enumerate(run_all(todo, jobs, budget), 1):
         left = (time.monotonic() - started) / count * (len(todo) - count)
         said = f"{type(error).__name__}: {error}" if error else outcome(cell)
-        say(f"[{before + count}/{len(cells)}] {cell}: {said}; about {left / 60:.0f} min left")
+        say(f"[{before + count}/{len(cells)}] {cell}: {said}{time_left(left)}")
         failed += [error] if error else []
         write_tables(comparison, cells, out)
     text = write_tables(comparison, cells, out)
     missing = sum(not cell.finished for cell in cells)
-    return Filled(text, missing, failed, best_of(comparison, cells))
+    remarks = improving(comparison, cells), below_popularity(comparison, cells)
+    return Filled(text, missing, failed, best_of(comparison, cells), *remarks)
+
+
+def time_left(seconds: float) -> str:
+    """The end of a line that says how long the rest takes; empty if there is none."""
+    if not seconds:
+        return ""
+    said = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"; about {said} left"
 
 
 def outcome(cell: Cell) -> str:
@@ -174,3 +187,32 @@ def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
             best = value
             config = with_arguments(row.config, found[0].get("chosen", {}))
     return config
+
+
+def improving(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
+    """Rows with a run whose best epoch was the last one."""
+    return [
+        row.name
+        for row in comparison.rows
+        if any(
+            still_improving(cell.config, cell.found())
+            for protocol in comparison.protocols
+            for cell in finished_of(row, protocol, cells)[0]
+        )
+    ]
+
+
+def below_popularity(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
+    """Trained rows that are below the table's row of popularity, under any protocol."""
+    metric = f"NDCG@{comparison.cutoffs[0]}"
+    found: list[str] = []
+    for protocol in comparison.protocols:
+        ndcg = [
+            (row, mean(cell.found()["test"][metric] for cell in mine))
+            for row in comparison.rows
+            if (mine := finished_of(row, protocol, cells)[0])
+        ]
+        of_popularity = [x for row, x in ndcg if row.config.encoder.encoder == "popularity"]
+        least = min(of_popularity, default=0.0)
+        found += [row.name for row, x in ndcg if x < least and not row.config.is_reference]
+    return list(dict.fromkeys(found))

@@ -36,6 +36,17 @@ def selecting(protocol: str) -> str:
     return "selected on test" if protocol == "paper" else "validation"
 
 
+def still_improving(config: Config, notes: Mapping[str, Any]) -> bool:
+    """Whether the best epoch was the last that was validated of all that were asked for.
+
+    Args:
+        config: What was trained.
+        notes: Those of :class:`Selected`.
+    """
+    epochs, every = config.training.epochs, config.training.eval_every
+    return notes.get("epochs") == epochs and notes["best_epoch"] > epochs - every
+
+
 @dataclass(frozen=True)
 class Selected:
     """A model, and how it came about.

@@ -30,7 +30,7 @@ class Method:
         runs: `metrics.json` of each seed.
         users: Metrics of each seed, an array over users by name, and their ids as `user`.
         printed: Printed numbers, as fractions.
-        baseline: Whether it is a paper's baseline, and may be the strongest one.
+        baseline: Whether it is a baseline with printed numbers, and may be the strongest one.
         notes: What else is to be said of it, in sentences without their stops.
     """
 

@@ -56,6 +56,12 @@ def test_compares_samplers_beside_the_references(
     # The reference chose its arguments, but for what was given.
     assert set(result(out, "item-knn-clean-0")["chosen"]) == {"k", "shrink"}
     assert "chosen" not in result(out, "ease-clean-0")
+    # What two epochs are worth; and only while something is left, how long it takes.
+    assert "\nstill improving at the last epoch: rns, dins; more --epochs may help\n" in said
+    assert "\nbelow popularity: rns, dins\n" in said
+    progress = [line for line in said.splitlines() if line.startswith("[")]
+    assert all(line.endswith(" s left") for line in progress[:-1])
+    assert "left" not in progress[-1]
     # The last line trains the best row by validation.
     best = max(rows, key=lambda row: float(row["mean"]) * row["metric"].startswith("validation"))
     command = shlex.split(said.strip().splitlines()[-1])

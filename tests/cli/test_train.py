@@ -136,6 +136,25 @@ def test_paper_protocol_says_so_and_selects_on_test(
     assert saved["selected on test/NDCG@20"] == saved["test/NDCG@20"] == on_test
 
 
+@pytest.mark.parametrize(
+    ("flags", "improving", "below"),
+    [
+        ("--encoder mf --epochs 2", True, True),
+        ("--encoder mf --epochs 3 --eval-every 2", True, True),
+        ("--encoder lightgcn --epochs 60 --lr 0.05 --patience 2", False, False),
+        ("--encoder ease", False, False),
+    ],
+)
+def test_says_what_one_should_not_conclude_much_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, improving: bool, below: bool
+) -> None:
+    words = ["--dataset", "tiny", "--device", "cpu", "--out", str(tmp_path / "run")]
+    main(["train", *words, *flags.split()])
+    said = capsys.readouterr().out
+    assert ("still improving at the last epoch: " in said) == improving
+    assert ("below popularity: " in said) == below
+
+
 def test_refit_selects_on_validation_and_trains_on_all_of_train(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

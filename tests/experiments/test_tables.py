@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from pyg_negsamp.experiments.filling import time_left
 from pyg_negsamp.experiments.significance import PairedTest, Summary
 from pyg_negsamp.experiments.tables import escaped, format_p, to_csv, to_latex, to_markdown
 
@@ -124,3 +125,10 @@ def test_csv_holds_fractions(rows: list[Summary]) -> None:
 
 def test_p_values_are_short() -> None:
     assert (format_p(0.0009), format_p(0.2)) == ("< 0.001", "0.200")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0, ""), (45.2, "; about 45 s left"), (1800.0, "; about 30 min left")]
+)
+def test_the_time_left_is_short(seconds: float, said: str) -> None:
+    assert time_left(seconds) == said
