@@ -172,7 +172,7 @@ def product(given: Mapping[str, Any], references: bool = True) -> Comparison:
                 methods = {"encoder": encoder, "neg": neg, "loss": loss}
                 rows.append(Row(_name(methods, several), methods))
     rows += missing_references(rows) if references else []
-    spread(rows, shared)
+    rows = spread(rows, shared)
     config = rows[0].config
     name = Path(config.data.dataset).name.split(".")[0]
     return Comparison(name, name, tuple(rows), (config.evaluation.protocol,), rows[0].name)
@@ -200,25 +200,29 @@ def missing_references(rows: Sequence[Row]) -> list[Row]:
     return [Row(name, {"encoder": name}, unasked=True) for name in missing]
 
 
-def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> None:
-    """Gives each shared field to the rows that have it.
+def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> list[Row]:
+    """The rows, with each shared field where they have it.
 
     Args:
-        rows: Their `fields` are written to, before `config` is read.
+        rows: Without these fields.
         shared: Fields and values.
         win: Whether they replace what a row has of its own.
 
     Raises:
         ConfigError: If a field is unknown, or no row has it.
     """
+    found = list(rows)
     for name in sorted(shared, key=lambda name: name not in METHODS):  # methods decide the rest
-        value = shared[name]
-        having = [row for row in rows if takes(row, name)]
-        if not having:
-            Config.of(**{**rows[0].fields, name: value})  # says why not
-            raise ConfigError(name, "left out: no row has it", value)
-        for row in having:
-            row.fields[name] = value if win else row.fields.get(name, value)
+        new = {name: shared[name]}
+        having = [takes(row, name) for row in found]
+        if not any(having):
+            Config.of(**{**found[0].fields, **new})  # says why not
+            raise ConfigError(name, "left out: no row has it", shared[name])
+        found = [
+            replace(row, fields=row.fields | new if win else new | row.fields) if has else row
+            for row, has in zip(found, having, strict=True)
+        ]
+    return found
 
 
 def takes(row: Row, name: str) -> bool:

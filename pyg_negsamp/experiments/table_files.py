@@ -93,13 +93,13 @@ def read_table(
     shared |= {"dataset": said["dataset"]} if "dataset" in said else {}
     protocols = protocols_of(str(path), said.get("protocol", "clean"))
     try:
-        spread(rows, {**shared, "protocol": protocols[0]}, win=False)
+        rows = spread(rows, {**shared, "protocol": protocols[0]}, win=False)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     given = dict(given or {})
     if "protocol" in given:
         protocols = (str(given["protocol"]),)
-    spread(rows, given)
+    rows = spread(rows, given)
     dataset = Path(rows[0].config.data.dataset).name.split(".")[0]
     if not of_paper:
         return Comparison(path.stem, dataset, tuple(rows), protocols, rows[0].name)
