@@ -26,6 +26,7 @@ from pyg_negsamp.experiments.arguments import METHODS, ConfigError, nearest, own
 from pyg_negsamp.experiments.config import ONLY_TRAINED, Config
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
 from pyg_negsamp.experiments.parts import FIELDS
+from pyg_negsamp.experiments.protocols import selecting
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
@@ -105,8 +106,8 @@ class Comparison:
         title: What stands above it.
         rows: In the order of the table; their names differ.
         protocols: Those to run, out of `PROTOCOLS`.
-        against: Name of the row that the others are tested against. With `None`, the strongest of
-            the printed baselines.
+        against: Name of the row that the others are tested against. With `None`, of the baselines
+            with printed numbers the one that is best as measured here.
         rival: What rows without printed numbers of their own are held against.
         paper: Of a paper's table, stem of its name in `printed.csv`.
         number: Of a paper's table, its number there.
@@ -126,10 +127,9 @@ class Comparison:
         """Lengths of the lists that metrics look at."""
         return self.rows[0].config.evaluation.top_k
 
-    @property
-    def validation(self) -> str:
+    def selecting(self, protocol: str) -> str:
         """The column of what epochs, and methods, are selected by."""
-        return f"validation NDCG@{self.cutoffs[0]}"
+        return f"{selecting(protocol)} NDCG@{self.cutoffs[0]}"
 
     def tested_against(self, name: str | None) -> Comparison:
         """The same, tested against another row.
@@ -172,7 +172,7 @@ def product(given: Mapping[str, Any], references: bool = True) -> Comparison:
                 methods = {"encoder": encoder, "neg": neg, "loss": loss}
                 rows.append(Row(_name(methods, several), methods))
     rows += missing_references(rows) if references else []
-    spread(rows, shared)
+    rows = spread(rows, shared)
     config = rows[0].config
     name = Path(config.data.dataset).name.split(".")[0]
     return Comparison(name, name, tuple(rows), (config.evaluation.protocol,), rows[0].name)
@@ -200,25 +200,29 @@ def missing_references(rows: Sequence[Row]) -> list[Row]:
     return [Row(name, {"encoder": name}, unasked=True) for name in missing]
 
 
-def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> None:
-    """Gives each shared field to the rows that have it.
+def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> list[Row]:
+    """The rows, with each shared field where they have it.
 
     Args:
-        rows: Their `fields` are written to, before `config` is read.
+        rows: Without these fields.
         shared: Fields and values.
         win: Whether they replace what a row has of its own.
 
     Raises:
         ConfigError: If a field is unknown, or no row has it.
     """
+    found = list(rows)
     for name in sorted(shared, key=lambda name: name not in METHODS):  # methods decide the rest
-        value = shared[name]
-        having = [row for row in rows if takes(row, name)]
-        if not having:
-            Config.of(**{**rows[0].fields, name: value})  # says why not
-            raise ConfigError(name, "left out: no row has it", value)
-        for row in having:
-            row.fields[name] = value if win else row.fields.get(name, value)
+        new = {name: shared[name]}
+        having = [takes(row, name) for row in found]
+        if not any(having):
+            Config.of(**{**found[0].fields, **new})  # says why not
+            raise ConfigError(name, "left out: no row has it", shared[name])
+        found = [
+            replace(row, fields=row.fields | new if win else new | row.fields) if has else row
+            for row, has in zip(found, having, strict=True)
+        ]
+    return found
 
 
 def takes(row: Row, name: str) -> bool:
@@ -283,10 +287,10 @@ def without_large_ease(
     return replace(comparison, rows=tuple(rows)), f"ease is left out: {why}"
 
 
-def columns(comparison: Comparison) -> list[str]:
+def columns(comparison: Comparison, protocol: str) -> list[str]:
     """Metrics to show: those that the paper prints, in its order.
 
-    Where no row is of a paper, it is validation that chooses among them, and comes first.
+    Where no row is of a paper, the metric that selects chooses among them, and comes first.
     """
     printed = dict.fromkeys(name for row in comparison.rows for name in row.printed)
     if printed:
@@ -295,7 +299,7 @@ def columns(comparison: Comparison) -> list[str]:
         names = list(comparison.rival.printed)
     else:
         names = [f"{name}@{k}" for k in comparison.cutoffs for name in ("Recall", "NDCG")]
-    first = [] if printed else [comparison.validation]
+    first = [] if printed else [comparison.selecting(protocol)]
     # What the paper prints is from another evaluation; full ranking stands beside it.
     otherwise = as_evaluated(comparison, dict.fromkeys(names))
     return list(dict.fromkeys([*first, *otherwise, *(name for name in names if "@" in name)]))

@@ -22,6 +22,7 @@ from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     PREFIXES,
+    Argument,
     ConfigError,
     arguments_of,
     checked,
@@ -88,40 +89,24 @@ class Config:
         typed_fields = {
             name: checked(name, FIELDS[name].kind, value) for name, value in given.items()
         }
+        methods = {part: typed_fields.get(part, FIELDS[part].default) for part in METHODS}
         for part, names in NAMES.items():
-            chosen = typed_fields.get(part, FIELDS[part].default)
-            if chosen not in names:
-                expected = f"one of {', '.join(names)}{nearest(chosen, names)}"
-                raise ConfigError(part, expected, chosen)
+            if methods[part] not in names:
+                expected = f"one of {', '.join(names)}{nearest(methods[part], names)}"
+                raise ConfigError(part, expected, methods[part])
+        arguments: dict[str, dict[str, Any]] = {"sampler": {}, "loss": {}, "encoder": {}}
+        for name, value in own.items():
+            argument = argument_of(name, methods)
+            part = {"neg": "sampler"}.get(argument.part, argument.part)
+            arguments[part][argument.name] = argument.checked(value)
         parts = {}
         for name, kind in PARTS.items():
             mine = {f.name: typed_fields[f.name] for f in fields(kind) if f.name in typed_fields}
+            mine |= {"arguments": arguments[name]} if name in arguments else {}
             parts[name] = kind(**mine)
         config = cls(**parts)
-        for name, value in own.items():
-            config._take(name, value)
         config._check({*given, *own})
         return config
-
-    def _take(self, name: str, value: Any) -> None:
-        """Puts an argument of a method where it belongs."""
-        found = owners(name)
-        if not found:
-            known = {
-                *FIELDS,
-                *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m)),
-            }
-            expected = f"a field of a configuration{nearest(name, known)}"
-            raise ConfigError(name, expected, "an unknown name")
-        chosen = {part: getattr(self._part_of(part), part) for part in METHODS}
-        mine = [a for a in found if chosen[a.part] == a.method]
-        if not mine:
-            methods = ", ".join(dict.fromkeys(a.method for a in found))
-            raise ConfigError(name, f"left out: it is for {methods}", chosen[found[0].part])
-        self._part_of(mine[0].part).arguments[mine[0].name] = mine[0].checked(value)
-
-    def _part_of(self, method: str) -> Any:
-        return {"neg": self.sampler, "loss": self.loss, "encoder": self.encoder}[method]
 
     def _check(self, given: set[str]) -> None:
         """Refuses fields that do not go together."""
@@ -153,7 +138,7 @@ class Config:
         """Every field and argument by its flat name, defaults included, in plain values.
 
         Fields that are `None` are left out; so are those that a reference has no use for.
-        `Config.of(**config.flat())` is the same configuration.
+        `Config.of(**config.flat())` runs the same: what was left to a default is said in it.
         """
         found: dict[str, Any] = {}
         for name in PARTS:
@@ -185,6 +170,31 @@ class Config:
         if changes:
             raise ConfigError(min(changes), "a field of a part", "an unknown name")
         return Config(**parts)
+
+
+def argument_of(name: str, methods: Mapping[str, str]) -> Argument:
+    """The argument that a flat name is.
+
+    Args:
+        name: The flat name.
+        methods: The chosen methods, by `neg`, `loss` and `encoder`.
+
+    Raises:
+        ConfigError: If the name is unknown, or for another method.
+    """
+    found = owners(name)
+    if not found:
+        known = {
+            *FIELDS,
+            *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m)),
+        }
+        expected = f"a field of a configuration{nearest(name, known)}"
+        raise ConfigError(name, expected, "an unknown name")
+    mine = [a for a in found if methods[a.part] == a.method]
+    if not mine:
+        others = ", ".join(dict.fromkeys(a.method for a in found))
+        raise ConfigError(name, f"left out: it is for {others}", methods[found[0].part])
+    return mine[0]
 
 
 def read_config(file: str | Path) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import (
@@ -23,11 +25,11 @@ from pyg_negsamp.datasets import (
     TemporalSplit,
 )
 from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
-from pyg_negsamp.datasets.log import TEST
+from pyg_negsamp.datasets.log import TEST, TRAIN, VAL
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import FIELDS, SYNTHETIC, DataConfig
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE
 
 #: Fields that say how a file is to be read.
 OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
@@ -61,7 +63,9 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
                 expected = f"left out: it is for a file, not for {data.dataset}"
                 raise ConfigError(name, expected, getattr(data, name))
     divided = (not is_file and data.dataset not in SYNTHETIC) or data.test_file is not None
-    split = make_split(data, divided, 0.0 if config.evaluation.protocol == "paper" else None)
+    split = make_split(data, divided)
+    if config.evaluation.protocol == "paper":
+        split = AllOfTrain(split)
     if frame is not None:
         return InteractionDataset.from_frame(frame, **columns(data), **filters(data), split=split)
     if data.dataset in SYNTHETIC:
@@ -133,16 +137,33 @@ def filters(data: DataConfig) -> dict[str, Any]:
     }
 
 
-def make_split(data: DataConfig, divided: bool, val_share: float | None = None) -> InteractionSplit:
+class AllOfTrain(InteractionSplit):
+    """A split whose validation links are trained on; test stays as it is.
+
+    Args:
+        split: That split.
+    """
+
+    def __init__(self, split: InteractionSplit) -> None:
+        super().__init__(split.edge_type)
+        self.split = split
+
+    def assign(self, data: HeteroData) -> Tensor:
+        part = self.split.assign(data)
+        return part.masked_fill(part == VAL, TRAIN)
+
+    def remarks(self, data: HeteroData, graphs: Sequence[HeteroData]) -> dict[str, int]:
+        return self.split.remarks(data, graphs)
+
+
+def make_split(data: DataConfig, divided: bool) -> InteractionSplit:
     """The transform that divides the links.
 
     Args:
         data: What it is told by.
         divided: Whether the source is divided already.
-        val_share: In place of the one in `data`.
     """
-    name = data.split or ("predefined" if divided else "random")
-    val = data.val_share if val_share is None else val_share
+    name, val = data.split or ("predefined" if divided else "random"), data.val_share
     if name == "predefined":
         if not divided:
             raise ConfigError("split", "'random' or by time: the source is not divided", name)
@@ -192,6 +213,16 @@ def with_known(config: Config, test_data: HeteroData) -> HeteroData:
     return whole
 
 
-def digest(data: HeteroData) -> str:
-    """Tells training links from others, to notice data that have changed."""
-    return hashlib.sha256(known_links(data).index.numpy().tobytes()).hexdigest()[:16]
+def digest(graphs: Iterable[HeteroData]) -> str:
+    """A hash of all that graphs hold, to notice data that have changed."""
+    found = hashlib.sha256()
+    for graph in graphs:
+        for store in graph.stores:
+            for name, value in sorted(store.items()):
+                if isinstance(value, Tensor):
+                    value = value.cpu().contiguous()
+                    said = f"{store._key} {name} {value.dtype} {[*value.shape]}"
+                    found.update(said.encode() + value.numpy().tobytes())
+                else:
+                    found.update(f"{store._key} {name} {value!r}".encode())
+    return found.hexdigest()[:16]

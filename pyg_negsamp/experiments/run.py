@@ -27,7 +27,7 @@ from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_conf
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.files import taken, write
 from pyg_negsamp.experiments.parts import FIELDS
-from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
+from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.references import popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender, last_checkpoint
@@ -124,7 +124,7 @@ def run(
     with taken(out) as ours:
         if not ours:
             raise FileExistsError(f"{out} is in use by another process")
-        begun = {"links": digest(dataset[0]), **config.flat()}
+        begun = {"links": digest(dataset), **config.flat()}
         if resume:
             check_same_run(begun, out / "config.yaml")
         watch = WriteConfig(out / "config.yaml", begun)
@@ -142,7 +142,8 @@ def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> O
     test_data, k = dataset[2], config.evaluation.top_k
     test = evaluate(selected.scorer, test_data, k)
     other = evaluate_otherwise(config, selected.scorer, test_data)
-    metrics = {f"validation/NDCG@{k[0]}": selected.notes["validation"]}
+    by = selecting(config.evaluation.protocol)
+    metrics = {f"{by}/NDCG@{k[0]}": selected.notes[by]}
     metrics |= {f"test/{name}": value for name, value in test.items()}
     described = {**config.flat(), **own_numbers(selected.model)}
     model = TrainedModel.from_training(
@@ -199,7 +200,7 @@ def check_same_run(config: dict[str, Any], file: Path) -> None:
     was = read_config(file)
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
-        said = {"links": "set of training links"}
+        said = {"links": "set of links"}
         what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
 

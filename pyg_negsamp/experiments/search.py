@@ -10,7 +10,7 @@ runs them. Both need the extra 'tune'. This file needs nothing: it says what is 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def tune(
     # Before there is a study: one that failed would stand in the way of the fields put right.
     check_space(given, space, dataset[0])
     url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
-    study = open_study(url, name, question(config, dataset[0], space), least_epochs)
+    study = open_study(url, name, question(config, (dataset[0], dataset[1]), space), least_epochs)
     return Trials(study, given, space, dataset, trials, file, say, progress).run()
 
 
@@ -200,7 +200,15 @@ def check_space(
     raise refused[0]
 
 
-def question(config: Config, data: HeteroData, space: Collection[str]) -> dict[str, Any]:
-    """What a study answers: the training links, the fixed fields, and the names of the others."""
+def question(
+    config: Config, graphs: Iterable[HeteroData], space: Collection[str]
+) -> dict[str, Any]:
+    """What a study answers: the links, the fixed fields, and the names of the others.
+
+    Args:
+        config: The fields.
+        graphs: For training and validation.
+        space: Names of the searched fields.
+    """
     fixed = {n: v for n, v in config.flat().items() if n not in (*PLACES, *space)}
-    return {"links": digest(data), "searched": sorted(space), **fixed}
+    return {"links": digest(graphs), "searched": sorted(space), **fixed}
