@@ -400,7 +400,7 @@ def test_refuses_rows_that_do_not_fit(by: str) -> None:
         expected = rf"'row' must be \[{size}\], a row of the pool in \[0, 2\) for each {by}"
         with pytest.raises(ValueError, match=expected):
             PoolCandidates(graph(), everything, row=row, by=by)
-    PoolCandidates(graph(), everything, row=torch.ones(size), by=by)
+    PoolCandidates(graph(), everything, row=torch.ones(size).long(), by=by)
 
 
 def test_refuses_pools_that_do_not_fit() -> None:
