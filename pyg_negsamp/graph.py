@@ -59,12 +59,12 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
     return None
 
 
-def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Links:
+def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Links:
     """Reads the links of `data`: bipartite `HeteroData`, or a homogeneous `Data` graph.
 
     Args:
         data: Graph whose `edge_index` holds the known links, see :func:`links_in`.
-        edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
 
     Raises:
         ValueError: If the edge type, its `edge_index` or a node count is missing, or if
@@ -74,6 +74,7 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Lin
         edge_type = edge_type_of(data, edge_type)
         num_users, num_items = data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes
     elif isinstance(data, Data):
+        edge_type = EDGE_TYPE
         num_users = num_items = data.num_nodes
     else:
         raise invalid("known_links", "data", "a HeteroData or Data graph", short(data))
@@ -130,7 +131,7 @@ def described(data: HeteroData | Data, edge_type: EdgeType) -> str:
     return f"one with {', '.join(map(str, store_of(data, edge_type).keys())) or 'nothing'}"
 
 
-def held_out_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Tensor:
+def held_out_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor:
     """Reads the links that a split asks for.
 
     These are `pos_edge_label_index` (of `RandomLinkSplit(split_labels=True)`), or those in
@@ -138,7 +139,7 @@ def held_out_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> 
 
     Args:
         data: A validation or test split.
-        edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
 
     Returns:
         `[2, E]` int64, row 0 users, row 1 items; without any, `[2, 0]`.
@@ -147,11 +148,11 @@ def held_out_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> 
         ValueError: As :func:`known_links`; if an id lies outside its node set, or if a label is
             neither 0 nor 1.
     """
-    found = labelled_links(data, edge_type)
+    found = labelled_links(data, edge_type_of(data, edge_type))
     return known_links(data, edge_type).index.new_empty(2, 0) if found is None else found
 
 
-def training_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Tensor:
+def training_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor:
     """Reads the links that a model is to rank high in training.
 
     These are a graph's supervision links, where it has such
@@ -159,7 +160,7 @@ def training_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> 
 
     Args:
         data: A training graph.
-        edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
 
     Returns:
         `[2, E]` int64, row 0 users, row 1 items.
@@ -167,7 +168,7 @@ def training_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> 
     Raises:
         ValueError: As :func:`held_out_links`.
     """
-    found = labelled_links(data, edge_type)
+    found = labelled_links(data, edge_type_of(data, edge_type))
     return known_links(data, edge_type).index if found is None else found
 
 

@@ -17,7 +17,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
-from pyg_negsamp.graph import EDGE_TYPE, Links, described, held_out_links, known_links
+from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.scoring import all_scores
 
@@ -54,7 +54,7 @@ def rank(
     data: HeteroData,
     k: int,
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> Iterator[Ranked]:
     """Ranks all unseen items for every user with held-out links, block by block.
@@ -79,6 +79,7 @@ def rank(
     for name, least in (("k", k), ("block_size", block_size)):
         if least is not None and least < 1:
             raise invalid("rank", name, "at least 1", least)
+    edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = scorer(x_dict, data, pool, edge_type)
 
@@ -222,7 +223,7 @@ def evaluate(
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> dict[str, float]:
     """Evaluates embeddings by full ranking on held-out links.
@@ -258,7 +259,7 @@ def evaluate_users(
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Evaluates as :func:`evaluate` does, user by user: what a paired test compares.

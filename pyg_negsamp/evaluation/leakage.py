@@ -11,7 +11,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, held_out_links, known_links, links_in
+from pyg_negsamp.graph import edge_type_of, held_out_links, known_links, links_in
 from pyg_negsamp.pairs import Pairs
 
 
@@ -30,7 +30,7 @@ class Model(Protocol):
         """What it ranks by: tables, or a function."""
 
 
-def check_not_held(model: Model, data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> None:
+def check_not_held(model: Model, data: HeteroData, edge_type: EdgeType | None = None) -> None:
     """Refuses a model whose graph holds links that it is to predict.
 
     Args:
@@ -61,7 +61,7 @@ def check_leakage(
     train: HeteroData | Data,
     val: HeteroData | Data | None = None,
     test: HeteroData | Data | None = None,
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
 ) -> None:
     """Refuses splits whose held-out links can be read off a graph that a model propagates over.
 
@@ -82,6 +82,7 @@ def check_leakage(
     Raises:
         ValueError: Naming the split, the graph, its edge type, and some of the links.
     """
+    edge_type = edge_type_of(train, edge_type)
     known = known_links(train, edge_type)
     size = max(known.num_users, known.num_items)
     splits = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 
 import torch
@@ -16,7 +16,7 @@ from torch_geometric.metrics import (
     LinkPredRecall,
 )
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 
 METRICS = {
     "Recall": LinkPredRecall,
@@ -45,9 +45,9 @@ def metric_collection(
     Raises:
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
-    lengths = k if isinstance(k, Collection) else ()
-    if not lengths or not all(isinstance(length, Integral) and length >= 1 for length in lengths):
-        raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", k)
+    lengths = k if isinstance(k, list | tuple) else ()
+    if not lengths or not all(isinstance(n, Integral) and int(n) >= 1 for n in lengths):
+        raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", short(k))
     if not metrics:
         raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", metrics)
     for name in metrics:

@@ -20,7 +20,7 @@ from pyg_negsamp.evaluation.full_rank import (
     scorer,
 )
 from pyg_negsamp.evaluation.metrics import METRICS
-from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
+from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, edge_type_of, known_links
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
 
@@ -34,7 +34,7 @@ def evaluate_sampled(
     num_negatives: int = 100,
     num_sets: int = 10,
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     seed: int = 0,
 ) -> list[dict[str, float]]:
     """Evaluates embeddings on test sets in which held-out items compete with sampled ones.
@@ -77,6 +77,7 @@ def evaluate_sampled(
     for name, (value, low) in least.items():
         if value < low:
             raise invalid("evaluate_sampled", name, f"at least {low}", value)
+    edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = scorer(x_dict, data, pool, edge_type)
     among = _among_sampled(score, links, held_out, num_negatives, seed)

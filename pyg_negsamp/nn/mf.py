@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.errors import yes_or_no
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import fitted_rows
@@ -45,7 +46,7 @@ class MF(Encoder):
         bias: bool = False,
     ) -> None:
         super().__init__(data, dim, num_layers=0, pool=pool, edge_type=edge_type)
-        self.bias = bias
+        self.bias = yes_or_no(self, "bias", bias)
         if bias:
             self.biases = torch.nn.Parameter(torch.zeros(self.num_users + self.num_items))
             self.global_bias = torch.nn.Parameter(torch.zeros(()))

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid, number_in
+from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
@@ -139,9 +139,9 @@ class XSimGCL(SimGCL):
         )
         if pool == "concat":
             raise invalid(self, "pool", "not 'concat', whose width is not that of a layer", pool)
-        if not 1 <= contrast_layer <= num_layers:
+        self.contrast_layer = whole_number(self, "contrast_layer", contrast_layer, least=1)
+        if contrast_layer > num_layers:
             raise invalid(self, "contrast_layer", f"in [1, {num_layers}]", contrast_layer)
-        self.contrast_layer = contrast_layer
 
     def forward(self) -> XDict:
         """Layers with gradient, `L` tensors `[U, D]` and `[I, D]`; noisy in training."""

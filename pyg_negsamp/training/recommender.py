@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import check_not_held, evaluate, metric_collection
 from pyg_negsamp.layers import ego_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
@@ -80,19 +80,25 @@ class Recommender(LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     ) -> None:
         super().__init__()
-        self._check_parts(encoder, sampler)
         if lr is not None and optimizer is not None:
             raise invalid(self, "lr", "left out, since optimizer has its own", lr)
         if lr is None and optimizer is None:
             lr = 1e-3
-        for name, value in (("lr", lr), ("l2", l2)):
-            if value is not None and not 0 <= value < math.inf:
-                raise invalid(self, name, "a finite number >= 0", value)
         metric_collection(k)  # refuses what validation would stumble over after an epoch
-        if seed < 0:
-            raise invalid(self, "seed", "not negative", seed)
-        self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
-        self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
+        loss = BPRLoss() if loss is None else loss
+        for name, module, kind in (
+            ("encoder", encoder, Encoder),
+            ("sampler", sampler, NegativeSampling),
+            ("loss", loss, torch.nn.Module),
+        ):
+            if not isinstance(module, kind):
+                raise invalid(self, name, f"a {kind.__name__}", short(module))
+        self._check_parts(encoder, sampler)
+        self.encoder, self.sampler, self.loss = encoder, sampler, loss
+        self.lr = None if lr is None else number_in(self, "lr", lr, "[0, inf)")
+        self.l2 = number_in(self, "l2", l2, "[0, inf)")
+        self.k = tuple(k)
+        self.seed = whole_number(self, "seed", seed)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
