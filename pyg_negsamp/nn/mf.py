@@ -24,7 +24,8 @@ class MF(Encoder):
     as in the BPR baseline of "Dynamic Negative Sampling for Contrastive Recommendation", section
     4.1. It is still a dot product, so that every sampler works: of `[u, b_u + b, 1]` with
     `[i, 1, b_i]`, of width `D + 2`. Losses on differences of scores, BPR among them, leave
-    `b_u` and `b` where they started, at zero.
+    `b_u` and `b` where they started, at zero. The L2 penalty of training falls on these wider
+    vectors, biases included.
 
     Args:
         data: Training graph; only its numbers of users and items are read.

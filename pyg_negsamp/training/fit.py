@@ -103,7 +103,8 @@ def fit(
         progress: Whether to show how far training is. Default: yes.
         planned: Epochs that schedules count on, at least `epochs`. Default: `epochs`.
         precision: Lightning's name of the arithmetic: `'32-true'`, `'64-true'` (weights become
-            double and stay so) or `'bf16-mixed'` (products of a step in 16 bits; weights and
+            double and stay so; the matrix of a graph encoder keeps the precision that it was
+            made in) or `'bf16-mixed'` (products of a step in 16 bits; weights and
             validation stay in 32). Default `'32-true'`.
         max_time: When to stop: after the first epoch that ends later than this, counted from the
             start of this call. `'DD:HH:MM:SS'`, a `timedelta` or a dictionary of its arguments.

@@ -27,13 +27,17 @@ from pyg_negsamp.transforms import NegativeSampling
 class Recommender(LightningModule):
     """Trains an encoder against the negatives of a sampler, and ranks in full to validate.
 
+    A step minimises the sum of `loss` on the scores of pooled vectors, with the sampler's weights
+    if it has any; `l2` times :func:`l2_penalty` on layer 0 of users, positives and negatives as
+    they were made; and the losses that the sampler and the encoder add of their own.
+
     Args:
         encoder: Turns the training graph into embeddings; see :mod:`pyg_negsamp.nn`.
         sampler: Chooses or makes the negatives; see :mod:`pyg_negsamp.transforms`. Its learned
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
             Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
-            goes by them too.
+            goes by them too. The sampler is not told: the scores that it compares are its own.
         lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
         l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
         k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
@@ -51,8 +55,9 @@ class Recommender(LightningModule):
         >>> Recommender(encoder, sampler, optimizer=sgd, scheduler=halve)  # doctest: +SKIP
 
     Attributes:
-        history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
-            validation metrics (`'val/NDCG@20'`, ...) where it was validated.
+        history: A dictionary per epoch: `epoch`, `loss` (all that its steps minimised, averaged
+            over positives), `seconds` (of training), and the validation metrics
+            (`'val/NDCG@20'`, ...) where it was validated.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.

@@ -26,15 +26,16 @@ class DENS(NegativeSampling):
     find the relevant part of a positive for its user, and of a candidate for its positive:
 
     .. math::
-        g_p &= \sigma(W_i p + W_u v), \quad p' = p \odot g_p \\
-        g_n &= \sigma(W_n n + W_p p'), \quad n' = n \odot g_n \\
+        g_p &= \sigma(W_i p + W_u v + b_p), \quad p' = p \odot g_p \\
+        g_n &= \sigma(W_n n + W_p p' + b_n), \quad n' = n \odot g_n \\
         x &= \arg\max_m \; v \cdot (f n_m - n'_m), \quad f = 1 - \min(1, t / T_0)
 
     at each layer, `v` being the user vector that the layer meets in the score: the pooled one,
     unless layers are concatenated. So candidates are
     ranked by their irrelevant part at first, and by how little is relevant about them after
     `warmup` epochs. The gates learn by an auxiliary loss, with the scores of the parts (`p''` and
-    `n''` being the irrelevant ones), pooled over the layers:
+    `n''` being the irrelevant ones), pooled over the layers, and averaged over
+    pairs of positive and negative:
 
     .. math:: \frac{\gamma}{4} \left[ \ell(p' - p'') + \ell(n'' - n') + \ell(p' - n') +
               \ell(n'' - p'') \right], \quad \ell(x) = -\ln \sigma(s(u, x))

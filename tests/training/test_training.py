@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
 
@@ -25,6 +26,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import (
     Fitted,
@@ -214,6 +216,58 @@ def test_leaves_embeddings_without_dropout(splits: list[HeteroData], tmp_path: P
     assert all(map(torch.equal, first, second))
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_tables_that_rank_are_without_dropout_and_leave_the_mode(
+    splits: list[HeteroData], training: bool
+) -> None:
+    encoder = LightGCN(splits[0], dim=8, edge_dropout=0.5, message_dropout=0.5)
+    model = Recommender(encoder, RNS(UniformCandidates(splits[0])))
+    expected = [sum(xs) / 4 for xs in encoder.eval()().values()]
+    encoder.train(training)
+    found = model.scoring_tables()
+    assert encoder.training == training
+    torch.testing.assert_close([*found.values()], [x.detach() for x in expected])
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_validation_ranks_by_the_scores_of_the_loss(
+    splits: list[HeteroData], similarity: str
+) -> None:
+    """Vectors of all lengths, and no learning: ranking is by products, or by cosines."""
+    encoder = MF(splits[0], dim=8)
+    torch.nn.init.normal_(encoder.embedding.weight, std=2.0)
+    x_dict = {"dot": encoder.tables(), "cosine": {}}
+    x_dict["cosine"] = {name: normalize(xs[0]) for name, xs in encoder.tables().items()}
+    loss = SampledSoftmaxLoss(similarity=similarity)
+    model = Recommender(encoder, RNS(UniformCandidates(splits[0])), loss, lr=0.0)
+    by = {name: evaluate(x, splits[1])["NDCG@20"] for name, x in x_dict.items()}
+    assert abs(by["dot"] - by["cosine"]) > 1e-3
+    fitted = fit(model, splits[0], splits[1], epochs=1, device="cpu", progress=False)
+    assert fitted.best == pytest.approx(by[similarity], abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [(20, 5), (5, 20)])
+def test_selects_by_the_first_length_of_lists(splits: list[HeteroData], k: tuple[int, int]) -> None:
+    model = Recommender(MF(splits[0], dim=8), RNS(UniformCandidates(splits[0])), lr=0.0, k=k)
+    expected = evaluate(model.scoring_tables(), splits[1], (k[0],))[f"NDCG@{k[0]}"]
+    fitted = fit(model, splits[0], splits[1], epochs=1, device="cpu", progress=False)
+    assert fitted.monitor == f"val/NDCG@{k[0]}"
+    assert fitted.best == pytest.approx(expected, abs=1e-6)
+
+
+def test_samplers_hear_of_every_epoch_with_clean_tables(splits: list[HeteroData]) -> None:
+    """First which epoch it is, of how many, and then the tables of all, as they rank."""
+    encoder = LightGCN(splits[0], dim=8, message_dropout=0.5)
+    model, heard = Recommender(encoder, RNS(UniformCandidates(splits[0])), lr=0.0), []
+    tables = encoder.eval().tables()
+    model.sampler.set_epoch = lambda *told: heard.append(told)
+    model.sampler.refresh = heard.append
+    fit(model, splits[0], None, epochs=2, planned=3, device="cpu", progress=False)
+    assert heard[::2] == [(0, 3), (1, 3)]
+    for shown in heard[1::2]:
+        torch.testing.assert_close(shown, tables)
+
+
 def test_a_second_run_trains_with_dropout_too(splits: list[HeteroData], tmp_path: Path) -> None:
     encoder = LightGCN(splits[0], dim=8, edge_dropout=0.5)
     model, modes = Recommender(encoder, RNS(UniformCandidates(splits[0]))), []
@@ -337,14 +391,26 @@ def test_resuming_a_finished_run_changes_nothing(splits: list[HeteroData], tmp_p
         assert torch.equal(last_weights(out), before)
 
 
-def test_seed_decides(splits: list[HeteroData], tmp_path: Path) -> None:
-    runs = []
-    for number, seed in enumerate((1, 1, 2)):
-        model = recommender(splits[0], seed=seed)
-        train(model, splits, tmp_path / str(number), epochs=2)
-        runs.append(weights(model))
-    assert torch.equal(runs[0], runs[1])
-    assert not torch.equal(runs[0], runs[2])
+def test_patience_goes_on_counting_where_a_run_resumes(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    """Nothing is learned: no validation is better than the first. Patience is today's."""
+    cut = recommender(splits[0], lr=0.0)
+    start_epoch = cut.on_train_epoch_start
+
+    def start_or_stop() -> None:
+        if cut.current_epoch == 2:
+            raise RuntimeError("power cut")
+        start_epoch()
+
+    cut.on_train_epoch_start = start_or_stop
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(cut, splits, tmp_path, epochs=20, patience=3)
+    for patience, epochs in ((3, 4), (1, 4), (5, 6), (5, 6)):
+        again = recommender(splits[0], lr=0.0)
+        fitted = train(again, splits, tmp_path, epochs=20, patience=patience, resume=True)
+        assert len(fitted.history) == epochs
+        assert fitted.best_epoch == 0
 
 
 def test_loss_that_is_not_a_number_stops_with_an_explanation(
