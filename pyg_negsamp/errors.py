@@ -23,7 +23,9 @@ def invalid(owner: object, argument: str, expected: str, got: object) -> ValueEr
     return ValueError(f"{owner}: '{argument}' must be {expected} (got {got})")
 
 
-def whole_number(owner: object, argument: str, value: object, least: int = 0) -> int:
+def whole_number(
+    owner: object, argument: str, value: object, least: int = 0, most: int = 2**31 - 1
+) -> int:
     """Gives back a whole number, and refuses anything else.
 
     Args:
@@ -31,13 +33,16 @@ def whole_number(owner: object, argument: str, value: object, least: int = 0) ->
         argument: Name of the argument.
         value: What came; any integer type of Python or numpy will do, a bool will not.
         least: The least that is allowed. Default 0.
+        most: The most. Default: what fits in 32 bits.
 
     Raises:
-        ValueError: If it is no whole number, or too small.
+        ValueError: If it is no whole number, too small or too large.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise invalid(owner, argument, f"a whole number, at least {least}", short(value))
-    return int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    large = isinstance(value, Integral) and int(value) > most
+    expected = f"a whole number, at {f'most {most}' if large else f'least {least}'}"
+    raise invalid(owner, argument, expected, short(value))
 
 
 def number_in(owner: object, argument: str, value: object, interval: str) -> float:

@@ -57,9 +57,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 #: Who, which argument, what was expected, what came.
 OURS = re.compile(r"[A-Za-z_]+: '[^']+' must be .+ \(got .+\)", re.DOTALL)
 
-NUMBERS = st.one_of(
-    st.integers(-5, 5), st.floats(), st.just(2**63), st.booleans(), st.just(1 + 2j)
-)
+NUMBERS = st.one_of(st.integers(-5, 5), st.floats(), st.just(2**63), st.booleans(), st.just(1 + 2j))
 TENSORS = st.sampled_from(
     [
         torch.zeros(0),
@@ -81,12 +79,17 @@ ANYTHING = st.one_of(
 )
 
 
-@pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+def arguments_of(call: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(call).parameters.values()
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+@pytest.mark.parametrize("name", [name for name, (call, _) in CALLS.items() if arguments_of(call)])
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
 def test_works_or_says_what_is_wrong(name: str, data: st.DataObject) -> None:
     call, good = CALLS[name]
-    argument = data.draw(st.sampled_from(sorted(inspect.signature(call).parameters)))
+    argument = data.draw(st.sampled_from(arguments_of(call)))
     value = data.draw(ANYTHING)
     try:
         call(**{**good, argument: value})

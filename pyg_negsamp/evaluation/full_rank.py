@@ -13,7 +13,7 @@ from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, whole_number
 from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
@@ -76,9 +76,9 @@ def rank(
         ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
             or `k` or `block_size` is less than 1.
     """
-    for name, least in (("k", k), ("block_size", block_size)):
-        if least is not None and least < 1:
-            raise invalid("rank", name, "at least 1", least)
+    k = whole_number("rank", "k", k, least=1)
+    if block_size is not None:
+        block_size = whole_number("rank", "block_size", block_size, least=1)
     edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = scorer(x_dict, data, pool, edge_type)

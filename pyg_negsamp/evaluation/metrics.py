@@ -48,11 +48,11 @@ def metric_collection(
     lengths = k if isinstance(k, list | tuple) else ()
     if not lengths or not all(isinstance(n, Integral) and int(n) >= 1 for n in lengths):
         raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", short(k))
-    if not metrics:
-        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", metrics)
+    if not isinstance(metrics, list | tuple) or not metrics:
+        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", short(metrics))
     for name in metrics:
         if name not in METRICS:
-            raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", name)
+            raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", short(name))
     collection = LinkPredMetricCollection(
         {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}
     )

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce
 
 from pyg_negsamp.candidates import UniformCandidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import whole_number
 from pyg_negsamp.evaluation.full_rank import (
     BLOCK_BYTES,
     Scorer,
@@ -73,10 +73,9 @@ def evaluate_sampled(
     Raises:
         ValueError: If a number is out of range, besides what :func:`evaluate` raises.
     """
-    least = {"num_negatives": (num_negatives, 1), "num_sets": (num_sets, 1), "seed": (seed, 0)}
-    for name, (value, low) in least.items():
-        if value < low:
-            raise invalid("evaluate_sampled", name, f"at least {low}", value)
+    num_negatives = whole_number("evaluate_sampled", "num_negatives", num_negatives, least=1)
+    num_sets = whole_number("evaluate_sampled", "num_sets", num_sets, least=1)
+    seed = whole_number("evaluate_sampled", "seed", seed, most=2**63 - 1)
     edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = scorer(x_dict, data, pool, edge_type)

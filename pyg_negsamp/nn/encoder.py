@@ -14,6 +14,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.errors import whole_number
 from pyg_negsamp.graph import edge_type_of, known_links
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.space import Space
@@ -72,6 +73,8 @@ class Encoder(torch.nn.Module, ABC):
         self.num_users, self.num_items = links.num_users, links.num_items
         size = (self.num_users, self.num_items)
         self.links = Pairs(links.index, *size) if self.reads_links else None
+        # Parameters, their gradient, and the two moments of Adam.
+        check_memory(self, "dim", dim, 16 * sum(size) * dim)
         self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)
         self.reset_parameters()
 

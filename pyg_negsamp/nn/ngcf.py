@@ -17,6 +17,7 @@ from torch_geometric.utils import is_sparse, spmm
 from pyg_negsamp.errors import number_in
 from pyg_negsamp.graph import known_links
 from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
@@ -130,6 +131,7 @@ class NGCF(Encoder):
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
         number_in(self, "negative_slope", negative_slope, "(-inf, inf)")
         self.negative_slope = negative_slope
+        check_memory(self, "num_layers", num_layers, 32 * num_layers * dim * dim)
         self.adjacency = Adjacency(known_links(data, self.edge_type))
         self.convs = torch.nn.ModuleList(NGCFConv(dim, dim) for _ in range(num_layers))
 

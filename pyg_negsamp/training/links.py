@@ -61,7 +61,7 @@ class LinkLoader(DataLoader):
             raise invalid(self, "data", "a graph with at least one training link", "0 links")
         batch_size = whole_number(self, "batch_size", batch_size, least=1)
         num_workers = whole_number(self, "num_workers", num_workers)
-        seed = whole_number(self, "seed", seed)
+        seed = whole_number(self, "seed", seed, most=2**63 - 1)
         if transform is not None and not callable(transform):
             raise invalid(self, "transform", "a function of a batch, or None", short(transform))
         shuffle = yes_or_no(self, "shuffle", shuffle)

@@ -103,7 +103,7 @@ class Recommender(LightningModule):
         self.lr = None if lr is None else number_in(self, "lr", lr, "[0, inf)")
         self.l2 = number_in(self, "l2", l2, "[0, inf)")
         self.k = tuple(k)
-        self.seed = whole_number(self, "seed", seed)
+        self.seed = whole_number(self, "seed", seed, most=2**63 - 1)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type

@@ -13,6 +13,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, one_of, whole_number, yes_or_no
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -123,6 +124,7 @@ class ANS(NegativeSampling):
         self.direction = yes_or_no(self, "direction", direction)
         self.magnitude = yes_or_no(self, "magnitude", magnitude)
         self.hard_only = yes_or_no(self, "hard_only", hard_only)
+        check_memory(self, "dim", dim, 64 * dim * dim)
         self.item_map = torch.nn.Linear(dim, dim, bias=False)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.margin_map = torch.nn.Linear(dim, 1, bias=False)

@@ -13,6 +13,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -96,6 +97,7 @@ class DENS(NegativeSampling):
         if -1 < factor < 0:
             raise invalid(self, "factor", "in [0, 1], or -1 for the schedule", factor)
         # One bias per gate: the two of its maps would only ever occur as their sum.
+        check_memory(self, "dim", dim, 64 * dim * dim)
         self.item_map = torch.nn.Linear(dim, dim)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.neg_map = torch.nn.Linear(dim, dim)

@@ -13,6 +13,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -85,6 +86,8 @@ class IRGAN(NegativeSampling):
             raise invalid(self, "candidates", "given: they say how many users there are", None)
         dim = whole_number(self, "dim", dim, least=1)
         self.temperature = number_in(self, "temperature", temperature, "(0, inf)")
+        size = self.candidates.num_users + self.candidates.num_items
+        check_memory(self, "dim", dim, 16 * size * dim)
         self.users = torch.nn.Embedding(self.candidates.num_users, dim)
         self.items = torch.nn.Embedding(self.candidates.num_items, dim)
         for table in (self.users, self.items):

@@ -14,6 +14,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
@@ -105,6 +106,8 @@ class SRNS(NegativeSampling):
                 raise invalid(self, "candidates", expected, "pools by item")
             known = self.candidates.known
             first = torch.Generator(known.key.device).manual_seed(0)
+            needed = 8 * known.num_users * self.num_candidates
+            check_memory(self, "num_candidates", self.num_candidates, needed)
             active = known.first.diff().nonzero().flatten()  # others need not have a pool
             self.register_buffer(
                 "memory", known.key.new_zeros(known.num_users, self.num_candidates)
