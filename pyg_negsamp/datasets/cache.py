@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.datasets.log import InteractionLog, Repeats
+from pyg_negsamp.files import whole
 
 FORMAT_VERSION = 1  # of the tensors that are cached; a new one outdates all older files
 
@@ -66,15 +67,9 @@ def load_or_build(
 
 
 def _store(tensors: Tensors, path: Path) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with contextlib.suppress(OSError):  # an unwritable cache is no reason to stop
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                torch.save(tensors, file)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    # An unwritable cache is no reason to stop; on a full disk torch raises the latter.
+    with contextlib.suppress(OSError, RuntimeError), whole(path) as part:
+        torch.save(tensors, part)
 
 
 def to_tensors(log: InteractionLog, repeats: Repeats) -> Tensors:

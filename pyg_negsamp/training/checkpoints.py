@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.files import whole, writing
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -23,19 +23,16 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Saves all of it or nothing."""
+        """Saves all of it or nothing.
+
+        Raises:
+            OSError: If it cannot be written, naming the file.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # A fixed name, so that kills leave one of them; on a full disk torch raises the latter.
         part = path.with_name(path.name + ".part")
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        with writing(path, RuntimeError), whole(path, part) as part, part.open("wb") as file:
+            torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         """As lightning does.

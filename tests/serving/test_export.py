@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def test_an_error_while_writing_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(export, "_to_disk", full)
+    monkeypatch.setattr(os, "fsync", full)
     (tmp_path / "out").mkdir()
     with pytest.raises(OSError, match="no space left"):
         export_tables(**given, format=format, to=tmp_path / "out")
