@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from full_disks import full_disk
 
 from pyg_negsamp.files import taken, whole, write, writing
-
-
-@contextmanager
-def full_disk(size: int = 1000) -> Iterator[None]:
-    """No file gets larger than `size` bytes meanwhile, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def fill(part: Path, folder: bool, text: str, error: type[BaseException] | None = None) -> None:
