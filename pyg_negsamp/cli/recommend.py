@@ -15,7 +15,6 @@ import csv
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +23,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from pyg_negsamp.files import whole, writing
 from pyg_negsamp.serving import TrainedModel
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -120,12 +120,12 @@ def write_blocks(blocks: Iterable[pd.DataFrame], to: str) -> None:
         write_csv(blocks, sys.stdout)
         return
     path = Path(to)
-    with whole_file(path) as temporary:
+    with writing(path), whole(path) as part:
         if path.suffix == ".csv":
-            with temporary.open("w", newline="", encoding="utf-8") as stream:
+            with part.open("w", newline="", encoding="utf-8") as stream:
                 write_csv(blocks, stream)
         else:
-            write_parquet(blocks, temporary)
+            write_parquet(blocks, part)
 
 
 def write_csv(blocks: Iterable[pd.DataFrame], stream: IO[str]) -> None:
@@ -145,17 +145,6 @@ def write_parquet(blocks: Iterable[pd.DataFrame], path: Path) -> None:
     finally:
         if writer:
             writer.close()
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A sibling to write to, which takes the file's place once all is written."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def with_progress(blocks: Iterable[pd.DataFrame], total: int) -> Iterator[pd.DataFrame]:

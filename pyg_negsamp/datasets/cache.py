@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pyg_negsamp.datasets.log import InteractionLog, Repeats
+from pyg_negsamp.files import whole
 
 FORMAT_VERSION = 1  # of the tensors that are cached; a new one outdates all older files
 
@@ -81,15 +82,10 @@ def digest(tensors: Tensors) -> str:
 
 
 def _store(tensors: Tensors, path: Path) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with contextlib.suppress(OSError, SafetensorError):  # an unwritable cache is no reason to stop
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            whole = {name: x.contiguous() for name, x in tensors.items()}
-            save_file(whole, part, metadata={"sha256": digest(tensors)})
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    # An unwritable cache is no reason to stop; on a full disk safetensors raises the latter.
+    with contextlib.suppress(OSError, SafetensorError), whole(path) as part:
+        plain = {name: x.contiguous() for name, x in tensors.items()}
+        save_file(plain, part, metadata={"sha256": digest(tensors)})
 
 
 def to_tensors(log: InteractionLog, repeats: Repeats) -> Tensors:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import os
 import sys
 import time
 import urllib.error
@@ -14,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tqdm import tqdm
+
+from pyg_negsamp.files import whole
 
 CHUNK = 1 << 16  # bytes
 LINE_EVERY = 2.0  # seconds between progress lines where there is no terminal
@@ -50,24 +50,19 @@ def download(
         DownloadError: If there is no connection, no such file, not the whole file, not the
             right file, or no place to write it.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as response:
-            path.parent.mkdir(parents=True, exist_ok=True)  # only once there is an answer
+        # Folders are made only once there is an answer.
+        with urllib.request.urlopen(url, timeout=timeout) as response, whole(path) as part:
             with part.open("wb") as file:
                 _copy(response, file, path.name)
-        if check is not None:
-            check(part)
-        os.replace(part, path)
+            if check is not None:
+                check(part)
     except urllib.error.HTTPError as error:
         raise DownloadError(url, f"HTTP {error.code} {error.reason}", path) from error
     except urllib.error.URLError as error:
         raise DownloadError(url, error.reason, path) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DownloadError(url, error, path) from error
-    finally:  # also after Ctrl-C
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, name: str) -> None:

@@ -34,9 +34,9 @@ from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.comparison import Comparison, Row
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
-from pyg_negsamp.experiments.files import taken, write
 from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, selecting, start
 from pyg_negsamp.experiments.reference_rows import choose_arguments
+from pyg_negsamp.files import taken, whole, write
 from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.serving.folder import RECORD, find_folder
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, Progress
@@ -258,10 +258,9 @@ def train_and_test(cell: Cell) -> None:
     other = evaluate_otherwise(config, selected.scorer, test_data)
     extra = {} if config.is_reference else {"false-negative rate": watch.false.rate}
     extra |= {f"{config.evaluation.eval} {name}": value for name, value in other.items()}
-    with open(cell.folder / "users.npz.part", "wb") as file:
-        arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
+    arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
+    with whole(cell.folder / "users.npz") as part, part.open("wb") as file:
         np.savez(file, user=users.cpu().numpy(), **arrays)
-    (cell.folder / "users.npz.part").replace(cell.folder / "users.npz")
     found = {
         "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
         **notes,

@@ -22,13 +22,13 @@ from pyg_negsamp.experiments.comparison import (
     without_large_ease,
 )
 from pyg_negsamp.experiments.config import Config
-from pyg_negsamp.experiments.files import write
 from pyg_negsamp.experiments.parts import PROTOCOLS
 from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
 from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
 from pyg_negsamp.experiments.workers import run_all
+from pyg_negsamp.files import write
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ DIR/data.yaml       the fields that made it, and the counts
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from pyg_negsamp import __version__
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.data import ITEMS, PREPARED, load_data
+from pyg_negsamp.files import whole, writing
 
 
 def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
@@ -50,16 +49,10 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
     flat = config.flat()
     said = {name: flat[name] for name in vars(config.data) if name in flat}
     made = {"made_by": f"pyg_negsamp {__version__}", "fields": said, "counts": counts}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    whole = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        whole.mkdir()
-        write_parts(dataset, whole)
-        (whole / "data.yaml").write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
-        check_empty(folder)
-        whole.replace(folder)
-    finally:
-        shutil.rmtree(whole, ignore_errors=True)
+    with writing(folder), whole(folder) as part:
+        part.mkdir()
+        write_parts(dataset, part)
+        (part / "data.yaml").write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
     return counts
 
 

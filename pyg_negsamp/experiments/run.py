@@ -25,9 +25,9 @@ from pyg_negsamp.datasets.report import format_summary
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
-from pyg_negsamp.experiments.files import taken, write
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
+from pyg_negsamp.files import taken, write
 from pyg_negsamp.references import popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender, last_checkpoint

@@ -20,11 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.config import Config
-from pyg_negsamp.experiments.files import write
 from pyg_negsamp.experiments.methods import fit_options
 from pyg_negsamp.experiments.protocols import Say, select_reference, start
 from pyg_negsamp.experiments.search import Found
 from pyg_negsamp.experiments.studies import DONE, bury, signs_of_life
+from pyg_negsamp.files import write
 from pyg_negsamp.space import Choice, Range
 from pyg_negsamp.training import NonFiniteLossError, Recommender, fit
 

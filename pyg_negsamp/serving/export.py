@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.files import whole, writing
 
 Format: TypeAlias = Literal["parquet", "npy", "onnx", "faiss"]
 Table: TypeAlias = npt.NDArray[np.float32]
@@ -81,6 +79,7 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
         ValueError: If `format` is unknown or its extra is not installed, if tables and ids do not
             fit together, if a value is not finite, if the item table is too large for ONNX
             (2 GiB), or if `to` holds something.
+        OSError: If it cannot be written, naming `to`.
     """
     if format not in get_args(Format):
         raise invalid("export", "format", f"one of {get_args(Format)}", repr(format))
@@ -91,20 +90,10 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
     target = Path(to).resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise invalid("export", "to", "a new or an empty folder", target)
-    part = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    part.mkdir(parents=True)
-    try:
+    with writing(target, RuntimeError), whole(target) as part:  # faiss raises the latter
+        part.mkdir()
         writer(part, user_ids, item_ids, users, items)
-        names = sorted(file.name for file in part.iterdir())
-        for name in names:
-            _to_disk(part / name)
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    return [Path(to) / name for name in names]
+    return sorted(Path(to).iterdir())
 
 
 def _checked(
@@ -122,12 +111,6 @@ def _checked(
         raise invalid("export", "item", expected, list(item.shape))
     users, items = (x.detach().to("cpu", torch.float32).contiguous().numpy() for x in (user, item))
     return users, items
-
-
-def _to_disk(file: Path) -> None:
-    """Waits until the system has written a file."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
 
 
 #: What to install for a format, by the name of its extra: the module that writes it.

@@ -13,18 +13,20 @@ its safe loader.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 import safetensors.torch
 import yaml
+from filelock import FileLock
 from safetensors import SafetensorError
 from torch import Tensor
+
+from pyg_negsamp.files import whole, writing
 
 TENSORS, RECORD = "tensors.safetensors", "model.yaml"
 FRAMES = ("users", "items", "links")
@@ -32,6 +34,7 @@ FILES = (TENSORS, *(f"{name}.parquet" for name in FRAMES), RECORD)
 #: Version of this layout. A newer one is refused.
 FORMAT = 1
 LAST_LINE = b"sha256: "
+Contents: TypeAlias = tuple[dict[str, Tensor], dict[str, pd.DataFrame], dict[str, Any]]
 AGAIN = "copy or save the model anew"
 
 
@@ -42,7 +45,7 @@ def write_folder(
 
     The files go to a sibling, `.NAME.new`, and reach the disk before it is renamed. An earlier
     model at `path` is set aside as `.NAME.old` until then; whenever the process is killed,
-    :func:`read_folder` finds one of the two.
+    :func:`read_folder` finds one of the two. One process writes at a time, who has `.NAME.lock`.
 
     Args:
         path: Folder to make, or of an earlier model.
@@ -52,32 +55,31 @@ def write_folder(
 
     Raises:
         ValueError: If `path` holds something else than a model.
+        OSError: If it cannot be written, naming `path`.
     """
     path = path.expanduser().resolve()
     check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new, old = aside(path, "new"), aside(path, "old")
-    if old.exists() and not path.exists():  # a save was killed between its two renames
-        old.rename(path)
-    for leftover in (new, old):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    new.mkdir()
-    try:
-        _fill(new, tensors, frames, record)
-        if path.exists():
-            path.rename(old)
-        try:
-            new.rename(path)
-        except BaseException:
-            if old.exists():
-                old.rename(path)
-            raise
-        _sync(path.parent)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    old = aside(path, "old")
+    with writing(path, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(aside(path, "lock")):
+            _restore(old, path)  # a save was killed between its two renames
+            shutil.rmtree(old, ignore_errors=True)
+            try:
+                with whole(path, aside(path, "new")) as new:
+                    new.mkdir()
+                    _fill(new, tensors, frames, record)
+                    if path.exists():
+                        path.replace(old)
+            finally:
+                _restore(old, path)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(old: Path, path: Path) -> None:
+    """Gives a model that was set aside its name back, unless another one has it."""
+    if old.exists() and not path.exists():
+        old.replace(path)
 
 
 def check_replaceable(path: Path) -> None:
@@ -105,7 +107,7 @@ def _fill(
     frames: dict[str, pd.DataFrame],
     record: dict[str, Any],
 ) -> None:
-    """Writes all files, the record last, and sees that they reach the disk."""
+    """Writes all files, the record last."""
     safetensors.torch.save_file(
         {name: x.detach().cpu().contiguous() for name, x in tensors.items()}, folder / TENSORS
     )
@@ -115,13 +117,10 @@ def _fill(
     whole = {"format": FORMAT, **record, "checksums": sums}
     text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode()
     (folder / RECORD).write_bytes(text + _last_line(text))
-    for name in FILES:
-        _sync(folder / name)
-    _sync(folder)
 
 
-def read_folder(path: Path) -> tuple[dict[str, Tensor], dict[str, pd.DataFrame], dict[str, Any]]:
-    """Reads what :func:`write_folder` wrote.
+def read_folder(path: Path) -> Contents:
+    """Reads what :func:`write_folder` wrote; again, if it was replaced meanwhile.
 
     Args:
         path: The folder, or one that has it as `model/`.
@@ -133,7 +132,30 @@ def read_folder(path: Path) -> tuple[dict[str, Tensor], dict[str, pd.DataFrame],
         FileNotFoundError: If there is no such folder.
         ValueError: If a file is missing or has changed, in one line that names it.
     """
-    folder = find_folder(path)
+    while True:
+        before = _edition(path)
+        try:
+            contents = _read(find_folder(path))
+        except (ValueError, OSError):
+            if _edition(path) == before:
+                raise
+        else:
+            if _edition(path) == before:
+                return contents
+
+
+def _edition(path: Path) -> tuple[Path, int, int] | None:
+    """What differs between a model and the one that replaces it; `None` if there is none."""
+    try:
+        folder = find_folder(path)
+        state = (folder / RECORD).stat()
+    except OSError:
+        return None
+    return folder, state.st_ino, state.st_mtime_ns
+
+
+def _read(folder: Path) -> Contents:
+    """The files of a folder, if they are as they were saved."""
     record = _read_record(folder / RECORD)
     for name, expected in record["checksums"].items():
         file = folder / name
@@ -147,7 +169,7 @@ def read_folder(path: Path) -> tuple[dict[str, Tensor], dict[str, pd.DataFrame],
             name: pyarrow.parquet.read_table(folder / f"{name}.parquet").to_pandas()
             for name in FRAMES
         }
-    except (SafetensorError, pyarrow.ArrowException, OSError) as error:
+    except (SafetensorError, pyarrow.ArrowException, OSError, RuntimeError) as error:
         raise ValueError(f"TrainedModel: {folder} cannot be read: {AGAIN} ({error})") from error
     return tensors, frames, record
 
@@ -198,12 +220,3 @@ def _last_line(text: bytes) -> bytes:
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -103,14 +103,14 @@ class TrainedModel:
     def save(self, path: str | Path) -> None:
         """Saves the model in a folder: whole, or not at all.
 
-        A model that is there already is replaced.
+        A model that is there already is replaced. Several processes may save and load meanwhile.
 
         Args:
             path: The folder.
 
         Raises:
             ValueError: If `path` holds something else than a model.
-            OSError: If it cannot be written.
+            OSError: If it cannot be written, naming the folder.
         """
         write_model(Path(path), self._parts)
 

@@ -6,7 +6,6 @@ A file is what `torch.save` writes, and a last line with its checksum, which `to
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.files import whole, writing
 
 LAST_LINE = b"\nsha256: "
 #: Bytes of the last line.
@@ -37,29 +37,16 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Saves all of it or nothing.
 
         Raises:
-            OSError: If there is no room for it.
+            OSError: If it cannot be written, naming the file.
         """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # A fixed name, so that kills leave one of them; on a full disk torch raises the latter.
         part = path.with_name(path.name + ".part")
-        try:
-            with part.open("wb+") as file:
-                torch.save(checkpoint, file)
-                file.seek(0)
-                checksum = hashlib.file_digest(file, "sha256").hexdigest()
-                file.write(LAST_LINE + checksum.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except (OSError, RuntimeError) as error:
-            # Of a full disk, torch makes a RuntimeError about the inside of its file.
-            full = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(full, OSError):
-                raise
-            why = full.strerror or full
-            raise OSError(f"{path} cannot be written: {why}; make room, then resume") from error
-        finally:
-            part.unlink(missing_ok=True)
+        with writing(path, RuntimeError), whole(path, part) as part, part.open("wb+") as file:
+            torch.save(checkpoint, file)
+            file.seek(0)
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+            file.write(LAST_LINE + checksum.encode() + b"\n")
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         """Reads onto the CPU, see :func:`read_checkpoint`."""

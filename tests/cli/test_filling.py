@@ -169,7 +169,7 @@ def test_several_jobs_of_which_one_fails(small: Path, capsys: pytest.CaptureFixt
     out = small.parent / "out"
     table = read_table(small)
     cell = plan(table, load_all(table), out, 1)[1]
-    (cell.folder / "users.npz.part").mkdir(parents=True)  # where a file is to be written
+    (cell.folder / "users.npz").mkdir(parents=True)  # where a file is to be written
     with pytest.raises(SystemExit) as stopped:
         run(small, "--jobs", "2")
     said = capsys.readouterr()

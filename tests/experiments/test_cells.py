@@ -21,10 +21,10 @@ from pyg_negsamp.experiments import Config, cells, protocols, run
 from pyg_negsamp.experiments.cells import load_all, plan, run_cell
 from pyg_negsamp.experiments.comparison import product
 from pyg_negsamp.experiments.data import known_in, load_data
-from pyg_negsamp.experiments.files import taken
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.methods import make_recommender
 from pyg_negsamp.experiments.table_files import read_table
+from pyg_negsamp.files import taken
 from pyg_negsamp.training import fit
 
 

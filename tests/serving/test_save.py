@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from full_disks import full_disk
 from saved_models import METHODS, dataset, model, recommender, trained
 
 from pyg_negsamp.serving import TrainedModel, folder
@@ -183,6 +185,16 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 # Saving ----------------------------------------------------------------------------------------
 
+
+def left_over(folder: Path) -> list[str]:
+    """What a save leaves beside the model, but for its lock."""
+    return [
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name != "model" and entry.suffix != ".lock"
+    ]
+
+
 STEPS = ["mkdir", "save_file", "to_parquet", "write_bytes", "fsync", "rename 1", "rename 2"]
 
 
@@ -205,15 +217,15 @@ def kill_at(step: str, patch: pytest.MonkeyPatch) -> None:
     elif step in ("mkdir", "write_bytes"):
         patch.setattr(Path, step, killed)
     else:
-        rename, left = Path.rename, [int(step[-1])]
+        replace, left = Path.replace, [int(step[-1])]
 
         def counted(self, target):
             left[0] -= 1
             if left[0] <= 0:
                 raise Killed
-            return rename(self, target)
+            return replace(self, target)
 
-        patch.setattr(Path, "rename", counted)
+        patch.setattr(Path, "replace", counted)
     # A killed process cleans nothing up.
     patch.setattr(shutil, "rmtree", killed)
 
@@ -231,7 +243,7 @@ def test_a_killed_save_leaves_the_earlier_model(step: str, tmp_path: Path) -> No
     assert repr(TrainedModel.load(tmp_path)) == repr(first)
     second.save(path)
     assert repr(TrainedModel.load(path)) == repr(second)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    assert not left_over(tmp_path)
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
@@ -251,9 +263,53 @@ def test_a_failed_save_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError("no space left")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    with pytest.raises(OSError, match=r"no space left"):
+    with pytest.raises(OSError, match=r"model cannot be written: no space left"):
         model().save(tmp_path / "model")
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "model").exists()
+    assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("format", ["save", "parquet", "npy", "onnx", "faiss"])
+def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path, format: str) -> None:
+    """Whatever the library that writes has to say; an earlier model stays."""
+    if format in ("onnx", "faiss"):
+        pytest.importorskip(format)
+    made, path = model("mf"), tmp_path / "model"
+    made.save(path)
+    for earlier in (True, False):
+        to = path if format == "save" and earlier else tmp_path / "new"
+        with full_disk(), pytest.raises(OSError, match=rf"{to} cannot be written: ") as error:
+            made.save(to) if format == "save" else made.export(format, to)
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "new").exists()
+        assert not left_over(tmp_path)
+    TrainedModel.load(path)
+
+
+def test_two_who_save_and_one_who_loads_meanwhile(tmp_path: Path) -> None:
+    """Each finds one of the models, whole."""
+    path, models = tmp_path / "model", [model("mf"), model("ease")]
+    models[0].save(path)
+    failed = []
+
+    def save(made: TrainedModel) -> None:
+        try:
+            for _ in range(15):
+                made.save(path)
+        except Exception as error:
+            failed.append(error)
+
+    savers = [threading.Thread(target=save, args=[made]) for made in models]
+    for saver in savers:
+        saver.start()
+    found = set()
+    while any(saver.is_alive() for saver in savers):
+        loaded = TrainedModel.load(tmp_path)
+        found.add(repr(loaded))
+        assert bool(loaded._state) == ("MF" in repr(loaded))
+    assert not failed
+    assert found <= {repr(made) for made in models}
+    assert not left_over(tmp_path)
 
 
 def test_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
