@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from numbers import Integral, Number, Real
 
 
-def invalid(owner: object, argument: str, expected: str, got: object) -> ValueError:
+class ArgumentError(ValueError):
+    """An argument that cannot be.
+
+    Attributes:
+        argument: Its name.
+        complaint: What is wrong with it, such as `'must be at least 1 (got 0)'`.
+    """
+
+    argument: str
+    complaint: str
+
+
+def invalid(owner: object, argument: str, expected: str, got: object) -> ArgumentError:
     """Builds the `ValueError` that all public checks of the library raise.
 
     Args:
@@ -20,7 +33,18 @@ def invalid(owner: object, argument: str, expected: str, got: object) -> ValueEr
     """
     if not isinstance(owner, str):
         owner = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-    return ValueError(f"{owner}: '{argument}' must be {expected} (got {got})")
+    complaint = f"must be {expected} (got {got})"
+    error = ArgumentError(f"{owner}: '{argument}' {complaint}")
+    error.argument, error.complaint = argument, complaint
+    return error
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or nothing where no name is like it."""
+    names = list(names)
+    close = get_close_matches(name, names, 1)
+    close = close or [longer for longer in names if longer.startswith(f"{name}_")][:1]
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def whole_number(

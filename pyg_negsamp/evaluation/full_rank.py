@@ -13,12 +13,12 @@ from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
 
-from pyg_negsamp.errors import invalid, whole_number
+from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
-from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.layers import Pool, as_layers, check_pool, pool_layers
 from pyg_negsamp.scoring import all_scores
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
@@ -166,12 +166,14 @@ def scorer(
     links = known_links(data, edge_type)
     if isinstance(x_dict, Mapping):
         return dot_products(x_dict, links, pool, edge_type)
-    if not callable(x_dict):
+    if not callable(x_dict) or isinstance(x_dict, type):
         expected = "a model, tables of embeddings by node type, or a function that scores"
         raise invalid("evaluate", "x_dict", expected, type(x_dict).__name__)
 
     def score(user: Tensor) -> Tensor:
         scores = x_dict(user)
+        if not isinstance(scores, Tensor):
+            raise invalid("evaluate", "x_dict", "a function that gives scores", short(scores))
         size = (len(user), links.num_items)
         if scores.shape != size or not scores.is_floating_point():
             expected = f"a function whose scores are {[*size]}, in floating point"
@@ -192,13 +194,20 @@ def dot_products(
         if edge_type[end] not in x_dict:
             expected = f"embeddings of '{edge_type[0]}' and '{edge_type[2]}'"
             raise invalid("evaluate", "x_dict", expected, f"those of {[*x_dict]}")
-    users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
+    pool = check_pool("evaluate", pool)
+    layers = [as_layers(x_dict[edge_type[end]]) for end in (0, 2)]
+    for xs in layers:
+        if not isinstance(xs, list | tuple) or not all(isinstance(x, Tensor) for x in xs) or not xs:
+            raise invalid(
+                "evaluate", "x_dict", "[N, D] tensors, one or several per type", short(xs)
+            )
+    users, items = (pool_layers(xs, pool) for xs in layers)
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
         (items, links.num_items, edge_type[2]),
     ):
-        if table.dim() != 2 or table.size(0) != size or table.size(1) != users.size(1):
-            expected = f"[{size}, {users.size(1)}] for '{node_type}' after pooling"
+        if table.dim() != 2 or table.size(0) != size or table.size(1) != users.size(-1):
+            expected = f"[{size}, {users.size(-1)}] for '{node_type}' after pooling"
             raise invalid("evaluate", "x_dict", expected, [*table.shape])
         if not table.isfinite().all():
             raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")

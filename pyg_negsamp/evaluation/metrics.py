@@ -18,6 +18,9 @@ from torch_geometric.metrics import (
 
 from pyg_negsamp.errors import invalid, short
 
+#: Items in the longest list that can be asked for.
+LONGEST = 10**6
+
 METRICS = {
     "Recall": LinkPredRecall,
     "NDCG": LinkPredNDCG,
@@ -46,8 +49,8 @@ def metric_collection(
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
     lengths = k if isinstance(k, list | tuple) else ()
-    if not lengths or not all(isinstance(n, Integral) and int(n) >= 1 for n in lengths):
-        raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", short(k))
+    if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
+        raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
     if not isinstance(metrics, list | tuple) or not metrics:
         raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", short(metrics))
     for name in metrics:

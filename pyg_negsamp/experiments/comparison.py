@@ -9,7 +9,6 @@ all but the references. A field that no row has is an error.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,14 +20,13 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.experiments.arguments import METHODS, ConfigError, nearest, owners
-from pyg_negsamp.experiments.config import ONLY_TRAINED, Config
+from pyg_negsamp.errors import invalid, nearest
+from pyg_negsamp.experiments.arguments import METHODS, ConfigError
+from pyg_negsamp.experiments.config import Config, takes
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import selecting
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
-from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
 from pyg_negsamp.training import LinkLoader, check_schedule
 
@@ -67,6 +65,11 @@ class Row:
         """
         with self.named_in_errors():
             return Config.of(**self.fields)
+
+    @property
+    def methods(self) -> dict[str, list[str]]:
+        """Its methods, by part: one of each."""
+        return {part: [self.fields.get(part, FIELDS[part].default)] for part in METHODS}
 
     @property
     def search(self) -> tuple[str, ...]:
@@ -214,7 +217,7 @@ def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> 
     found = list(rows)
     for name in sorted(shared, key=lambda name: name not in METHODS):  # methods decide the rest
         new = {name: shared[name]}
-        having = [takes(row, name) for row in found]
+        having = [takes(row.methods, name) for row in found]
         if not any(having):
             Config.of(**{**found[0].fields, **new})  # says why not
             raise ConfigError(name, "left out: no row has it", shared[name])
@@ -223,20 +226,6 @@ def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> 
             for row, has in zip(found, having, strict=True)
         ]
     return found
-
-
-def takes(row: Row, name: str) -> bool:
-    """Whether a row has a field of that name."""
-    chosen = {part: row.fields.get(part, FIELDS[part].default) for part in METHODS}
-    reference = chosen["encoder"] in REFERENCES
-    if reference and name in (*ONLY_TRAINED, "num_candidates", "num_negatives", "neg", "loss"):
-        return False
-    if name == "layers":
-        encoder = ENCODERS.get(chosen["encoder"])
-        return encoder is not None and "num_layers" in inspect.signature(encoder).parameters
-    parts = ("encoder",) if reference else tuple(METHODS)
-    mine = [a for a in owners(name) if a.part in parts and chosen[a.part] == a.method]
-    return name in FIELDS or bool(mine)
 
 
 def check_rows(comparison: Comparison) -> None:

@@ -21,6 +21,7 @@ from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say
 from pyg_negsamp.space import Choice, Range, Space
 
@@ -145,12 +146,10 @@ def search_space(
     Raises:
         ConfigError: If a part is unknown, or nothing is left.
     """
-    chosen = {"neg": config.sampler.neg, "loss": config.loss.loss}
-    chosen["encoder"] = config.encoder.encoder
     spaces: dict[str, tuple[str, Space]] = {"training": ("", TRAINING)}
-    for part, method in chosen.items():
-        space = getattr(METHODS[part][method], "search_space", {})
-        spaces["sampler" if part == "neg" else part] = (PREFIXES[part], space)
+    for name, method in config.methods.items():
+        space = getattr(METHODS[name][method], "search_space", {})
+        spaces[FIELDS[name].part] = (PREFIXES[name], space)
     if config.is_reference:  # which has no negatives, no loss, no training
         spaces = {"encoder": spaces["encoder"]}
     if search is None:

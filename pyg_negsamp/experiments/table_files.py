@@ -19,9 +19,8 @@ from typing import Any
 
 import yaml
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, nearest
 from pyg_negsamp.evaluation import METRICS
-from pyg_negsamp.experiments.arguments import nearest
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Rival,

@@ -72,7 +72,7 @@ def test_a_field_goes_to_the_rows_that_have_it() -> None:
         ({"neg": ["rns", "dns"], "beta": 1}, "'beta' must be left out: it is for ahns, dins"),
         ({"neg": ["rns", "foo"]}, "'neg' must be one of rns"),
         ({"betta": 1}, "'betta' must be a field of a configuration; did you mean 'beta'"),
-        ({"encoder": "mf", "layers": 2}, "'layers' must be left out: no row has it"),
+        ({"encoder": "mf", "layers": 2}, "'layers' must be left out: mf has none"),
         ({"encoder": ["ease", "popularity"], "epochs": 3}, "'epochs' must be left out"),
         ({"epochs": "many"}, "'epochs' must be a valid integer"),
         ({"device": "cuda"}, "'device' must be 'auto' or 'cpu'"),
