@@ -27,7 +27,7 @@ class Ids:
 
     Args:
         ids: Outside id of every position, whole numbers or text. Any other kind becomes the text
-            that it is printed as.
+            that it is printed as; so do whole numbers if one of them is beyond int64.
         kind: What they are ids of, `'user'` or `'item'`.
 
     Attributes:
@@ -38,7 +38,7 @@ class Ids:
     """
 
     def __init__(self, ids: pd.Index, kind: str) -> None:
-        whole = pd.api.types.is_integer_dtype(ids.dtype)
+        whole = pd.api.types.is_integer_dtype(ids.dtype) and (not len(ids) or fits(ids.max()))
         self.index = ids.astype("int64") if whole else pd.Index([*map(str, ids)], dtype="str")
         self.index.name = kind
         self.kind, self.whole = kind, whole
@@ -91,16 +91,27 @@ class Ids:
         return self.index.take(position.numpy())
 
 
+def fits(value: int) -> bool:
+    """Whether a whole number is one of int64."""
+    return -(2**63) <= int(value) < 2**63
+
+
 def _whole(value: Any) -> int | None:
     """The whole number that an id is, or is written as; `None` for anything else."""
     if isinstance(value, str):
         value = int(value) if INTEGER.fullmatch(value) else None
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return int(value) if is_whole and abs(int(value)) < 2**63 else None
+    return int(value) if is_whole and fits(value) else None
 
 
 def ids_of(index: pd.Index | None, size: int, kind: str) -> Ids:
-    """The ids that a dataset states; where it has none, its users or items count from zero."""
+    """The ids that a dataset states; where it has none, its users or items count from zero.
+
+    Raises:
+        ValueError: If there are not as many as users or items.
+    """
+    if index is not None and len(index) != size:
+        raise invalid("TrainedModel", f"{kind} ids", f"as many as {kind}s, {size}", len(index))
     return Ids(pd.RangeIndex(size) if index is None else index, kind)
 
 

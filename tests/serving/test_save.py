@@ -65,6 +65,32 @@ def test_ids_of_other_kinds_are_known_by_their_text(tmp_path: Path) -> None:
     assert found["item"].tolist() in (["0.5"], [])
 
 
+def test_numbers_beyond_int64_stay_what_they_are(tmp_path: Path) -> None:
+    """As text, in all that a model says; asked for as numbers they are found."""
+    data = dataset()
+    large = np.arange(2**63 - 3, 2**63 + 37, dtype=np.uint64)
+    data.user_ids, data.item_ids = pd.Index(large[:30]), pd.Index(large)
+    before = TrainedModel.from_training(trained("mf", data[0]), data)
+    before.save(tmp_path / "model")
+    after = TrainedModel.load(tmp_path / "model")
+    assert after.users.tolist() == [*map(str, large[:30].tolist())]
+    for asked in (large[5:7], large[5:7].tolist(), [*map(str, large[5:7])]):
+        found = after.recommend(asked, items=large[:9], exclude_seen=False)
+        assert set(found["user"]) == {*map(str, large[5:7])}
+        assert set(found["item"]) == {*map(str, large[:9])}
+    assert after.evaluate(data) == before.evaluate()
+    after.export("parquet", tmp_path / "out")
+    assert pd.read_parquet(tmp_path / "out" / "items.parquet")["item"].tolist() == [
+        *map(str, large)
+    ]
+    data.user_ids = pd.Index([-(2**63), *range(29)])
+    lowest = TrainedModel.from_training(trained("mf", data[0]), data)
+    assert len(lowest.recommend([str(-(2**63))], k=3)) == 3
+    data.user_ids = pd.Index(range(29))
+    with pytest.raises(ValueError, match=r"user ids.*as many as users, 30 \(got 29\)"):
+        TrainedModel.from_training(trained("mf", data[0]), data)
+
+
 def test_repeated_links_and_what_was_trained_on_are_kept(tmp_path: Path) -> None:
     """A model that was refitted on repeated links is folded in with them."""
     data = dataset()
