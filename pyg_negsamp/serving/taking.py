@@ -56,7 +56,7 @@ def take(
     tables = trained.scoring_tables()
     user, item = (tables[encoder.edge_type[end]].cpu().clone() for end in (0, 2))
     record |= {"method": described(encoder), "loss": described(trained.loss)}
-    record |= {"similarity": trained.similarity, "pool": encoder.pool, "l2": trained.l2}
+    record |= {"similarity": trained.similarity, "l2": trained.l2}
     state = {name: x.detach().cpu().clone() for name, x in encoder.state_dict().items()}
     made = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
     parts = Parts(Tables(user, item), links, users, items, record, state)
