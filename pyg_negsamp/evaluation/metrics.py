@@ -48,11 +48,11 @@ def metric_collection(
     lengths = k if isinstance(k, Collection) else ()
     if not lengths or not all(isinstance(length, Integral) and length >= 1 for length in lengths):
         raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", k)
-    if not metrics:
-        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", metrics)
-    for name in metrics:
-        if name not in METRICS:
-            raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", name)
+    names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
+    unknown = [name for name in names if not isinstance(name, str) or name not in METRICS]
+    if not names or unknown:
+        got = unknown[0] if unknown else repr(metrics)
+        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", got)
     collection = LinkPredMetricCollection(
         {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,20 @@ class Ids:
             The ids as a list, and int64 `[n]` their positions, -1 for those that are not known.
 
         Raises:
-            ValueError: If a single id came in place of a sequence.
+            ValueError: If a single id came in place of a sequence, or one in place of an id.
         """
-        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        if (
+            isinstance(ids, str | bytes)
+            or not isinstance(ids, Iterable)
+            or not getattr(ids, "ndim", 1)
+        ):
             expected = f"a list of {self.kind} ids, such as [{ids!r}]"
             raise invalid("TrainedModel", argument, expected, repr(ids))
         asked = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        for value in asked:
+            if isinstance(value, Collection) and not isinstance(value, str | bytes):
+                expected = f"a list of {self.kind} ids, each a number or text"
+                raise invalid("TrainedModel", argument, expected, f"{value!r} in it")
         if self.whole:
             whole = [_whole(value) for value in asked]
             found = self.index.get_indexer(pd.Index([value or 0 for value in whole], dtype="int64"))
@@ -117,8 +125,8 @@ def ids_of(index: pd.Index | None, size: int, kind: str) -> Ids:
 
 def named(ids: Sequence[Any]) -> str:
     """Up to five ids for an error, and how many there are if not one."""
-    different = list(dict.fromkeys(ids))
+    different = list(dict.fromkeys(map(repr, ids)))
     if not different:
         return "none"
-    some = ", ".join(map(repr, different[:NAMED])) + ", ..." * (len(different) > NAMED)
+    some = ", ".join(different[:NAMED]) + ", ..." * (len(different) > NAMED)
     return some if len(different) == 1 else f"{len(different)}: {some}"
