@@ -89,6 +89,10 @@ class Pairs(torch.nn.Module):
         """
         return is_in(user.long() * self.num_items + item, self.key)
 
+    def extra_repr(self) -> str:
+        """What `print` shows between the brackets."""
+        return f"{self.key.numel()} links"
+
     def fingerprint(self) -> Fingerprint:
         """What tells this set from others."""
         mixed = self.key

@@ -91,6 +91,8 @@ def test_works_or_says_what_is_wrong(name: str, data: st.DataObject) -> None:
     call, good = CALLS[name]
     argument = data.draw(st.sampled_from(arguments_of(call)))
     value = data.draw(ANYTHING)
+    if argument == "x_dict" and callable(value):
+        return  # somebody else's function, and its own errors
     try:
         call(**{**good, argument: value})
     except ValueError as error:

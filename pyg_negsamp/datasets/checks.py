@@ -74,6 +74,12 @@ def require_edge_type(owner: object, edge_type: Any) -> EdgeType:
     return (edge_type[0], edge_type[1], edge_type[2])
 
 
+def require_kind(owner: object, name: str, value: Any, kind: type) -> None:
+    """Raises `ValueError` unless `value` is an instance of a class."""
+    if not isinstance(value, kind):
+        raise invalid(owner, name, f"of the kind {kind.__name__}", describe(value))
+
+
 def require_path(owner: object, name: str, value: Any) -> Path:
     """Returns `value` as a path; raises `ValueError` unless it is a string or a path."""
     if not isinstance(value, str | Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Integral
 
 import torch
@@ -48,14 +48,14 @@ def metric_collection(
     Raises:
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
-    lengths = k if isinstance(k, list | tuple) else ()
+    lengths = k if isinstance(k, Collection) else ()
     if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
         raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
-    if not isinstance(metrics, list | tuple) or not metrics:
-        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", short(metrics))
-    for name in metrics:
-        if name not in METRICS:
-            raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", short(name))
+    names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
+    unknown = [name for name in names if not isinstance(name, str) or name not in METRICS]
+    if not names or unknown:
+        got = short(unknown[0] if unknown else metrics)
+        raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", got)
     collection = LinkPredMetricCollection(
         {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}
     )

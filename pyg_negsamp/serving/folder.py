@@ -201,14 +201,16 @@ def _read_record(file: Path) -> dict[str, Any]:
         raise ValueError(f"TrainedModel: {file} has changed since it was saved: {AGAIN}")
     try:
         record = yaml.safe_load(text)
+        if not isinstance(record["format"], int) or record["format"] < 1:
+            raise KeyError("format")
         if record["format"] > FORMAT:
             raise ValueError(
                 f"TrainedModel: {file} was written by a newer pyg_negsamp "
                 f"({record['library']}): upgrade the library"
             )
-        if set(record["checksums"]) != set(FILES[:-1]):
+        if {*record["checksums"].keys()} != {*FILES[:-1]}:
             raise KeyError("checksums")
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"TrainedModel: {file} is no record of a model: {AGAIN}") from error
     return record
 

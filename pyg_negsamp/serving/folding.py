@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.scoring import all_scores, ranking_tables
+from pyg_negsamp.serving.folder import RECORD
 from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
 from pyg_negsamp.serving.ranking import ByReference
 from pyg_negsamp.serving.store import Parts
@@ -37,7 +39,8 @@ class Folding:
             `[num, I]`.
 
         Raises:
-            ValueError: If encoder or loss have to be made and are not the library's own.
+            ValueError: If encoder or loss have to be made and are not the library's own, or if
+            their record makes none.
         """
         ranking, record = self.parts.ranking, self.parts.record
         if isinstance(ranking, ByReference):
@@ -53,5 +56,10 @@ class Folding:
         for name in ("method", "loss"):
             check_own(record[name])
         graph = self.parts.links.training_graph()
-        encoder = make_encoder(record["method"], graph, self.parts.state)
-        return encoder, make_loss(record["loss"])
+        try:
+            encoder = make_encoder(record["method"], graph, self.parts.state)
+            return encoder, make_loss(record["loss"])
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            expected = "a record that encoder and loss can be made from"
+            said = " ".join(str(error).split())
+            raise invalid("TrainedModel", RECORD, expected, said) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class Ids:
 
     Args:
         ids: Outside id of every position, whole numbers or text. Any other kind becomes the text
-            that it is printed as.
+            that it is printed as; so do whole numbers if one of them is beyond int64.
         kind: What they are ids of, `'user'` or `'item'`.
 
     Attributes:
@@ -38,7 +38,7 @@ class Ids:
     """
 
     def __init__(self, ids: pd.Index, kind: str) -> None:
-        whole = pd.api.types.is_integer_dtype(ids.dtype)
+        whole = pd.api.types.is_integer_dtype(ids.dtype) and (not len(ids) or fits(ids.max()))
         self.index = ids.astype("int64") if whole else pd.Index([*map(str, ids)], dtype="str")
         self.index.name = kind
         self.kind, self.whole = kind, whole
@@ -60,12 +60,20 @@ class Ids:
             The ids as a list, and int64 `[n]` their positions, -1 for those that are not known.
 
         Raises:
-            ValueError: If a single id came in place of a sequence.
+            ValueError: If a single id came in place of a sequence, or one in place of an id.
         """
-        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        if (
+            isinstance(ids, str | bytes)
+            or not isinstance(ids, Iterable)
+            or not getattr(ids, "ndim", 1)
+        ):
             expected = f"a list of {self.kind} ids, such as [{ids!r}]"
             raise invalid("TrainedModel", argument, expected, repr(ids))
         asked = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        for value in asked:
+            if isinstance(value, Collection) and not isinstance(value, str | bytes):
+                expected = f"a list of {self.kind} ids, each a number or text"
+                raise invalid("TrainedModel", argument, expected, f"{value!r} in it")
         if self.whole:
             whole = [_whole(value) for value in asked]
             found = self.index.get_indexer(pd.Index([value or 0 for value in whole], dtype="int64"))
@@ -91,23 +99,34 @@ class Ids:
         return self.index.take(position.numpy())
 
 
+def fits(value: int) -> bool:
+    """Whether a whole number is one of int64."""
+    return -(2**63) <= int(value) < 2**63
+
+
 def _whole(value: Any) -> int | None:
     """The whole number that an id is, or is written as; `None` for anything else."""
     if isinstance(value, str):
         value = int(value) if INTEGER.fullmatch(value) else None
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return int(value) if is_whole and abs(int(value)) < 2**63 else None
+    return int(value) if is_whole and fits(value) else None
 
 
 def ids_of(index: pd.Index | None, size: int, kind: str) -> Ids:
-    """The ids that a dataset states; where it has none, its users or items count from zero."""
+    """The ids that a dataset states; where it has none, its users or items count from zero.
+
+    Raises:
+        ValueError: If there are not as many as users or items.
+    """
+    if index is not None and len(index) != size:
+        raise invalid("TrainedModel", f"{kind} ids", f"as many as {kind}s, {size}", len(index))
     return Ids(pd.RangeIndex(size) if index is None else index, kind)
 
 
 def named(ids: Sequence[Any]) -> str:
     """Up to five ids for an error, and how many there are if not one."""
-    different = list(dict.fromkeys(ids))
+    different = list(dict.fromkeys(map(repr, ids)))
     if not different:
         return "none"
-    some = ", ".join(map(repr, different[:NAMED])) + ", ..." * (len(different) > NAMED)
+    some = ", ".join(different[:NAMED]) + ", ..." * (len(different) > NAMED)
     return some if len(different) == 1 else f"{len(different)}: {some}"

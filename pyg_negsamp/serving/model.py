@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
@@ -112,7 +113,7 @@ class TrainedModel:
             ValueError: If `path` holds something else than a model.
             OSError: If it cannot be written, naming the folder.
         """
-        write_model(Path(path), self._parts)
+        write_model(require_path(self, "path", path), self._parts)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
@@ -125,7 +126,7 @@ class TrainedModel:
             FileNotFoundError: If there is none.
             ValueError: If a file is missing or a bit of it has changed, in one line naming it.
         """
-        return cls(read_model(Path(path)))
+        return cls(read_model(require_path(cls, "path", path)))
 
     # What evaluate and rank read ------------------------------------------------------------
 
@@ -279,6 +280,7 @@ class TrainedModel:
         Raises:
             ValueError: If the model is a reference, which has no vectors, or an extra is missing.
         """
+        require_path(self, "to", to)
         tables = self._tables()
         return export_tables(self.users, self.items, tables.users, tables.items, format, to)
 
@@ -348,8 +350,14 @@ class TrainedModel:
             How many users and how many items are new.
 
         Raises:
-            ValueError: If the model is a reference, or if widths differ.
+            ValueError: If the model is a reference, if widths differ, or if an argument is no such
+                thing.
         """
+        for name, given, kind in (
+            ("encoder", encoder, Encoder),
+            ("dataset", dataset, InteractionDataset),
+        ):
+            require_kind(self, name, given, kind)
         if isinstance(self._ranking, ByReference):
             method = self._record["method"]["class"]
             raise invalid(self, "model", "one with an encoder to start from", method)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +12,14 @@ from torch import Tensor
 
 from pyg_negsamp import __version__
 from pyg_negsamp.csr import binary_matrix
-from pyg_negsamp.references import EASE, ItemKNN, Popularity, Reference
-from pyg_negsamp.serving.folder import read_folder, write_folder
+from pyg_negsamp.serving.folder import RECORD, find_folder, read_folder, write_folder
 from pyg_negsamp.serving.ids import Ids
 from pyg_negsamp.serving.links import PARTS, SavedLinks
 from pyg_negsamp.serving.ranking import ByReference, Tables
+from pyg_negsamp.serving.record import KEPT, REFERENCES, check_record
 
 #: Names of tensors: of what ranks, and of the encoder's state.
 RANKING, ENCODER = "ranking.", "encoder."
-#: What a model keeps of its record.
-KEPT = ("config", "metrics", "method", "loss", "similarity", "pool", "l2")
-REFERENCES: dict[str, type[Reference]] = {cls.__name__: cls for cls in (EASE, ItemKNN, Popularity)}
 
 
 class Parts(NamedTuple):
@@ -35,7 +31,7 @@ class Parts(NamedTuple):
         users: Ids of the users.
         items: Ids of the items.
         record: `config`, `metrics`, and how the model was made (`method`; of an encoder also
-            `loss`, `similarity`, `pool`, `l2`), as plain values.
+            `loss`, `similarity`, `l2`), as plain values.
         state: State of the encoder; empty for a reference.
     """
 
@@ -64,25 +60,8 @@ def write_model(path: Path, parts: Parts) -> None:
             }
         ),
     }
-    count = torch.bincount(links.part.long(), minlength=3).tolist()
-    data = {
-        "users": links.num_users,
-        "items": links.num_items,
-        **dict(zip(PARTS, count, strict=True)),
-        "edge_type": list(links.edge_type),
-        "fingerprint": fingerprint(links, users, items),
-    }
-    write_folder(path, tensors, frames, {"library": __version__, **record, "data": data})
-
-
-def fingerprint(links: SavedLinks, users: Ids, items: Ids) -> str:
-    """Tells the data of a model from others: its ids, links, and which were trained on."""
-    digest = hashlib.sha256()
-    for ids in (users, items):
-        digest.update("\n".join(map(str, ids.index)).encode() + b"\0")
-    for column in (links.user, links.item, links.part, links.trained):
-        digest.update(column.numpy().tobytes())
-    return digest.hexdigest()
+    said = {"library": __version__, **record, "edge_type": list(links.edge_type)}
+    write_folder(path, tensors, frames, said)
 
 
 def read_model(path: Path) -> Parts:
@@ -93,6 +72,7 @@ def read_model(path: Path) -> Parts:
         ValueError: If a file is missing or has changed, or if the files do not go together.
     """
     tensors, frames, record = read_folder(path)
+    check_record(record, find_folder(path) / RECORD)
     try:
         return _parts(tensors, frames, record)
     except (KeyError, TypeError, RuntimeError, IndexError) as error:
@@ -104,8 +84,7 @@ def _parts(
     tensors: dict[str, Tensor], frames: dict[str, pd.DataFrame], record: dict[str, Any]
 ) -> Parts:
     users, items = (Ids(pd.Index(frames[f"{kind}s"][kind]), kind) for kind in ("user", "item"))
-    frame, data = frames["links"], record["data"]
-    first, relation, last = data["edge_type"]
+    frame = frames["links"]
     links = SavedLinks(
         torch.tensor(frame["user"].to_numpy()),
         torch.tensor(frame["item"].to_numpy()),
@@ -113,7 +92,7 @@ def _parts(
         torch.tensor(frame["trained"].to_numpy()),
         len(users),
         len(items),
-        (first, relation, last),
+        tuple(record["edge_type"]),
     )
     method = record["method"]["class"]
     ranks = _named(RANKING, tensors)

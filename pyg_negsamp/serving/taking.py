@@ -10,6 +10,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.datasets.checks import require_kind
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.references import Reference
@@ -36,6 +37,11 @@ def take(
     Returns:
         The parts, copied; and copies of encoder and loss to fold in with, `None` for a reference.
     """
+    require_kind(OWNER, "dataset", dataset, InteractionDataset)
+    if known is not None:
+        require_kind(OWNER, "known", known, HeteroData)
+    require_kind(OWNER, "config", config, Mapping)
+    require_kind(OWNER, "metrics", metrics, Mapping)
     graphs = list(dataset)
     links = SavedLinks.of(graphs, graphs[0] if known is None else known, dataset.edge_type)
     users = ids_of(dataset.user_ids, links.num_users, "user")
@@ -56,7 +62,7 @@ def take(
     tables = trained.scoring_tables()
     user, item = (tables[encoder.edge_type[end]].cpu().clone() for end in (0, 2))
     record |= {"method": described(encoder), "loss": described(trained.loss)}
-    record |= {"similarity": trained.similarity, "pool": encoder.pool, "l2": trained.l2}
+    record |= {"similarity": trained.similarity, "l2": trained.l2}
     state = {name: x.detach().cpu().clone() for name, x in encoder.state_dict().items()}
     made = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
     parts = Parts(Tables(user, item), links, users, items, record, state)

@@ -166,6 +166,50 @@ def test_refuses_users_that_it_does_not_know(users: object, said: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def nothing_like_that(made: TrainedModel) -> list[tuple[str, object]]:
+    """Calls with what nobody can mean, by the argument that is wrong."""
+    data = dataset()
+    fresh = recommender(data[0]).encoder
+    take = TrainedModel.from_training
+    return [
+        ("users", lambda: made.recommend([["u001"]])),
+        ("users", lambda: made.recommend([["u001"]], unknown="popular")),
+        ("users", lambda: made.recommend(torch.tensor(3))),
+        ("users", lambda: made.recommend(np.array([["u001"]]), unknown="popular")),
+        ("items", lambda: made.recommend(["u001"], items=[{}])),
+        ("k", lambda: made.recommend(["u001"], k="5")),
+        ("unknown", lambda: made.recommend(["u001"], unknown=[])),
+        ("taken", lambda: made.recommend_for([("i001",)])),
+        ("taken", lambda: made.recommend_for(None)),
+        ("items", lambda: made.similar_items([["i001"]])),
+        ("users", lambda: made.score(None, None)),
+        ("path", lambda: TrainedModel.load(None)),
+        ("path", lambda: made.save(3)),
+        ("to", lambda: made.export("npy", None)),
+        ("format", lambda: made.export(None, "to")),
+        ("dataset", lambda: take(3, None)),
+        ("trained", lambda: take(3, data)),
+        ("known", lambda: take(recommender(data[0]), data, 3)),
+        ("config", lambda: take(recommender(data[0]), data, config=3)),
+        ("metrics", lambda: take(recommender(data[0]), data, metrics=[1])),
+        ("test_data", lambda: made.evaluate("test")),
+        ("test_data", lambda: made.evaluate(pd.DataFrame({"user": [["u001"]], "item": [1]}))),
+        ("k", lambda: made.evaluate(k=5)),
+        ("k", lambda: made.evaluate_groups(k="5")),
+        ("metrics", lambda: made.evaluate(metrics=3)),
+        ("metrics", lambda: made.evaluate(metrics="NDCG")),
+        ("metrics", lambda: made.evaluate(metrics=[["NDCG"]])),
+        ("encoder", lambda: made.warm_start(3, data)),
+        ("dataset", lambda: made.warm_start(fresh, None)),
+    ]
+
+
+def test_wrong_kinds_of_arguments_are_named() -> None:
+    for argument, call in nothing_like_that(model()):
+        with pytest.raises(ValueError, match=f": '{argument}' must be .* \\(got .*\\)$"):
+            call()
+
+
 def test_refuses_all_users_if_some_were_not_trained_on() -> None:
     with pytest.raises(ValueError, match=r"unknown='popular'.*got 'u029'"):
         model().recommend()
