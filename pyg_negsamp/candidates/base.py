@@ -101,6 +101,10 @@ class Candidates(torch.nn.Module, ABC):
     ) -> Tensor:
         """What :meth:`forward` returns, for arguments that have been checked."""
 
+    def who_can_draw(self) -> Tensor:
+        """Ids `[n]` of the users who have something to draw; here all, with links or without."""
+        return torch.arange(self.num_users, device=self.key.device)
+
     def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """The known links of some users.
 
