@@ -184,6 +184,10 @@ class Candidates(torch.nn.Module, ABC):
         Items are numbered as in `drawn`.
         """
 
+    def who_can_draw(self) -> Tensor:
+        """Ids `[n]` of the users who have something to draw; here all, with links or without."""
+        return torch.arange(self.num_users, device=self.known.key.device)
+
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items that are not to be drawn for the users to `-inf`, in place.
 

@@ -132,6 +132,15 @@ class PoolCandidates(Candidates):
         entry = self.pointer[row].unsqueeze(1) + point + below
         return self.allowed[entry] - row.unsqueeze(1) * self.drawn.num_items
 
+    def who_can_draw(self) -> Tensor:
+        """Ids `[n]` of the users whose pools hold an item that they have not seen.
+
+        Raises:
+            ValueError: With `by='item'`: it depends on the positive.
+        """
+        everybody = super().who_can_draw()
+        return everybody[self._cuts(everybody)[1] > 0]
+
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items outside the pools, and of seen ones, to `-inf`, in place.
 

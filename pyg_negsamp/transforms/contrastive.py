@@ -36,7 +36,8 @@ class ContrastiveDNS(NegativeSampling):
     used with :class:`~pyg_negsamp.losses.ContrastiveLoss`, eq. 5. Negative 0 is the random one,
     the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. The first retrieval is in epoch `n`
     (counted from 0), by :meth:`refresh`, which training calls; until then all are random, as
-    the paper activates retrieval "after a number of epochs" (section 2.1).
+    the paper activates retrieval "after a number of epochs" (section 2.1). For users without
+    training links nothing is retrieved, and all stay random.
 
     Both are drawn anew whenever a positive comes up. In the paper the random one is drawn once for
     the whole training, and the retrieved one once per retrieval.

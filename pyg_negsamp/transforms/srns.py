@@ -106,13 +106,11 @@ class SRNS(NegativeSampling):
                 raise invalid(self, "candidates", expected, "pools by item")
             known = self.candidates.known
             first = torch.Generator(known.key.device).manual_seed(0)
-            needed = 8 * known.num_users * self.num_candidates
-            check_memory(self, "num_candidates", self.num_candidates, needed)
-            active = known.first.diff().nonzero().flatten()  # others need not have a pool
-            self.register_buffer(
-                "memory", known.key.new_zeros(known.num_users, self.num_candidates)
-            )
-            self.memory[active] = self.candidates(active, self.num_candidates, first)
+            size = (known.num_users, self.num_candidates)
+            check_memory(self, "num_candidates", self.num_candidates, 8 * size[0] * size[1])
+            able = self.candidates.who_can_draw()
+            self.register_buffer("memory", known.key.new_zeros(size))
+            self.memory[able] = self.candidates(able, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Moves the warm-up to `epoch`."""
@@ -168,9 +166,12 @@ class SRNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """Selects from the memory, then renews it; or selects from what is given."""
-        chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator)
-        if candidates is None:
-            self._renew(user, user_xs, item_xs, generator)
+        if candidates is not None or self.candidates is None:
+            return super().choose(user, pos, user_xs, item_xs, candidates, generator)
+        # First, for it refuses users who have nothing to draw, and so no memory either.
+        new = self.candidates(user, self.num_new, generator)
+        chosen = super().choose(user, pos, user_xs, item_xs, None, generator)
+        self._renew(user, user_xs, item_xs, new, generator)
         return chosen
 
     def select(
@@ -204,11 +205,11 @@ class SRNS(NegativeSampling):
         user: Tensor,
         user_xs: Sequence[Tensor],
         item_xs: Sequence[Tensor],
+        new: Tensor,
         generator: torch.Generator | None,
     ) -> None:
-        """Lets new candidates join the memories of `user`, and as many leave."""
-        assert self.candidates is not None
-        pool = torch.cat([self.memory[user], self.candidates(user, self.num_new, generator)], 1)
+        """Lets `new [B, S_2]` candidates join the memories of `user`, and as many leave."""
+        pool = torch.cat([self.memory[user], new], dim=1)
         users = pool_layers([x[user] for x in user_xs], self.pool)
         scores = candidate_scores(users, pool_layers(item_xs, self.pool), pool)
         # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.

@@ -169,6 +169,14 @@ class TestSRNS(SamplerContract):
             assert not observed.gather(1, memory).any()
         assert any(not torch.equal(memory, seen[0]) for memory in seen)
 
+    def test_users_without_links_have_a_memory_too(self) -> None:
+        """Not item 0, which may be what they are asked negatives for."""
+        problem = toy()
+        problem.data["user"].num_nodes = 200
+        memory = self.make(problem).memory[7:]
+        assert len(memory.unique()) == 12
+        assert chisquare(memory.flatten().bincount(minlength=12)).pvalue > 1e-3
+
     def test_same_graph_same_first_memory(self) -> None:
         problem = toy()
         before = torch.random.get_rng_state()
