@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from numbers import Integral
 
 import torch
+from torch import Tensor
 from torch_geometric.metrics import (
     LinkPredHitRatio,
     LinkPredMAP,
@@ -48,10 +49,12 @@ def metric_collection(
     Raises:
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
-    lengths = k if isinstance(k, Collection) else ()
+    lengths = k if isinstance(k, Collection) and not isinstance(k, Tensor) else ()
     if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
         raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
-    names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
+    names = (
+        metrics if isinstance(metrics, Collection) and not isinstance(metrics, str | Tensor) else ()
+    )
     unknown = [name for name in names if not isinstance(name, str) or name not in METRICS]
     if not names or unknown:
         got = short(unknown[0] if unknown else metrics)

@@ -229,7 +229,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
         ("--beta -1", "DINS: 'beta'"),
         ("--num-candidates 0", "--num-candidates"),
-        ("--lr -1", "--lr must be a finite number"),
+        ("--lr -1", "--lr must be a number in [0, inf)"),
         ("--seed -1", "--seed"),
         (f"--seed {2**63}", "--seed must be less than"),
         ("--top-k 0", "--top-k"),

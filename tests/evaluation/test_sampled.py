@@ -263,13 +263,15 @@ def test_defaults_are_ten_sets_of_a_hundred(watched: Watched) -> None:
 @pytest.mark.parametrize("name", ["num_negatives", "num_sets"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_refuses_numbers_out_of_range(name: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"^evaluate_sampled: '{name}' must be at least 1"):
+    with pytest.raises(
+        ValueError, match=f"^evaluate_sampled: '{name}' must be a whole number, at least 1"
+    ):
         evaluate_sampled(*problem(), **{name: value})
 
 
 def test_refuses_what_it_cannot_rank() -> None:
     x_dict, data = problem()
-    with pytest.raises(ValueError, match="'seed' must be at least 0"):
+    with pytest.raises(ValueError, match="'seed' must be a whole number, at least 0"):
         evaluate_sampled(x_dict, data, seed=-1)
     with pytest.raises(ValueError, match="'metrics'"):
         evaluate_sampled(x_dict, data, metrics=["AUC"])

@@ -219,9 +219,9 @@ def test_bpr_loss() -> None:
     # b = 1: differences ln 3 and -ln 3: ln 4/3 and ln 4, with mean ln(16/3) / 2
     # mean over b: ln(8/3 * 16/3) / 4 = ln(128/9) / 4
     assert bpr_loss(pos, neg, None) == pytest.approx(math.log(128 / 9) / 4)
-    # weights: b = 0: ln 2; b = 1: 1/2 ln 4/3 + 2 ln 4
+    # weights: b = 0: ln 2; b = 1: a fifth of ln 4/3, and four fifths of ln 4
     weight = f64([[1, 0], [0.5, 2]])
-    expected = (LN2 + 0.5 * math.log(4 / 3) + 2 * LN4) / 2
+    expected = (LN2 + 0.2 * math.log(4 / 3) + 0.8 * LN4) / 2
     assert bpr_loss(pos, neg, weight) == pytest.approx(expected)
 
 
