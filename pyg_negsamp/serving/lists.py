@@ -52,6 +52,23 @@ class Lists:
             raise invalid("TrainedModel", "items", "at least one item, or None for all", "none")
         return columns
 
+    def find(self, users: Iterable[Any] | None) -> tuple[list[Any] | None, Tensor, Tensor]:
+        """Looks users up.
+
+        Args:
+            users: Outside ids; `None` for all.
+
+        Returns:
+            The ids, `None` for all; `[n]` their positions, -1 for those who are not known; and
+            `[n]` bool, who is known and has training links.
+        """
+        asked, position = None, torch.arange(len(self.users))
+        if users is not None:
+            asked, position = self.users.find(users, "users")
+        known = position >= 0
+        known[position >= 0] = self.links.user_count[position[position >= 0]] > 0
+        return asked, position, known
+
     def for_users(
         self,
         users: Iterable[Any] | None,
@@ -64,12 +81,7 @@ class Lists:
         check_k(k)
         if unknown not in UNKNOWN:
             raise invalid("TrainedModel", "unknown", "'raise' or 'popular'", repr(unknown))
-        if users is None:
-            asked, position = None, torch.arange(len(self.users))
-        else:
-            asked, position = self.users.find(users, "users")
-        known = position >= 0
-        known[position >= 0] = self.links.user_count[position[position >= 0]] > 0
+        asked, position, known = self.find(users)
         if unknown == "raise" and not bool(known.all()):
             index = (~known).nonzero().flatten()
             ids = [asked[at] for at in index] if asked else self.users.at(position[index]).tolist()
