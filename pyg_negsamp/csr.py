@@ -31,7 +31,7 @@ def csr(pointer: Tensor, column: Tensor, value: Tensor, size: tuple[int, int]) -
     return torch.sparse_csr_tensor(pointer, column, value, size, check_invariants=False)
 
 
-def binary_matrix(data: HeteroData, edge_type: EdgeType) -> Tensor:
+def binary_matrix(data: HeteroData, edge_type: EdgeType | None) -> Tensor:
     """Who has seen what, sparse CSR `[U, I]` of ones, on CPU."""
     links = known_links(data, edge_type)
     size = (links.num_users, links.num_items)

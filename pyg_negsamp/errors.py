@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from numbers import Integral, Number, Real
 
-def invalid(owner: object, argument: str, expected: str, got: object) -> ValueError:
+
+class ArgumentError(ValueError):
+    """An argument that cannot be.
+
+    Attributes:
+        argument: Its name.
+        complaint: What is wrong with it, such as `'must be at least 1 (got 0)'`.
+    """
+
+    argument: str
+    complaint: str
+
+
+def invalid(owner: object, argument: str, expected: str, got: object) -> ArgumentError:
     """Builds the `ValueError` that all public checks of the library raise.
 
     Args:
@@ -17,4 +33,90 @@ def invalid(owner: object, argument: str, expected: str, got: object) -> ValueEr
     """
     if not isinstance(owner, str):
         owner = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-    return ValueError(f"{owner}: '{argument}' must be {expected} (got {got})")
+    complaint = f"must be {expected} (got {got})"
+    error = ArgumentError(f"{owner}: '{argument}' {complaint}")
+    error.argument, error.complaint = argument, complaint
+    return error
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or nothing where no name is like it."""
+    names = list(names)
+    close = get_close_matches(name, names, 1)
+    close = close or [longer for longer in names if longer.startswith(f"{name}_")][:1]
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def whole_number(
+    owner: object, argument: str, value: object, least: int = 0, most: int = 2**31 - 1
+) -> int:
+    """Gives back a whole number, and refuses anything else.
+
+    Args:
+        owner: Who asks, see :func:`invalid`.
+        argument: Name of the argument.
+        value: What came; any integer type of Python or numpy will do, a bool will not.
+        least: The least that is allowed. Default 0.
+        most: The most. Default: what fits in 32 bits.
+
+    Raises:
+        ValueError: If it is no whole number, too small or too large.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    large = isinstance(value, Integral) and int(value) > most
+    expected = f"a whole number, at {f'most {most}' if large else f'least {least}'}"
+    raise invalid(owner, argument, expected, short(value))
+
+
+def number_in(owner: object, argument: str, value: object, interval: str) -> float:
+    """Gives back a number of an interval, and refuses anything else.
+
+    Args:
+        owner: Who asks, see :func:`invalid`.
+        argument: Name of the argument.
+        value: What came; any number type of Python or numpy will do, a bool will not.
+        interval: Such as `'[0, 1)'`, from 0 to below 1; `'(0, inf)'`, finite and above 0.
+
+    Raises:
+        ValueError: If it is no number, or outside.
+    """
+    low, high = map(float, interval[1:-1].split(","))
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        above = number > low or (interval[0] == "[" and number == low)
+        below = number < high or (interval[-1] == "]" and number == high)
+        if above and below:
+            return number
+    raise invalid(owner, argument, f"a number in {interval}", short(value))
+
+
+def one_of(owner: object, argument: str, value: object, options: Collection[str]) -> str:
+    """Gives back one of some names, and refuses anything else.
+
+    Raises:
+        ValueError: Naming all.
+    """
+    if not isinstance(value, str) or value not in options:
+        raise invalid(owner, argument, f"one of {', '.join(map(repr, options))}", short(value))
+    return value
+
+
+def yes_or_no(owner: object, argument: str, value: object) -> bool:
+    """Gives back `True` or `False`, and refuses anything else.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if not isinstance(value, bool):
+        raise invalid(owner, argument, "True or False", short(value))
+    return value
+
+
+def short(value: object) -> str:
+    """A value in messages: in one line, and its kind alone where it would fill a screen."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"a {type(value).__name__} {[*value.shape]} {value.dtype}"
+    plain = isinstance(value, str | bytes | Number | tuple | list | dict | set | range | slice)
+    said = repr(value) if plain or value is None else f"a {type(value).__name__}"
+    return said if len(said) <= 60 and "\n" not in said else f"a {type(value).__name__}"

@@ -60,7 +60,8 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        said = f"{path} cannot be written: {' '.join(str(error).split())}"
+        why = getattr(error, "strerror", None) or str(error)
+        said = f"{path} cannot be written: {' '.join(why.split())}"
         number = getattr(error, "errno", None)
         raise (OSError(said) if number is None else OSError(number, said)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import is_sparse, to_edge_index
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 
 USER = "user"
 ITEM = "item"
@@ -41,6 +42,9 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
     These are `edge_index` (a tensor, or PyG's `EdgeIndex`), or a sparse matrix: a CSR, CSC or COO
     tensor or a `SparseTensor` of torch-sparse, transposed as PyG has it, `[I, U]`, under `adj_t`
     (where :class:`torch_geometric.transforms.ToSparseTensor` puts it) or `edge_index`.
+
+    Raises:
+        ValueError: If it is neither.
     """
     for name in ("edge_index", "adj_t"):
         if name in store:
@@ -48,42 +52,86 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
             if isinstance(adjacency, EdgeIndex):
                 return adjacency.as_tensor().long()
             if not is_sparse(adjacency):
+                check_shape("known_links", name, adjacency)
                 return adjacency.long()
             to, start = to_edge_index(adjacency)[0]
             return torch.stack([start, to]).long()
     return None
 
 
-def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Links:
+def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Links:
     """Reads the links of `data`: bipartite `HeteroData`, or a homogeneous `Data` graph.
 
     Args:
         data: Graph whose `edge_index` holds the known links, see :func:`links_in`.
-        edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
 
     Raises:
         ValueError: If the edge type, its `edge_index` or a node count is missing, or if
             an id lies outside its node set.
     """
     if isinstance(data, HeteroData):
-        if edge_type not in data.edge_types:
-            raise invalid("known_links", "edge_type", f"one of {data.edge_types}", edge_type)
-        store = data[edge_type]
+        edge_type = edge_type_of(data, edge_type)
         num_users, num_items = data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes
-    else:
-        store = data
+    elif isinstance(data, Data):
+        edge_type = EDGE_TYPE
         num_users = num_items = data.num_nodes
-    index = links_in(store)
+    else:
+        raise invalid("known_links", "data", "a HeteroData or Data graph", short(data))
+    index = links_in(store_of(data, edge_type))
     if index is None:
         expected = f"a graph with 'edge_index' or 'adj_t' on {edge_type}"
-        raise invalid("known_links", "data", expected, data)
+        raise invalid("known_links", "data", expected, described(data, edge_type))
     if num_users is None or num_items is None:
-        raise invalid("known_links", "data", "a graph whose node types state 'num_nodes'", data)
-    _check_ids("known_links", "edge_index", index, num_users, num_items)
+        expected = "a graph whose node types state 'num_nodes'"
+        raise invalid("known_links", "data", expected, described(data, edge_type))
+    check_links("known_links", "edge_index", index, num_users, num_items)
     return Links(index, num_users, num_items)
 
 
-def held_out_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Tensor:
+def edge_type_of(data: HeteroData | Data, edge_type: EdgeType | None = None) -> EdgeType:
+    """The edge type of the interactions in a graph, in full.
+
+    Args:
+        data: The graph.
+        edge_type: What somebody said: `(user, relation, item)`, or PyG's short form `(user, item)`.
+            Default: the only one there is, reverse ones (`rev_...`) aside; of several, the
+            library's own, `('user', 'interacts', 'item')`.
+
+    Raises:
+        ValueError: If there is no such edge type, or several.
+    """
+    if not isinstance(data, HeteroData):
+        return EDGE_TYPE
+    if edge_type is None:
+        found = [kind for kind in data.edge_types if not kind[1].startswith("rev_")]
+        found = [EDGE_TYPE] if EDGE_TYPE in found else found
+    elif isinstance(edge_type, tuple) and len(edge_type) in (2, 3):
+        ends = (edge_type[0], edge_type[-1])
+        found = [
+            kind
+            for kind in data.edge_types
+            if kind == edge_type or (len(edge_type) == 2 and (kind[0], kind[2]) == ends)
+        ]
+    else:
+        expected = "(user, relation, item), the names of node types and of their relation"
+        raise invalid("known_links", "edge_type", expected, short(edge_type))
+    if len(found) != 1:
+        raise invalid("known_links", "edge_type", f"one of {data.edge_types}", edge_type)
+    return found[0]
+
+
+def store_of(data: HeteroData | Data, edge_type: EdgeType) -> Any:
+    """Where a graph keeps the links of an edge type; a homogeneous graph keeps all by itself."""
+    return data[edge_type] if isinstance(data, HeteroData) else data
+
+
+def described(data: HeteroData | Data, edge_type: EdgeType) -> str:
+    """The fields of a graph's links, for messages: a whole graph fills a screen."""
+    return f"one with {', '.join(map(str, store_of(data, edge_type).keys())) or 'nothing'}"
+
+
+def held_out_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor:
     """Reads the links that a split asks for.
 
     These are `pos_edge_label_index` (of `RandomLinkSplit(split_labels=True)`), or those in
@@ -91,31 +139,83 @@ def held_out_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> 
 
     Args:
         data: A validation or test split.
-        edge_type: Edge type to read from `HeteroData`; ignored for `Data`.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
 
     Returns:
         `[2, E]` int64, row 0 users, row 1 items; without any, `[2, 0]`.
 
     Raises:
-        ValueError: As :func:`known_links`, and if an id lies outside its node set.
+        ValueError: As :func:`known_links`; if an id lies outside its node set, or if a label is
+            neither 0 nor 1.
     """
+    found = labelled_links(data, edge_type_of(data, edge_type))
+    return known_links(data, edge_type).index.new_empty(2, 0) if found is None else found
+
+
+def training_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor:
+    """Reads the links that a model is to rank high in training.
+
+    These are a graph's supervision links, where it has such
+    (`RandomLinkSplit(disjoint_train_ratio=...)`), and else its known links.
+
+    Args:
+        data: A training graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+
+    Returns:
+        `[2, E]` int64, row 0 users, row 1 items.
+
+    Raises:
+        ValueError: As :func:`held_out_links`.
+    """
+    found = labelled_links(data, edge_type_of(data, edge_type))
+    return known_links(data, edge_type).index if found is None else found
+
+
+def labelled_links(data: HeteroData | Data, edge_type: EdgeType) -> Tensor | None:
+    """The positive links `[2, E]` among those that carry labels; `None` if there are none."""
     known = known_links(data, edge_type)
-    store = data[edge_type] if isinstance(data, HeteroData) else data
-    if "pos_edge_label_index" in store:
-        index = store.pos_edge_label_index.long()
-    elif store.get("edge_label_index") is None:
-        return known.index.new_empty(2, 0)
-    else:
-        index, label = store.edge_label_index.long(), store.get("edge_label")
-        index = index if label is None else index[:, label != 0]
-    _check_ids("held_out_links", "edge_label_index", index, known.num_users, known.num_items)
-    return index
+    store = store_of(data, edge_type)
+    name = "pos_edge_label_index" if "pos_edge_label_index" in store else "edge_label_index"
+    index = store.get(name)
+    if index is None:
+        return None
+    check_links("held_out_links", name, index, known.num_users, known.num_items)
+    label = store.get("edge_label") if name == "edge_label_index" else None
+    if label is not None:
+        index = index[:, positive("held_out_links", label)]
+    return index.long()
 
 
-def _check_ids(owner: str, field: str, index: Tensor, num_users: int, num_items: int) -> None:
+def positive(owner: object, label: Tensor) -> Tensor:
+    """Which labels `[E]` are 1; refuses those that are neither 0 nor 1, such as ratings."""
+    yes = label == 1
+    if not bool((yes | (label == 0)).all()):
+        expected = "0 or 1; of ratings, make it so: edge_label = (rating >= 4).long()"
+        raise invalid(owner, "edge_label", expected, f"{label.min()}..{label.max()}")
+    return yes
+
+
+def check_links(owner: object, field: str, index: Tensor, num_users: int, num_items: int) -> None:
+    """Refuses what is not `[2, E]` ids of a graph's users and items."""
+    check_shape(owner, field, index)
     for name, row, size in (("users", index[0], num_users), ("items", index[1], num_items)):
         if row.numel() and (int(row.min()) < 0 or int(row.max()) >= size):
             raise invalid(owner, field, f"{name} in [0, {size})", f"{row.min()}..{row.max()}")
+
+
+def check_shape(owner: object, field: str, index: object) -> None:
+    """Refuses what is not a tensor `[2, E]` of whole numbers."""
+    expected = "[2, E] ids: whole numbers"
+    if not isinstance(index, Tensor):
+        raise invalid(owner, field, expected, short(index))
+    if index.dim() != 2 or index.size(0) != 2 or not is_integer(index):
+        raise invalid(owner, field, expected, f"{[*index.shape]} {index.dtype}")
+
+
+def is_integer(x: Tensor) -> bool:
+    """Whether a tensor holds whole numbers."""
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
 
 
 def is_in(x: Tensor, known: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import one_of
 
 Pool: TypeAlias = Literal["mean", "sum", "concat", "final"]
 POOLS: tuple[str, ...] = get_args(Pool)
@@ -25,9 +25,7 @@ POOLS: tuple[str, ...] = get_args(Pool)
 
 def check_pool(owner: object, pool: str) -> Pool:
     """Returns `pool` if it is one of `POOLS`, and raises `ValueError` for `owner` if not."""
-    if pool not in POOLS:
-        raise invalid(owner, "pool", f"one of {', '.join(POOLS)}", repr(pool))
-    return pool  # type: ignore[return-value]
+    return one_of(owner, "pool", pool, POOLS)  # type: ignore[return-value]
 
 
 def as_layers(x: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:

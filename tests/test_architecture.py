@@ -25,7 +25,9 @@ ROOMS = (
 )
 PACKAGE = ROOT / "pyg_negsamp"
 #: The ground floor itself, from the ground up.
-GROUND = ("errors", "files", "space", "ragged", "graph", "csr", "layers", "scoring")
+GROUND = (
+    "errors", "files", "memory", "space", "ragged", "graph", "pairs", "csr", "layers", "scoring",
+)  # fmt: skip
 
 
 def imported(file: Path) -> set[str]:

@@ -96,7 +96,7 @@ def check_equal(data: Graph, other: Graph) -> None:
         first, second = source(data), source(other)
         a, b = (x(user, 20, torch.Generator().manual_seed(1)) for x in (first, second))
         assert torch.equal(a, b)
-        for x, y in zip(first.seen(user), second.seen(user), strict=True):
+        for x, y in zip(first.known.of(user), second.known.of(user), strict=True):
             assert torch.equal(x, y)
 
 
@@ -334,5 +334,5 @@ def test_narrow_ids_do_not_overflow() -> None:
     data["user"].num_nodes, data["item"].num_nodes = 100_000, 60_000
     links = torch.tensor([[99_999, 70_000], [59_999, 3]], dtype=torch.int32)
     data[EDGE_TYPE].edge_index = links
-    seen = UniformCandidates(data).is_seen(links[0].long(), links[1].long().unsqueeze(1))
+    seen = UniformCandidates(data).known.hold(links[0], links[1])
     assert seen.all()

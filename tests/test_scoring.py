@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pyg_negsamp.scoring import FEW, cosine, dot
+from pyg_negsamp import scoring
+from pyg_negsamp.scoring import FEW, candidate_scores, cosine, dot, ranking_tables
 
 
 def rows(dtype: torch.dtype = torch.double, num_items: int = 3) -> tuple[Tensor, Tensor]:
@@ -52,3 +53,25 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
     cosine(user, item).sum().backward()
     expected = torch.autograd.grad(slow_cosine(user, item).sum(), user)[0]
     torch.testing.assert_close(user.grad, expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+@pytest.mark.parametrize("num_candidates", [4, 12])  # fewer than there are items, and more
+@pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
+def test_candidates_score_alike_in_blocks_of_any_size(
+    at_once: int, num_candidates: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    user, items = (torch.randn(n, 4, generator=generator).to(dtype) for n in (7, 9))
+    candidates = torch.randint(9, (7, num_candidates), generator=generator)
+    row_bytes = num_candidates * 4 * user.element_size()
+    monkeypatch.setattr(scoring, "BLOCK_BYTES", at_once * row_bytes)
+    expected = torch.stack([items[c] @ u for u, c in zip(user, candidates, strict=True)])
+    torch.testing.assert_close(candidate_scores(user, items, candidates), expected)
+
+
+def test_products_of_ranking_tables_are_the_scores() -> None:
+    user, item = rows()
+    for similarity, score in (("dot", dot), ("cosine", cosine)):
+        u, i = ranking_tables(user, similarity), ranking_tables(item, similarity)
+        torch.testing.assert_close(dot(u, i), score(user, item))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,11 +12,15 @@ from numpy.random.bit_generator import ISeedSequence
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
-from torch_geometric.utils import coalesce
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, is_in, known_links
-from pyg_negsamp.ragged import entries_of
+from pyg_negsamp.errors import invalid, short, whole_number
+from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
+from pyg_negsamp.pairs import Fingerprint, Pairs
+
+#: More known links: `[2, E]`, or several such.
+Also: TypeAlias = Tensor | Sequence[Tensor]
+#: Items that may be drawn: their ids, or a bool for every item.
+Items: TypeAlias = range | slice | Tensor
 
 MAX_INT64 = 2**63 - 1
 #: Numbers so small that a float64 has random bits enough for two of them.
@@ -31,34 +36,109 @@ class Candidates(torch.nn.Module, ABC):
     Args:
         data: Training graph; its `edge_index` says what each user has seen. In a homogeneous
             `Data` graph every node is user and item, and its own id counts as seen.
-        edge_type: Edge type to read from `HeteroData`.
+        edge_type: Edge type to read from `HeteroData`. Default: the only one there is, see
+            :func:`pyg_negsamp.graph.edge_type_of`.
+        also: More links that users have seen, `[2, E]` or several such: the supervision links of
+            `RandomLinkSplit(disjoint_train_ratio=...)`, say. Default: none.
+        items: The only items that may be drawn: a range, a slice, ids, or a bool for every item.
+            In a homogeneous graph of users and items these are the items:
+            `items=range(num_users, num_nodes)`, or `items=data.node_type == 1`. Default: all.
 
     Attributes:
-        key: The seen pairs as `user * num_items + item`, sorted, each once; int64.
-        first: `[U + 1]` where each user's pairs start in `key`.
+        edge_type: What the interactions are called.
+        known: All pairs that are seen.
+        drawn: The seen pairs among items that may be drawn, in a numbering of these alone.
+        items: `[n]` ids of the items that may be drawn, ascending; `None` for all.
+        fingerprint: Of the links in `edge_index` alone.
 
     Raises:
-        ValueError: If the graph has no items, or so many that a pair does not fit in int64.
+        ValueError: If the graph has no items, or so many that a pair does not fit in int64; if
+            links or items are no ids of the graph; if a homogeneous graph is one of users and
+            items, and `items` does not say which are which.
     """
 
-    key: Tensor
-    first: Tensor
+    items: Tensor | None
+    position: Tensor | None
 
-    def __init__(self, data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> None:
+    def __init__(
+        self,
+        data: HeteroData | Data,
+        edge_type: EdgeType | None = None,
+        *,
+        also: Also | None = None,
+        items: Items | None = None,
+    ) -> None:
         super().__init__()
-        links = known_links(data, edge_type)
+        self.edge_type = edge_type_of(data, edge_type)
+        links = known_links(data, self.edge_type)
         if links.num_items == 0:
             raise invalid(self, "data", "a graph with at least one item", "0 items")
         self.num_users, self.num_items = links.num_users, links.num_items
         self._check_fits(self.num_items)
-        seen = links.index
+        if items is None and isinstance(data, Data):
+            self._check_one_kind(data, links.index)
+        seen = Pairs(links.index, self.num_users, self.num_items)
+        self.fingerprint: Fingerprint = seen.fingerprint()
+        several = also if isinstance(also, list | tuple) else [also]
+        more: list[Any] = [index for index in several if index is not None]
+        for index in more:
+            check_links(self, "also", index, self.num_users, self.num_items)
         if isinstance(data, Data):
-            seen = torch.cat([seen, torch.arange(links.num_items).expand(2, -1).to(seen)], dim=1)
-        # Sorted by user, then item; each pair once.
-        user, item = coalesce(seen, num_nodes=max(self.num_users, self.num_items))
-        self.register_buffer("key", user * self.num_items + item, persistent=False)
-        first = torch.searchsorted(user, torch.arange(self.num_users + 1).to(user))
-        self.register_buffer("first", first, persistent=False)
+            more.append(torch.arange(self.num_items).expand(2, -1))
+        if more:
+            index = torch.cat([links.index, *(x.to(links.index) for x in more)], dim=1)
+            seen = Pairs(index, self.num_users, self.num_items)
+        self.known = seen
+        self.drawn = seen
+        allowed = None if items is None else self._ids(items).to(links.index.device)
+        self.register_buffer("items", allowed, persistent=False)
+        self.register_buffer("position", None, persistent=False)
+        if allowed is not None:
+            self.position = allowed.new_full((self.num_items,), -1)
+            self.position[allowed] = torch.arange(len(allowed)).to(allowed)
+            user, place = seen.user, self.position[seen.item]
+            inside = torch.stack([user, place])[:, place >= 0]
+            self.drawn = Pairs(inside, self.num_users, len(allowed))
+
+    def _ids(self, items: Items) -> Tensor:
+        """The ids of items that may be drawn, ascending."""
+        every = torch.arange(self.num_items)
+        expected = f"a range, a slice, ids in [0, {self.num_items}), or [{self.num_items}] bool"
+        if isinstance(items, slice):
+            found = every[items]
+        elif isinstance(items, range):
+            found = torch.tensor(items, dtype=torch.long)
+        elif not isinstance(items, Tensor):
+            raise invalid(self, "items", expected, short(items))
+        elif items.dtype == torch.bool and items.shape == every.shape:
+            found = every[items.cpu()]
+        elif items.is_floating_point() or items.dtype == torch.bool or items.dim() != 1:
+            raise invalid(self, "items", expected, f"{[*items.shape]} {items.dtype}")
+        else:
+            found = items.long().cpu()
+        found = found.unique()
+        if not found.numel():
+            raise invalid(self, "items", "at least one item", "none")
+        if found[0] < 0 or found[-1] >= self.num_items:
+            raise invalid(self, "items", expected, f"{int(found[0])}..{int(found[-1])}")
+        return found
+
+    def _check_one_kind(self, data: Data, index: Tensor) -> None:
+        """Refuses a homogeneous graph of which some nodes are users and others items."""
+        say = "given, because some nodes of this graph are no items"
+        kinds = data.get("node_type")
+        if isinstance(kinds, Tensor) and len(found := kinds.unique().tolist()) > 1:
+            way = f"items=(data.node_type == {found[-1]})"
+            raise invalid(self, "items", f"{say}, such as {way}", f"node types {found}")
+        starts, ends = index[0].unique(), index[1].unique()
+        if ends.numel() and not torch.isin(starts, ends).any():
+            way = f"items=range({int(ends[0])}, {int(ends[-1]) + 1})"
+            raise invalid(
+                self,
+                "items",
+                f"{say}: no node is both source and target of a link; such as {way}",
+                None,
+            )
 
     def forward(
         self,
@@ -80,51 +160,33 @@ class Candidates(torch.nn.Module, ABC):
             `[B, M]` int64 item ids, none of them seen by the row's user.
 
         Raises:
-            ValueError: If `num < 1`, if user ids are no integers, or (checked on CPU, where it is
-                free) if one is out of range; of :class:`PoolCandidates`, if a row has nothing to
-                draw.
+            ValueError: If `num < 1`, if `user` is not `[B]` integers, or (checked on CPU, where it
+                is free) if one is out of range; of :class:`PoolCandidates`, if a row has nothing
+                to draw.
         """
-        if num < 1:
-            raise invalid(self, "num", "at least 1", num)
-        if user.is_floating_point() or user.dtype == torch.bool:
-            raise invalid(self, "user", "integers", user.dtype)
+        whole_number(self, "num", num, least=1)
+        if user.dim() != 1 or not is_integer(user):
+            raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
         if user.device.type == "cpu" and user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
         # As int64, because ids are multiplied.
-        return self._draw(user.long(), num, generator, pos)
+        item = self._draw(user.long(), num, generator, pos)
+        return item if self.items is None else self.items[item]
 
     @abstractmethod
     def _draw(
         self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        """What :meth:`forward` returns, for arguments that have been checked."""
+        """What :meth:`forward` returns, for arguments that have been checked.
 
-    def seen(self, user: Tensor) -> tuple[Tensor, Tensor]:
-        """The known links of some users.
-
-        Args:
-            user: `[B]` user ids.
-
-        Returns:
-            Positions in `user` and item ids, two int64 `[E]`, in that order.
+        Items are numbered as in `drawn`.
         """
-        first = self.first[user]
-        row, entry = entries_of(first, self.first[user + 1] - first)
-        return row, self.key[entry] - user[row] * self.num_items
 
-    def is_seen(self, user: Tensor, item: Tensor) -> Tensor:
-        """Which items the users have seen.
-
-        Args:
-            user: `[B]` user ids.
-            item: `[B, M]` item ids.
-
-        Returns:
-            `[B, M]` bool.
-        """
-        return is_in(user.long().unsqueeze(1) * self.num_items + item, self.key)
+    def who_can_draw(self) -> Tensor:
+        """Ids `[n]` of the users who have something to draw; here all, with links or without."""
+        return torch.arange(self.num_users, device=self.known.key.device)
 
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items that are not to be drawn for the users to `-inf`, in place.
@@ -133,8 +195,23 @@ class Candidates(torch.nn.Module, ABC):
             scores: `[B, I]` scores of all items.
             user: `[B]` user ids.
         """
-        row, item = self.seen(user)
+        row, item = self.known.of(user)
         scores[row, item] = -torch.inf
+        if self.position is not None:
+            scores.masked_fill_(self.position < 0, -torch.inf)
+
+    def may_be_drawn(self, user: Tensor, item: Tensor) -> Tensor:
+        """Which items are neither seen nor left out by `items`.
+
+        Args:
+            user: User ids.
+            item: Item ids, of a shape that goes with that of `user`.
+
+        Returns:
+            Bool, of the common shape.
+        """
+        unseen = ~self.known.hold(user, item)
+        return unseen if self.position is None else unseen & (self.position[item] >= 0)
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.
@@ -146,7 +223,10 @@ class Candidates(torch.nn.Module, ABC):
             Float64 of the same shape; `-inf` for items that are never drawn. Here 0: sources are
             uniform, unless they say otherwise.
         """
-        return torch.zeros(item.shape, dtype=torch.float64, device=item.device)
+        mass = torch.zeros(item.shape, dtype=torch.float64, device=item.device)
+        if self.position is not None:
+            mass.masked_fill_(self.position[item] < 0, -torch.inf)
+        return mass
 
     def _check_fits(self, total: int) -> None:
         """Refuses lines of `total` points per user that together do not fit in int64."""
@@ -169,7 +249,8 @@ class Candidates(torch.nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""
-        return f"num_users={self.num_users}, num_items={self.num_items}"
+        some = "" if self.items is None else f", of which {len(self.items)} may be drawn"
+        return f"num_users={self.num_users}, num_items={self.num_items}{some}"
 
 
 def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = None) -> Tensor:

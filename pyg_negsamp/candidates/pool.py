@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.typing import EdgeType, NodeType, SparseTensor
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
-from pyg_negsamp.candidates.base import Candidates, integers_below
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, is_in, links_in
+from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
+from pyg_negsamp.errors import invalid, one_of, short
+from pyg_negsamp.graph import is_in, is_integer, known_links, links_in
 from pyg_negsamp.ragged import entries_of
 
 
@@ -38,6 +38,8 @@ class PoolCandidates(Candidates):
             itself.
         by: Whose pool: the `'user'`'s, or the positive `'item'`'s. Default `'user'`.
         edge_type: The interactions in `data`.
+        also: More links that users have seen, see :class:`Candidates`.
+        items: The only items that may be drawn, whatever pools hold, see :class:`Candidates`.
 
     Raises:
         ValueError: If `pool` is missing or does not fit, or if a user with training links has
@@ -54,31 +56,36 @@ class PoolCandidates(Candidates):
         pool: EdgeType | Tensor,
         row: Tensor | None = None,
         by: str = "user",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
+        *,
+        also: Also | None = None,
+        items: Items | None = None,
     ) -> None:
-        super().__init__(data, edge_type)
-        if by not in ("user", "item"):
-            raise invalid(self, "by", "'user' or 'item'", repr(by))
-        self.by = by
+        super().__init__(data, edge_type, also=also, items=items)
+        self.by = one_of(self, "by", by, ("user", "item"))
         num_ids = self.num_users if by == "user" else self.num_items
-        owner = edge_type[0] if by == "user" else edge_type[2]
-        index, num_rows = self._read(data, pool, num_ids, (owner, edge_type[2]))
+        owner = self.edge_type[0 if by == "user" else 2]
+        index, num_rows = self._read(data, pool, num_ids, (owner, self.edge_type[2]))
         if row is None:
             row = torch.arange(num_ids)
+        expected = f"[{num_ids}], a row of the pool in [0, {num_rows}) for each {by}"
+        if not isinstance(row, Tensor) or row.shape != (num_ids,) or not is_integer(row):
+            raise invalid(self, "row", expected, short(row))
         row = row.to(index.device).long()
-        if row.shape != (num_ids,) or (num_ids and not 0 <= row.min() <= row.max() < num_rows):
-            expected = f"[{num_ids}], a row of the pool in [0, {num_rows}) for each {by}"
-            raise invalid(self, "row", expected, f"{[*row.shape]} for {num_rows} rows")
+        if num_ids and not 0 <= row.min() <= row.max() < num_rows:
+            raise invalid(self, "row", expected, f"{row.min()}..{row.max()}")
+        if self.position is not None:
+            place = self.position[index[1]]
+            index = torch.stack([index[0], place])[:, place >= 0]
         of, item = coalesce(index, num_nodes=max(num_rows, self.num_items))
         self.register_buffer("row", row, persistent=False)
-        #: The pool's entries as `row * I + item`, sorted.
-        self.register_buffer("allowed", of * self.num_items + item, persistent=False)
+        #: The pool's entries as `row * n + item`, sorted, of the `n` items that may be drawn.
+        self.register_buffer("allowed", of * self.drawn.num_items + item, persistent=False)
         pointer = pad(torch.bincount(of, minlength=num_rows).cumsum(0), (1, 0))
         self.register_buffer("pointer", pointer, persistent=False)
         if by == "user":
-            users = links_in(data[edge_type] if isinstance(data, HeteroData) else data)
-            assert users is not None
-            self._check_not_empty(users[0].unique(), self._cuts(users[0].unique())[1])
+            trained = known_links(data, self.edge_type).index[0].unique()
+            self._check_not_empty(trained, self._cuts(trained)[1])
 
     def _read(
         self,
@@ -98,9 +105,9 @@ class PoolCandidates(Candidates):
                 raise invalid(self, "pool", f"an edge type from '{ends[0]}' to '{ends[1]}'", pool)
             size = (num_ids, self.num_items)
         else:
-            if not is_sparse(pool):
+            if not isinstance(pool, Tensor | SparseTensor) or not is_sparse(pool):
                 expected = "an edge type or a sparse matrix [rows, items]"
-                raise invalid(self, "pool", expected, type(pool).__name__)
+                raise invalid(self, "pool", expected, short(pool))
             index, size = to_edge_index(pool)[0], (pool.size(0), pool.size(1))
         if size[1] != self.num_items:
             raise invalid(self, "pool", f"[rows, {self.num_items}]", [*size])
@@ -108,7 +115,8 @@ class PoolCandidates(Candidates):
             index.min() >= 0 and index[0].max() < size[0] and index[1].max() < size[1]
         )
         if not fits:
-            raise invalid(self, "pool", f"links from {size[0]} ids to {size[1]} items", pool)
+            got = f"ids up to {index.amax(dim=1).tolist()}"
+            raise invalid(self, "pool", f"links from {size[0]} ids to {size[1]} items", got)
         return index, size[0]
 
     def _draw(
@@ -118,11 +126,20 @@ class PoolCandidates(Candidates):
         self._check_not_empty(user, left)
         # The base class's line, made for this batch: row b owns the points from `line[b]` on.
         row = self._row(user, pos)
-        line = torch.arange(len(user), device=user.device).unsqueeze(1) * self.num_items
+        line = torch.arange(len(user), device=user.device).unsqueeze(1) * self.drawn.num_items
         point = integers_below(left.unsqueeze(1), num, generator)
         below = torch.searchsorted(cut, line + point, right=True) - torch.searchsorted(cut, line)
         entry = self.pointer[row].unsqueeze(1) + point + below
-        return self.allowed[entry] - row.unsqueeze(1) * self.num_items
+        return self.allowed[entry] - row.unsqueeze(1) * self.drawn.num_items
+
+    def who_can_draw(self) -> Tensor:
+        """Ids `[n]` of the users whose pools hold an item that they have not seen.
+
+        Raises:
+            ValueError: With `by='item'`: it depends on the positive.
+        """
+        everybody = super().who_can_draw()
+        return everybody[self._cuts(everybody)[1] > 0]
 
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items outside the pools, and of seen ones, to `-inf`, in place.
@@ -137,7 +154,8 @@ class PoolCandidates(Candidates):
         row = self._row(user, None)
         owner, entry = entries_of(self.pointer[row], self.pointer[row + 1] - self.pointer[row])
         inside = torch.zeros_like(scores, dtype=torch.bool)
-        inside[owner, self.allowed[entry] - row[owner] * self.num_items] = True
+        item = self.allowed[entry] - row[owner] * self.drawn.num_items
+        inside[owner, item if self.items is None else self.items[item]] = True
         scores.masked_fill_(~inside, -torch.inf)
         super().mask_(scores, user)
 
@@ -153,8 +171,8 @@ class PoolCandidates(Candidates):
     def _cuts(self, user: Tensor, pos: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Where seen items were cut out of the batch's pools, sorted; and what is left, `[B]`."""
         row = self._row(user, pos)
-        owner, item = self.seen(user)
-        key = row[owner] * self.num_items + item
+        owner, item = self.drawn.of(user)
+        key = row[owner] * self.drawn.num_items + item
         inside = is_in(key, self.allowed)
         owner, key = owner[inside], key[inside]
         count = torch.bincount(owner, minlength=len(user))
@@ -162,7 +180,7 @@ class PoolCandidates(Candidates):
         place = torch.searchsorted(self.allowed, key) - self.pointer[row[owner]]
         nth = torch.arange(len(owner), device=user.device) - (count.cumsum(0) - count)[owner]
         size = self.pointer[row + 1] - self.pointer[row]
-        return owner * self.num_items + place - nth, size - count
+        return owner * self.drawn.num_items + place - nth, size - count
 
     def _check_not_empty(self, user: Tensor, left: Tensor) -> None:
         if left.numel() and int(left.min()) <= 0:

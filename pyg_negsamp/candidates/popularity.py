@@ -19,9 +19,9 @@ from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import Candidates, integers_below
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
+from pyg_negsamp.errors import invalid, number_in
+from pyg_negsamp.graph import known_links
 
 LINE_LENGTH = 2**40
 
@@ -44,6 +44,9 @@ class PopularityCandidates(Candidates):
         data: Training graph, see :class:`Candidates`. Repeated links count repeatedly.
         power: Exponent of the degree, at least 0.
         edge_type: Edge type to read from `HeteroData`.
+        also: More links that users have seen, see :class:`Candidates`; popularity does not count
+            them.
+        items: The only items that may be drawn, see :class:`Candidates`.
 
     Raises:
         ValueError: If `power` is negative or not finite, if there are no links, or if a user has
@@ -58,32 +61,36 @@ class PopularityCandidates(Candidates):
         self,
         data: HeteroData | Data,
         power: float = 0.75,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
+        *,
+        also: Also | None = None,
+        items: Items | None = None,
     ) -> None:
-        if not 0 <= power < float("inf"):
-            raise invalid(self, "power", "a finite number >= 0", power)
-        super().__init__(data, edge_type)
-        self.power = power
-        self.register_buffer("start", self._lay_out(data, edge_type), persistent=False)
+        super().__init__(data, edge_type, also=also, items=items)
+        self.power = number_in(self, "power", power, "[0, inf)")
+        self.register_buffer("start", self._lay_out(data), persistent=False)
         self.total = int(self.start[-1])
         self._check_fits(self.total)
-        user, item = self.key // self.num_items, self.key % self.num_items
+        user, item = self.drawn.user, self.drawn.item
         # `cut[e]` is how much links 0..e-1 cut, over all users.
         cut = pad(self._length(item).cumsum(0), (1, 0))
         self.register_buffer("cut", cut, persistent=False)
-        cut_by_user = cut[self.first]
+        cut_by_user = cut[self.drawn.first]
         self._check_all_can_draw(self.total - cut_by_user.diff())
         # Where each seen item's slice would start on its user's cut line: where it starts, less
         # the user's slices below it.
         below = cut[:-1] - cut_by_user[user]
         self.register_buffer("line", user * self.total + self.start[item] - below, persistent=False)
 
-    def _lay_out(self, data: HeteroData | Data, edge_type: EdgeType) -> Tensor:
-        """`[I + 1]` where each item's slice starts, and where the last one ends."""
-        links = known_links(data, edge_type)
+    def _lay_out(self, data: HeteroData | Data) -> Tensor:
+        """`[n + 1]` where each item's slice starts, and where the last one ends."""
+        links = known_links(data, self.edge_type)
         if self.power > 0 and links.index.numel() == 0:
             raise invalid(self, "data", "a graph with links to tell what is popular", "0 links")
         degree = torch.bincount(links.index[1], minlength=links.num_items)
+        degree = degree if self.items is None else degree[self.items]
+        if self.power > 0 and not bool(degree.any()):
+            raise invalid(self, "items", "of items with links, to tell what is popular", "none")
         # Relative to the most popular, so that no power is too large; 0 ** 0 is 1.
         weight = (degree.double() / degree.max().clamp(min=1)).pow(self.power)
         drawn = (degree > 0) | (self.power == 0)
@@ -99,8 +106,8 @@ class PopularityCandidates(Candidates):
     def _draw(
         self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
-        cut_before = self.cut[self.first[user]].unsqueeze(1)
-        left = self.total - (self.cut[self.first[user + 1]].unsqueeze(1) - cut_before)
+        cut_before = self.cut[self.drawn.first[user]].unsqueeze(1)
+        left = self.total - (self.cut[self.drawn.first[user + 1]].unsqueeze(1) - cut_before)
         point = integers_below(left, num, generator)
         below = torch.searchsorted(self.line, user.unsqueeze(1) * self.total + point, right=True)
         point += self.cut[below] - cut_before
@@ -115,7 +122,10 @@ class PopularityCandidates(Candidates):
         Returns:
             Float64 of the same shape; `-inf` for items that are never drawn.
         """
-        return self._length(item).double().log()
+        if self.position is None:
+            return self._length(item).double().log()
+        place = self.position[item]
+        return self._length(place.clamp(min=0)).double().log().masked_fill(place < 0, -torch.inf)
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""

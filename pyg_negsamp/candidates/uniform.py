@@ -7,9 +7,15 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import SMALL, Candidates, integers_below, small_integers_below
+from pyg_negsamp.candidates.base import (
+    SMALL,
+    Also,
+    Candidates,
+    Items,
+    integers_below,
+    small_integers_below,
+)
 from pyg_negsamp.candidates.bit_filter import BitFilter
-from pyg_negsamp.graph import EDGE_TYPE
 
 
 class UniformCandidates(Candidates):
@@ -34,6 +40,8 @@ class UniformCandidates(Candidates):
     Args:
         data: Training graph, see :class:`Candidates`.
         edge_type: Edge type to read from `HeteroData`.
+        also: More links that users have seen, see :class:`Candidates`.
+        items: The only items that may be drawn, see :class:`Candidates`.
 
     Raises:
         ValueError: If a user has seen every item, naming such users and the way out.
@@ -42,33 +50,41 @@ class UniformCandidates(Candidates):
     stand_in: Tensor
     unseen: Tensor
 
-    def __init__(self, data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> None:
-        super().__init__(data, edge_type)
-        self.register_buffer("unseen", self.num_items - self.first.diff(), persistent=False)
+    def __init__(
+        self,
+        data: HeteroData | Data,
+        edge_type: EdgeType | None = None,
+        *,
+        also: Also | None = None,
+        items: Items | None = None,
+    ) -> None:
+        super().__init__(data, edge_type, also=also, items=items)
+        seen = self.drawn
+        self.register_buffer("unseen", seen.num_items - seen.first.diff(), persistent=False)
         self._check_all_can_draw(self.unseen)
-        user = self.key // self.num_items
-        self.register_buffer("stand_in", self._stand_ins(user), persistent=False)
-        self.filter = BitFilter(self.first, user, self.key % self.num_items)
+        self.register_buffer("stand_in", self._stand_ins(), persistent=False)
+        self.filter = BitFilter(seen.first, seen.user, seen.item)
 
-    def _stand_ins(self, user: Tensor) -> Tensor:
+    def _stand_ins(self) -> Tensor:
         """`[E]` the item that stands in for each seen one; read where a draw reaches that far."""
-        line, first = user * self.num_items, self.first[user]
-        limit = line + self.num_items - (self.first[user + 1] - first)
+        key, user, num_items = self.drawn.key, self.drawn.user, self.drawn.num_items
+        line, first = user * num_items, self.drawn.first[user]
+        limit = line + num_items - (self.drawn.first[user + 1] - first)
         nth = torch.arange(len(user), device=user.device) - first
         # Rank of the stand-in among the user's unseen items: those below the limit come first.
-        reached = torch.searchsorted(self.key, limit) - first
+        reached = torch.searchsorted(key, limit) - first
         rank = limit - reached + nth
         # A user's j-th seen item p has p - j unseen ones below it.
-        seen_below = torch.searchsorted(self.key - nth, rank, right=True) - first
+        seen_below = torch.searchsorted(key - nth, rank, right=True) - first
         return rank + seen_below - line
 
     def _draw(
         self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
     ) -> Tensor:
         left = self.unseen.take(user).unsqueeze(1)
-        fast = user.device.type == "cpu" and self.num_items <= SMALL
+        fast = user.device.type == "cpu" and self.drawn.num_items <= SMALL
         item = (small_integers_below if fast else integers_below)(left, num, generator)
-        if not self.key.numel():
+        if not self.drawn.key.numel():
             return item.long()
         if user.device.type != "cpu":
             return self._outcome(user.unsqueeze(1), item)
@@ -80,6 +96,7 @@ class UniformCandidates(Candidates):
 
     def _outcome(self, user: Tensor, item: Tensor) -> Tensor:
         """The numbers drawn, or what stands in for them."""
-        pair = user * self.num_items + item
-        entry = torch.searchsorted(self.key, pair).clamp_(max=self.key.numel() - 1)
-        return torch.where(self.key.take(entry) == pair, self.stand_in.take(entry), item)
+        key = self.drawn.key
+        pair = user * self.drawn.num_items + item
+        entry = torch.searchsorted(key, pair).clamp_(max=key.numel() - 1)
+        return torch.where(key.take(entry) == pair, self.stand_in.take(entry), item)

@@ -42,7 +42,8 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     group.add_argument(
         "--against",
         metavar="ROW",
-        help="row that the others are tested against. Default: the first.",
+        help="row that the others are tested against. Default: the first; of a paper's table, the "
+        "baseline with printed numbers that is best as measured here.",
     )
     group.add_argument(
         "--no-references",
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
     done = fill_and_print(comparison, out, args)
     if done.best is not None:
         command = shlex.join(["pyg-negsamp", "train", *as_flags(done.best)])
-        print(f"the best row by validation is trained and kept by\n{command}")
+        by = comparison.selecting(done.best.evaluation.protocol)
+        print(f"the best row ({by}) is trained and kept by\n{command}")
     if done.failed:
         raise done.failed[0]
 
@@ -76,5 +78,5 @@ def comparison_from(args: argparse.Namespace) -> Comparison:
             raise ConfigError(part, "left out: the rows of --table name it", given[part])
     comparison = read_table(args.table, given, references)
     if args.against is None and comparison.paper is not None:
-        return comparison  # tested against the strongest printed baseline
+        return comparison  # tested against the baseline of the paper that measures best
     return comparison.tested_against(args.against)

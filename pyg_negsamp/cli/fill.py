@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pyg_negsamp.cli.parser import Parser
+from pyg_negsamp.cli.show import print_remarks, say
 from pyg_negsamp.experiments.comparison import Comparison
 from pyg_negsamp.experiments.filling import Filled, fill
 
@@ -63,9 +64,5 @@ def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) 
     if done.missing:
         are = "cell is" if done.missing == 1 else "cells are"
         print(f"{done.missing} {are} missing, or with another process; the same command goes on")
+    print_remarks(done.improving, done.below)
     return done
-
-
-def say(text: str) -> None:
-    """Prints at once, also where the output is a file."""
-    print(text, flush=True)

@@ -18,6 +18,7 @@ from pyg_negsamp.experiments.arguments import (
 from pyg_negsamp.experiments.config import NAMES, Config, merged, read_config
 from pyg_negsamp.experiments.parts import (
     FIELDS,
+    METHOD_OF,
     OTHER_EVALUATIONS,
     PARTS,
     PROTOCOLS,
@@ -66,8 +67,8 @@ def add_config_flags(
         for each in FIELDS.values():
             if each.part == part and each.name not in but:
                 add_field(group, each, each.name in several)
-        method = {"sampler": "neg"}.get(part, part)
-        if method in METHODS and method not in but:
+        method = METHOD_OF.get(part)
+        if method is not None and method not in but:
             add_arguments_of(group, method, named(argv, method, several))
 
 
@@ -136,6 +137,9 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The fields of a configuration that were given: by flag, or in the file of `--config`."""
     known = {*FIELDS, *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m))}
     typed = {name: value for name, value in vars(args).items() if name in known}
+    for name, value in typed.items():  # a flag that several methods have may take a list
+        if name not in FIELDS and isinstance(value, list) and len(value) == 1:
+            typed[name] = value[0]
     if getattr(args, "config", None) is None:
         return typed
     config = read_config(args.config)

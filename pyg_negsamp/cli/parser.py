@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import NoReturn
 
+from pyg_negsamp.errors import ArgumentError
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and leaves with exit code 2."""
@@ -64,10 +66,15 @@ def judged(error: Exception) -> tuple[int | None, str]:
 
     from pyg_negsamp.datasets import DownloadError
     from pyg_negsamp.experiments import ConfigError
+    from pyg_negsamp.experiments.parts import FIELDS
     from pyg_negsamp.training import NonFiniteLossError
 
     if isinstance(error, ConfigError):
-        return 2, f"--{error.field.replace('_', '-')} must be {error.expected} (got {error.got!r})"
+        return 2, f"--{error.argument.replace('_', '-')} {error.complaint}"
+    if isinstance(error, ArgumentError):  # of a deeper room, which knows no flags
+        for name in (error.argument, f"{error.argument}_column"):
+            if name in FIELDS:
+                return 2, f"--{name.replace('_', '-')} {error.complaint}"
     if isinstance(error, ValueError | OSError | DownloadError | yaml.YAMLError):
         return 2, str(error)
     if isinstance(error, NonFiniteLossError):

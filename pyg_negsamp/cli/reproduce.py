@@ -18,13 +18,13 @@ from pathlib import Path
 
 from pyg_negsamp.cli.fill import add_table_flags, fill_and_print
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.experiments.table_files import packaged, read_table
+from pyg_negsamp.experiments.table_files import find, packaged, read_table
 
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     """Which table, and where the data are."""
     parser.add_argument(
-        "table", nargs="?", metavar="TABLE", help="one of --list, or a YAML file of your own"
+        "table", nargs="?", metavar="TABLE", help="one of --list; compare --table reads your own"
     )
     parser.add_argument("--list", action="store_true", help="name the tables that can be filled")
     parser.add_argument(
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.table is None:
         raise ValueError("which table? --list names all")
-    comparison = read_table(args.table, {"root": args.root})
+    comparison = read_table(find(args.table), {"root": args.root})
     out = Path(args.out or f"runs/reproduce/{comparison.name}")
     done = fill_and_print(comparison, out, args)
     if done.failed:

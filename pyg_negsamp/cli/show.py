@@ -1,10 +1,15 @@
-"""Tables on a terminal."""
+"""Lines and tables on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyg_negsamp.training import Fitted
+
+
+def say(text: str) -> None:
+    """Prints at once, also where the output is a file."""
+    print(text, flush=True)
 
 
 def print_history(fitted: Fitted, rows: int = 10) -> None:
@@ -36,3 +41,16 @@ def print_metrics(results: Mapping[str, Mapping[str, float]], title: str = "test
         print("\n" + title.ljust(wide) + "".join(f"{name:>14}" for name in names))
         for method, values in results.items():
             print(method.ljust(wide) + "".join(f"{values[name]:>14.4f}" for name in names))
+
+
+def print_remarks(improving: Sequence[str], below: Sequence[str]) -> None:
+    """Says of which rows one should not conclude much.
+
+    Args:
+        improving: Those whose best epoch was the last one.
+        below: Trained ones that are below popularity on test.
+    """
+    if improving:
+        print(f"still improving at the last epoch: {', '.join(improving)}; more --epochs may help")
+    if below:
+        print(f"below popularity: {', '.join(below)}")

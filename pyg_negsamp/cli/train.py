@@ -17,9 +17,10 @@ from pathlib import Path
 
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.show import print_history, print_metrics
+from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, say
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config
 from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
+from pyg_negsamp.experiments.protocols import still_improving
 from pyg_negsamp.experiments.run import Outcome, to_resume
 from pyg_negsamp.experiments.run import run as run_config
 
@@ -53,11 +54,6 @@ def run(args: argparse.Namespace) -> None:
         raise KeyboardInterrupt(go_on) from None
 
 
-def say(text: str) -> None:
-    """Prints at once, also where the output is a file."""
-    print(text, flush=True)
-
-
 def run_name(config: Config) -> str:
     """What a run is called that was not given a folder."""
     methods = [config.encoder.encoder, *([] if config.is_reference else [config.sampler.neg])]
@@ -81,3 +77,8 @@ def show(outcome: Outcome, out: Path) -> None:
         best, seconds = selected.notes["best_epoch"], selected.notes["seconds_per_epoch"]
         print(f"best epoch {best}, {seconds:.2f} s per epoch; ", end="")
     print(f"the model tested is saved in {out / 'model'}")
+    metric = f"NDCG@{outcome.config.evaluation.top_k[0]}"
+    print_remarks(
+        [outcome.method] if still_improving(outcome.config, selected.notes) else [],
+        [outcome.method] if outcome.test[metric] < outcome.popularity[metric] else [],
+    )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from pyg_negsamp.cli.flags import add_config_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.train import say
+from pyg_negsamp.cli.show import say
 from pyg_negsamp.experiments.search import FOLDER, SEARCHED, tune
 
 

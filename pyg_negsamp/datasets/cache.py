@@ -1,15 +1,16 @@
-"""A per-user cache of parsed benchmarks: plain tensors, never code."""
+"""A per-user cache of parsed benchmarks: plain tensors with a checksum, never code."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pyg_negsamp.datasets.log import InteractionLog, Repeats
@@ -35,7 +36,7 @@ def cache_file(name: str, sources: Sequence[Path]) -> Path:
         stat = path.stat()
         state.append(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
     key = hashlib.sha256("\n".join(state).encode()).hexdigest()[:16]
-    return cache_folder() / f"{name}-{key}.pt"
+    return cache_folder() / f"{name}-{key}.safetensors"
 
 
 def load_or_build(
@@ -54,22 +55,37 @@ def load_or_build(
     """
     path = cache_file(name, sources)
     if not rebuild and path.is_file():
-        # Truncated, foreign or hostile files are all the same to us: built anew.
-        with contextlib.suppress(
-            OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError
-        ):
-            tensors = torch.load(path, weights_only=True)
-            if isinstance(tensors, dict) and all(map(torch.is_tensor, tensors.values())):
-                return tensors
+        # Truncated, foreign, hostile or damaged files are all the same to us: built anew.
+        with contextlib.suppress(OSError, SafetensorError, KeyError, TypeError):
+            return _read(path)
     tensors = build()
     _store(tensors, path)
     return tensors
 
 
+def _read(path: Path) -> Tensors:
+    """The tensors of a file; raises `KeyError` if a bit of it has changed."""
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if file.metadata()["sha256"] != digest(tensors):
+            raise KeyError(path)
+    return tensors
+
+
+def digest(tensors: Tensors) -> str:
+    """A checksum of names, types, sizes and numbers."""
+    found = hashlib.sha256()
+    for name, x in sorted(tensors.items()):
+        found.update(f"{name} {x.dtype} {[*x.shape]} ".encode())
+        found.update(x.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 def _store(tensors: Tensors, path: Path) -> None:
-    # An unwritable cache is no reason to stop; on a full disk torch raises the latter.
-    with contextlib.suppress(OSError, RuntimeError), whole(path) as part:
-        torch.save(tensors, part)
+    # An unwritable cache is no reason to stop; on a full disk safetensors raises the latter.
+    with contextlib.suppress(OSError, SafetensorError), whole(path) as part:
+        plain = {name: x.contiguous() for name, x in tensors.items()}
+        save_file(plain, part, metadata={"sha256": digest(tensors)})
 
 
 def to_tensors(log: InteractionLog, repeats: Repeats) -> Tensors:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pyg_negsamp.datasets.checks import describe, is_whole, require_text
 from pyg_negsamp.datasets.log import OWNER
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, nearest
 
 Column: TypeAlias = str | int
 
@@ -87,8 +87,9 @@ def check_columns(columns: Columns, available: Iterable[Any], source: str) -> No
     others: dict[Column, str] = {}
     for role, column in columns.given().items():
         if available.count(column) != 1:
-            expected = f"a column of {source}, there once: {available}"
-            raise invalid(OWNER, role, expected, repr(column))
+            meant = nearest(str(column), map(str, available))
+            expected = f"a column of {source}, there once: {available}{meant}"
+            raise invalid(OWNER, role, expected, describe(column))
         earlier = others.setdefault(column, role)
         if earlier != role:
             raise invalid(OWNER, role, f"another column than '{earlier}'", repr(column))

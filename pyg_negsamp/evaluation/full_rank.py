@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,11 +13,12 @@ from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short, whole_number
+from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
-from pyg_negsamp.graph import EDGE_TYPE, Links, held_out_links, known_links
-from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
+from pyg_negsamp.layers import Pool, as_layers, check_pool, pool_layers
 from pyg_negsamp.scoring import all_scores
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
@@ -26,10 +27,12 @@ BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
 #: Users whose lists are counted at a time: PyG's metrics take as long for a hundred as for ten.
 USERS_COUNTED = 1024
 
-#: What ranks: embeddings of users and items, `[N, D]` or `H` of them per node type, whose pooled
-#: dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`, in floating
-#: point, which are finite, or `-inf` for items never to be recommended.
-Scorer: TypeAlias = Mapping[NodeType, Tensor | Sequence[Tensor]] | Callable[[Tensor], Tensor]
+#: What ranks: a model; embeddings of users and items, `[N, D]` or `H` of them per node type, whose
+#: pooled dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`, in
+#: floating point, which are finite, or `-inf` for items never to be recommended.
+Scorer: TypeAlias = (
+    Mapping[NodeType, Tensor | Sequence[Tensor]] | Callable[[Tensor], Tensor] | Model
+)
 
 
 class Ranked(NamedTuple):
@@ -51,7 +54,7 @@ def rank(
     data: HeteroData,
     k: int,
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> Iterator[Ranked]:
     """Ranks all unseen items for every user with held-out links, block by block.
@@ -59,8 +62,9 @@ def rank(
     Memory: one `[block_size, I]` block of scores, never `U x I`.
 
     Args:
-        x_dict: Embeddings of users and items, per layer or not; or a function that scores all
-            items for users `[b]`.
+        x_dict: A model: an encoder, a `Recommender`, a saved model or a reference, which is refused
+            if its graph holds a link to predict. Or embeddings of users and items, per layer or
+            not; or a function that scores all items for users `[b]`. These cannot be checked.
         data: `edge_index` holds the links known at that time, which are left out of the lists;
             the held-out links are read by :func:`pyg_negsamp.graph.held_out_links`.
         k: Length of the lists.
@@ -72,11 +76,12 @@ def rank(
         ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
             or `k` or `block_size` is less than 1.
     """
-    for name, least in (("k", k), ("block_size", block_size)):
-        if least is not None and least < 1:
-            raise invalid("rank", name, "at least 1", least)
+    k = whole_number("rank", "k", k, least=1)
+    if block_size is not None:
+        block_size = whole_number("rank", "block_size", block_size, least=1)
+    edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
-    score = scorer(x_dict, links, pool, edge_type)
+    score = scorer(x_dict, data, pool, edge_type)
 
     user = held_out[0].unique()
     # Links by the user's position in `user`, sorted, so that a block's links are a slice.
@@ -146,19 +151,29 @@ def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
     """The held-out links `[2, E]`; refuses a split without any."""
     held_out = held_out_links(data, edge_type)
     if held_out.size(1) == 0:
-        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
+        expected = "a split with held-out links in edge_label_index"
+        raise invalid("evaluate", "data", expected, described(data, edge_type))
     return held_out
 
 
 def scorer(
-    x_dict: Scorer, links: Links, pool: Pool, edge_type: EdgeType
+    x_dict: Any, data: HeteroData, pool: Pool, edge_type: EdgeType
 ) -> Callable[[Tensor], Tensor]:
     """From user ids `[b]` to scores `[b, I]`, refused if they are anything else."""
-    if not callable(x_dict):
+    if isinstance(x_dict, Model):
+        check_not_held(x_dict, data, edge_type)
+        x_dict = x_dict.scorer()
+    links = known_links(data, edge_type)
+    if isinstance(x_dict, Mapping):
         return dot_products(x_dict, links, pool, edge_type)
+    if not callable(x_dict) or isinstance(x_dict, type):
+        expected = "a model, tables of embeddings by node type, or a function that scores"
+        raise invalid("evaluate", "x_dict", expected, type(x_dict).__name__)
 
     def score(user: Tensor) -> Tensor:
         scores = x_dict(user)
+        if not isinstance(scores, Tensor):
+            raise invalid("evaluate", "x_dict", "a function that gives scores", short(scores))
         size = (len(user), links.num_items)
         if scores.shape != size or not scores.is_floating_point():
             expected = f"a function whose scores are {[*size]}, in floating point"
@@ -179,13 +194,20 @@ def dot_products(
         if edge_type[end] not in x_dict:
             expected = f"embeddings of '{edge_type[0]}' and '{edge_type[2]}'"
             raise invalid("evaluate", "x_dict", expected, f"those of {[*x_dict]}")
-    users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
+    pool = check_pool("evaluate", pool)
+    layers = [as_layers(x_dict[edge_type[end]]) for end in (0, 2)]
+    for xs in layers:
+        if not isinstance(xs, list | tuple) or not all(isinstance(x, Tensor) for x in xs) or not xs:
+            raise invalid(
+                "evaluate", "x_dict", "[N, D] tensors, one or several per type", short(xs)
+            )
+    users, items = (pool_layers(xs, pool) for xs in layers)
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
         (items, links.num_items, edge_type[2]),
     ):
-        if table.dim() != 2 or table.size(0) != size or table.size(1) != users.size(1):
-            expected = f"[{size}, {users.size(1)}] for '{node_type}' after pooling"
+        if table.dim() != 2 or table.size(0) != size or table.size(1) != users.size(-1):
+            expected = f"[{size}, {users.size(-1)}] for '{node_type}' after pooling"
             raise invalid("evaluate", "x_dict", expected, [*table.shape])
         if not table.isfinite().all():
             raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")
@@ -210,15 +232,14 @@ def evaluate(
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> dict[str, float]:
     """Evaluates embeddings by full ranking on held-out links.
 
     Args:
-        x_dict: Embeddings of users and items, `[N, D]` or `H` of them per node type; or a
-            function from user ids `[b]` to scores `[b, I]`, such as those of
-            :mod:`pyg_negsamp.references`.
+        x_dict: A model; embeddings of users and items, `[N, D]` or `H` of them per node type; or a
+            function from user ids `[b]` to scores `[b, I]`. See :func:`rank`.
         data: A validation or test split: `edge_index` holds the links known at that time, which
             are left out of the lists; `edge_label_index` the held-out links.
         k: Lengths of the recommendation lists. Default 20.
@@ -247,13 +268,13 @@ def evaluate_users(
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     block_size: int | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Evaluates as :func:`evaluate` does, user by user: what a paired test compares.
 
     Args:
-        x_dict: Embeddings, or a function that scores, as for :func:`evaluate`.
+        x_dict: What ranks, as for :func:`evaluate`.
         data: A validation or test split, as for :func:`evaluate`.
         k: Lengths of the recommendation lists. Default 20.
         metrics: Names out of `METRICS`. Default: all.

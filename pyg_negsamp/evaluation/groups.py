@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.evaluation.full_rank import Scorer, evaluate, evaluate_users, links_to_rank
 from pyg_negsamp.evaluation.metrics import METRICS
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.graph import edge_type_of
 from pyg_negsamp.layers import Pool
 
 #: Groups of items, the most popular first.
@@ -75,7 +75,7 @@ def evaluate_groups(
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
 ) -> list[Group]:
     """Evaluates as :func:`evaluate` does, for groups of users and of items.
 
@@ -95,6 +95,7 @@ def evaluate_groups(
     Raises:
         ValueError: As :func:`evaluate`.
     """
+    edge_type = edge_type_of(data, edge_type)
     held_out = links_to_rank(data, edge_type)
     user, values = evaluate_users(x_dict, data, k, metrics, pool, edge_type)
     count, groups = user_count[user], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,14 +11,57 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, held_out_links, known_links, links_in
+from pyg_negsamp.graph import edge_type_of, held_out_links, known_links, links_in
+from pyg_negsamp.pairs import Pairs
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What ranks, and knows which links it was made from.
+
+    Encoders, :class:`pyg_negsamp.training.Recommender`, saved models and references are such. Bare
+    tables of embeddings and functions are not: nobody can tell what they were made from.
+    """
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the graph that the model reads holds: `[E]` bool."""
+
+    def scorer(self) -> Any:
+        """What it ranks by: tables, or a function."""
+
+
+def check_not_held(model: Model, data: HeteroData, edge_type: EdgeType | None = None) -> None:
+    """Refuses a model whose graph holds links that it is to predict.
+
+    Args:
+        model: An encoder, say, that was made from too large a graph.
+        data: A validation or test split. Links that it knows itself are not looked at: they are
+            left out of the lists.
+        edge_type: The interactions in it.
+
+    Raises:
+        ValueError: Saying how many of how many links the model's graph holds.
+    """
+    links, held_out = known_links(data, edge_type), held_out_links(data, edge_type)
+    held = model.holds(held_out)
+    if bool(held.any()):
+        known = Pairs(links.index, links.num_users, links.num_items)
+        held = held & ~known.hold(*held_out)
+    if leaked := int(held.sum()):
+        raise invalid(
+            model,
+            "data",
+            "a split whose held-out links are not in the graph that the model was made from "
+            "(make the model from the training graph)",
+            f"{leaked} of {held_out.size(1)} held-out links in it",
+        )
 
 
 def check_leakage(
     train: HeteroData | Data,
     val: HeteroData | Data | None = None,
     test: HeteroData | Data | None = None,
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
 ) -> None:
     """Refuses splits whose held-out links can be read off a graph that a model propagates over.
 
@@ -38,6 +82,7 @@ def check_leakage(
     Raises:
         ValueError: Naming the split, the graph, its edge type, and some of the links.
     """
+    edge_type = edge_type_of(train, edge_type)
     known = known_links(train, edge_type)
     size = max(known.num_users, known.num_items)
     splits = {

@@ -16,7 +16,10 @@ from torch_geometric.metrics import (
     LinkPredRecall,
 )
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
+
+#: Items in the longest list that can be asked for.
+LONGEST = 10**6
 
 METRICS = {
     "Recall": LinkPredRecall,
@@ -46,12 +49,12 @@ def metric_collection(
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
     """
     lengths = k if isinstance(k, Collection) else ()
-    if not lengths or not all(isinstance(length, Integral) and length >= 1 for length in lengths):
-        raise invalid("evaluate", "k", "list lengths of at least 1, such as (20,)", k)
+    if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
+        raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
     names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
     unknown = [name for name in names if not isinstance(name, str) or name not in METRICS]
     if not names or unknown:
-        got = unknown[0] if unknown else repr(metrics)
+        got = short(unknown[0] if unknown else metrics)
         raise invalid("evaluate", "metrics", f"names out of {', '.join(METRICS)}", got)
     collection = LinkPredMetricCollection(
         {f"{name}@{length}": METRICS[name](length) for name in metrics for length in k}

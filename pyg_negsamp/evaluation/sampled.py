@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce
 
 from pyg_negsamp.candidates import UniformCandidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import whole_number
 from pyg_negsamp.evaluation.full_rank import (
     BLOCK_BYTES,
     Scorer,
@@ -20,7 +20,7 @@ from pyg_negsamp.evaluation.full_rank import (
     scorer,
 )
 from pyg_negsamp.evaluation.metrics import METRICS
-from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, known_links
+from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, edge_type_of, known_links
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
 
@@ -34,7 +34,7 @@ def evaluate_sampled(
     num_negatives: int = 100,
     num_sets: int = 10,
     pool: Pool = "mean",
-    edge_type: EdgeType = EDGE_TYPE,
+    edge_type: EdgeType | None = None,
     seed: int = 0,
 ) -> list[dict[str, float]]:
     """Evaluates embeddings on test sets in which held-out items compete with sampled ones.
@@ -73,12 +73,12 @@ def evaluate_sampled(
     Raises:
         ValueError: If a number is out of range, besides what :func:`evaluate` raises.
     """
-    least = {"num_negatives": (num_negatives, 1), "num_sets": (num_sets, 1), "seed": (seed, 0)}
-    for name, (value, low) in least.items():
-        if value < low:
-            raise invalid("evaluate_sampled", name, f"at least {low}", value)
+    num_negatives = whole_number("evaluate_sampled", "num_negatives", num_negatives, least=1)
+    num_sets = whole_number("evaluate_sampled", "num_sets", num_sets, least=1)
+    seed = whole_number("evaluate_sampled", "seed", seed, most=2**63 - 1)
+    edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
-    score = scorer(x_dict, links, pool, edge_type)
+    score = scorer(x_dict, data, pool, edge_type)
     among = _among_sampled(score, links, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.
     block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])
@@ -111,7 +111,7 @@ def _among_sampled(
 
     def among(user: Tensor) -> Tensor:
         scores = score(user)
-        left = links.num_items - (source.first[user + 1] - source.first[user])
+        left = links.num_items - (source.known.first[user + 1] - source.known.first[user])
         everything = left <= num
         result = torch.full_like(scores, -torch.inf)
         result[everything] = scores[everything]

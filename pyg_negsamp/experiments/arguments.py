@@ -6,10 +6,10 @@ An argument is written once, in the class; flags, `config.yaml`, `--help` and Py
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union
@@ -18,6 +18,9 @@ from docstring_parser import parse
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.datasets.checks import describe
+from pyg_negsamp.errors import ArgumentError
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
@@ -30,9 +33,11 @@ METHODS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "encoder": {**ENCODERS, **REFERENCES},
 }
 PREFIXES = {"neg": "", "loss": "loss_", "encoder": "encoder_"}
+#: What plain types are called in messages.
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-class ConfigError(ValueError):
+class ConfigError(ArgumentError):
     """A field of a configuration that cannot be.
 
     Args:
@@ -42,8 +47,8 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, field: str, expected: str, got: object) -> None:
-        super().__init__(f"Config: '{field}' must be {expected} (got {got!r})")
-        self.field, self.expected, self.got = field, expected, got
+        self.argument, self.complaint = field, f"must be {expected} (got {describe(got)})"
+        super().__init__(f"Config: '{field}' {self.complaint}")
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,6 @@ class Argument:
 
     def checked(self, value: Any) -> Any:
         """The value in the argument's type; raises :class:`ConfigError` if it has another."""
-        if (
-            isinstance(value, list | tuple)
-            and len(value) == 1
-            and not is_list(self.kind, only=True)
-        ):
-            value = value[0]
         return checked(self.field, self.kind, value)
 
 
@@ -96,13 +95,18 @@ def checked(field: str, kind: Any, value: Any) -> Any:
         ConfigError: If it is none.
     """
     if isinstance(value, bool) and bool not in plain_types(kind):
-        raise ConfigError(field, f"of type {type_name(kind)}", value)
+        raise ConfigError(field, type_name(kind), value)
     try:
-        return TypeAdapter(kind).validate_python(value)
+        found = TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        said = str(error.errors()[0]["msg"])  # of pydantic: 'Input should be a valid integer'
-        expected = said.removeprefix("Input should be ")
-        raise ConfigError(field, type_name(kind) if expected == said else expected, value) from None
+        first = error.errors()[0]  # of pydantic: 'Input should be a valid integer'
+        expected = first["msg"].removeprefix("Input should be ")
+        told = expected != first["msg"] and first["type"] != "tuple_type"
+        raise ConfigError(field, expected if told else type_name(kind), value) from None
+    for number in found if isinstance(found, tuple | list) else (found,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ConfigError(field, "finite", value)
+    return found
 
 
 def plain_types(kind: Any) -> tuple[Any, ...]:
@@ -114,10 +118,9 @@ def plain_types(kind: Any) -> tuple[Any, ...]:
     return (kind,)
 
 
-def is_list(kind: Any, only: bool = False) -> bool:
-    """Whether a type takes several values; with `only`, whether it takes nothing else."""
-    found = [typing.get_origin(k) in (tuple, list, Sequence) for k in plain_types(kind)]
-    return all(found) if only else any(found)
+def is_list(kind: Any) -> bool:
+    """Whether a type takes several values."""
+    return any(typing.get_origin(k) in (tuple, list, Sequence) for k in plain_types(kind))
 
 
 def choices_of(kind: Any) -> tuple[Any, ...]:
@@ -127,8 +130,18 @@ def choices_of(kind: Any) -> tuple[Any, ...]:
 
 
 def type_name(kind: Any) -> str:
-    """What a type is called in messages."""
-    return " or ".join(k.__name__ if isinstance(k, type) else str(k) for k in plain_types(kind))
+    """What a type is called in messages, such as `'a whole number'` or `'two whole numbers'`."""
+    if choices := choices_of(kind):
+        return f"one of {', '.join(map(str, choices))}"
+    return " or ".join(_in_words(k) for each in plain_types(kind) for k in plain_types(each))
+
+
+def _in_words(kind: Any) -> str:
+    if not is_list(kind):
+        return WORDS[kind]
+    inside = typing.get_args(kind)
+    of = WORDS[plain_types(inside[0])[0]].removeprefix("a ") + "s"
+    return f"two {of}" if len(inside) == 2 and inside[1] is not ... else f"one or more {of}"
 
 
 @cache
@@ -147,7 +160,7 @@ def arguments_of(part: str, method: str) -> tuple[Argument, ...]:
 @cache
 def _shared() -> set[str]:
     """Arguments that all methods of a kind have, and what a run supplies by itself."""
-    classes: tuple[type, ...] = (NegativeSampling, Encoder)
+    classes: tuple[type, ...] = (NegativeSampling, Encoder, Candidates)
     common = {name for cls in classes for name in inspect.signature(cls).parameters}
     return {*common, "common", "args", "kwargs", "data", "dim", "edge_type"}
 
@@ -171,18 +184,19 @@ def _arguments(part: str, method: str, target: Callable[..., Any]) -> Iterable[A
         )  # fmt: skip
 
 
-def owners(field: str) -> list[Argument]:
+@cache
+def has_layers(encoder: str) -> bool:
+    """Whether an encoder, or a reference, can be told how many layers to have."""
+    return "num_layers" in inspect.signature(METHODS["encoder"][encoder]).parameters
+
+
+@cache
+def owners(field: str) -> tuple[Argument, ...]:
     """All arguments, of any method, that a flat name stands for."""
-    return [
+    return tuple(
         argument
         for part, methods in METHODS.items()
         for method in methods
         for argument in arguments_of(part, method)
         if argument.field == field
-    ]
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"`, or nothing where no name is like it."""
-    close = get_close_matches(name, list(names), 1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    )

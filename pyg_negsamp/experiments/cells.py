@@ -1,8 +1,8 @@
 """Cells of a table: a row under one protocol with one seed, each in a folder of its own.
 
-A folder is named by all that decides the numbers: the configuration, the links that were loaded,
-and the code. So a finished cell is never computed again, unless one of them has changed. A killed
-cell goes on with its last epoch.
+A folder is named by all that decides the numbers: the configuration, what is read, and the code.
+So a finished cell is never computed again, unless one of them has changed. A killed cell goes on
+with its last epoch.
 
     metrics.json   what was found; a cell is finished once it is there
     users.npz      test metrics of every user, `[n]` each, for paired tests
@@ -10,39 +10,36 @@ cell goes on with its last epoch.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch_geometric.data import HeteroData
 
-import pyg_negsamp
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage, evaluate_users
+from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.comparison import Comparison, Row
 from pyg_negsamp.experiments.config import PLACES, Config
-from pyg_negsamp.experiments.data import load_data
-from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, start
+from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, selecting, start
 from pyg_negsamp.experiments.reference_rows import choose_arguments
 from pyg_negsamp.files import taken, whole, write
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.serving.folder import RECORD, find_folder
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, Progress
-
-#: Code that makes no numbers of a cell: what parses and prints, what tests use, and what makes
-#: tables of finished cells.
-NOT_IN_CELLS = ("cli/", "testing/", "experiments/significance.py", "experiments/tables.py")
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,14 @@ class Cell:
     Attributes:
         row: What is run.
         config: Its configuration, with protocol and seed.
-        links: Digest of the links that it is run on.
+        sources: What it reads, see :func:`sources`.
         folder: Where it is kept.
         clean: Folder of the cell that selects on validation links, whose epochs a refit takes.
     """
 
     row: Row
     config: Config
-    links: str
+    sources: str
     folder: Path
     clean: Path | None = None
 
@@ -82,6 +79,27 @@ class Cell:
         """What a finished cell found; `failed` says why there are no numbers."""
         found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
         return found
+
+    def users(self) -> dict[str, NDArray[Any]]:
+        """Test metrics of every user, and their ids as `user`; of a cell that has numbers."""
+        with np.load(self.folder / "users.npz") as file:
+            return {name: file[name] for name in file}
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it is finished, but its files were cut, lost or edited since."""
+        if not self.finished:
+            return False
+        try:
+            run = self.found()
+            if "failed" in run:
+                return False
+            users, needed = self.users(), {"seconds", selecting(self.protocol)}
+            names = users.keys() - {"user"}
+            whole = needed <= {*run} and "user" in users and names <= {*run["test"]}
+            return not whole or len({len(x) for x in users.values()}) != 1
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+            return True
 
     def __str__(self) -> str:
         return f"{self.row.name}, {self.protocol}, seed {self.seed}"
@@ -120,7 +138,7 @@ def plan(
         out: Folder of the table.
         seeds: Seeds of every row that is trained, counted from 0.
     """
-    links = {name: digest_of(dataset) for name, dataset in datasets.items()}
+    links = {name: digest(dataset) for name, dataset in datasets.items()}
     found = []
     for seed in range(seeds):
         for protocol in comparison.protocols:
@@ -128,20 +146,13 @@ def plan(
                 if row.config.is_reference and seed:
                     continue  # nothing in it is random
                 config = row.config.but(protocol=protocol, seed=seed)
-                clean = config.but(protocol="clean")
-                folder, selecting = (
-                    out / "cells" / folder_name(row, each, links[protocol])
-                    for each in (config, clean)
+                read = sources(config, links[protocol])
+                folder, clean = (
+                    out / "cells" / folder_name(row, each, read)
+                    for each in (config, config.but(protocol="clean"))
                 )
-                found.append(
-                    Cell(
-                        row,
-                        config,
-                        links[protocol],
-                        folder,
-                        selecting if protocol == "refit" else None,
-                    )
-                )
+                refit = protocol == "refit"
+                found.append(Cell(row, config, read, folder, clean if refit else None))
     return found
 
 
@@ -156,58 +167,45 @@ def check_warm_starts(comparison: Comparison, dataset: InteractionDataset) -> No
 # What a cell is -------------------------------------------------------------------------------
 
 
-def folder_name(row: Row, config: Config, links: str) -> str:
+def sources(config: Config, links: str) -> str:
+    """A hash of what a cell reads: its links, and the model that it starts from.
+
+    Args:
+        config: Of the cell.
+        links: Digest of its graphs.
+    """
+    if config.training.warm_start is None:
+        return links
+    record = find_folder(Path(config.training.warm_start)) / RECORD  # it has all checksums
+    return f"{links} {hashlib.sha256(record.read_bytes()).hexdigest()[:16]}"
+
+
+def folder_name(row: Row, config: Config, read: str) -> str:
     """What the folder of a cell is called."""
     slug = re.sub(r"[^a-z0-9]+", "-", row.name.lower()).strip("-")
-    said = config.evaluation.protocol, config.training.seed, identity(row, config, links)
+    said = config.evaluation.protocol, config.training.seed, identity(row, config, read)
     return "-".join([slug, *map(str, said)])
 
 
-def identity(row: Row, config: Config, links: str) -> str:
-    """A hash of all that decides a cell's numbers: its fields, its links and the code."""
-    fields = {name: value for name, value in config.flat().items() if name not in PLACES}
-    said = json.dumps([fields, row.search, links, code_version()], sort_keys=True)
+def identity(row: Row, config: Config, read: str) -> str:
+    """A hash of all that decides a cell's numbers: its fields, what it reads, and the code."""
+    places = (*PLACES, "warm_start")
+    fields = {name: value for name, value in config.flat().items() if name not in places}
+    said = json.dumps([fields, row.search, read, code_version()], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def digest_of(graphs: Iterable[HeteroData]) -> str:
-    """A hash of a data set's graphs: their sizes, links and held-out links, and all else."""
-    digest = hashlib.sha256()
-    for graph in graphs:
-        for store in graph.stores:
-            for name, value in sorted(store.items()):
-                if isinstance(value, torch.Tensor):
-                    value = value.cpu().contiguous()
-                    said = f"{store._key} {name} {value.dtype} {[*value.shape]}"
-                    digest.update(said.encode() + value.numpy().tobytes())
-                else:
-                    digest.update(f"{store._key} {name} {value!r}".encode())
-    return digest.hexdigest()[:16]
-
-
-@cache
-def code_version() -> str:
-    """A hash of the code that makes numbers; comments, docstrings and layout do not change it."""
-    digest = hashlib.sha256()
-    package = Path(pyg_negsamp.__file__).parent
-    for file in sorted(package.rglob("*.py")):
-        name = file.relative_to(package).as_posix()
-        if name.startswith(NOT_IN_CELLS):
-            continue
-        tree = ast.parse(file.read_text())
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):  # docstrings and comments to attributes
-                body[:] = [part for part in body if not _is_text(part)]
-        digest.update(f"{name} {ast.dump(tree)}".encode())
-    return digest.hexdigest()[:12]
-
-
-def _is_text(part: ast.AST) -> bool:
-    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
-
-
 # One cell -------------------------------------------------------------------------------------
+
+
+def forget_damaged(cell: Cell) -> bool:
+    """Makes a damaged cell one that is not finished; says whether it was damaged."""
+    if not cell.damaged:
+        return False
+    with taken(cell.folder) as ours:  # else another process is at it already
+        if ours and cell.damaged:
+            (cell.folder / "metrics.json").unlink()
+    return True
 
 
 def run_cell(cell: Cell, deadline: float) -> bool:
@@ -231,14 +229,14 @@ def train_and_test(cell: Cell) -> None:
     """Runs a cell that is ours, or goes on with it, and writes what was found.
 
     Raises:
-        ValueError: If the data are others than when the table was planned.
+        ValueError: If what it reads is not what it was when the table was planned.
     """
     result = cell.folder / "metrics.json"
-    started = time.perf_counter()
     dataset = load_data(cell.config)
-    if digest_of(dataset) != cell.links:
-        expected = "as it was when the table was begun; the same command begins with the new one"
-        raise invalid("compare", "dataset", expected, cell.config.data.dataset)
+    if sources(cell.config, digest(dataset)) != cell.sources:
+        expected = "what they were when the table was begun; the same command begins anew"
+        said = cell.config.data.dataset, cell.config.training.warm_start
+        raise invalid("compare", "dataset, warm_start", expected, ", ".join(filter(None, said)))
     check_leakage(*dataset)
     config, notes = chosen(cell, dataset)
     watch = Watch(cell, dataset[2])
@@ -265,7 +263,6 @@ def train_and_test(cell: Cell) -> None:
         np.savez(file, user=users.cpu().numpy(), **arrays)
     found = {
         "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
-        "seconds": time.perf_counter() - started,
         **notes,
         **selected.notes,
         "code": code_version(),
@@ -290,10 +287,13 @@ def chosen(cell: Cell, dataset: InteractionDataset) -> tuple[Config, dict[str, A
 
 def selection_of(cell: Cell) -> dict[str, Any] | None:
     """What the cell under `clean` selected, for its refit; `None` if that is not there."""
-    if cell.clean is None or not (cell.clean / "metrics.json").exists():
+    if cell.clean is None:
         return None
-    found: dict[str, Any] = json.loads((cell.clean / "metrics.json").read_text())
-    return None if "failed" in found else found
+    try:
+        found = json.loads((cell.clean / "metrics.json").read_text())
+        return {name: found[name] for name in ("best_epoch", "epochs", selecting("clean"))}
+    except (OSError, ValueError, KeyError, TypeError):  # it failed, or is damaged
+        return None
 
 
 class Watch:

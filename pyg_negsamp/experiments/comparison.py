@@ -9,7 +9,6 @@ all but the references. A field that no row has is an error.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,13 +20,13 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.experiments.arguments import METHODS, ConfigError, nearest, owners
-from pyg_negsamp.experiments.config import ONLY_TRAINED, Config
+from pyg_negsamp.errors import invalid, nearest
+from pyg_negsamp.experiments.arguments import METHODS, ConfigError
+from pyg_negsamp.experiments.config import Config, takes
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
 from pyg_negsamp.experiments.parts import FIELDS
+from pyg_negsamp.experiments.protocols import selecting
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
-from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
 from pyg_negsamp.training import LinkLoader, check_schedule
 
@@ -68,6 +67,11 @@ class Row:
             return Config.of(**self.fields)
 
     @property
+    def methods(self) -> dict[str, list[str]]:
+        """Its methods, by part: one of each."""
+        return {part: [self.fields.get(part, FIELDS[part].default)] for part in METHODS}
+
+    @property
     def search(self) -> tuple[str, ...]:
         """Arguments of a reference that are chosen on validation links."""
         return search_of(self.fields) if self.config.is_reference and self.tuned else ()
@@ -105,8 +109,8 @@ class Comparison:
         title: What stands above it.
         rows: In the order of the table; their names differ.
         protocols: Those to run, out of `PROTOCOLS`.
-        against: Name of the row that the others are tested against. With `None`, the strongest of
-            the printed baselines.
+        against: Name of the row that the others are tested against. With `None`, of the baselines
+            with printed numbers the one that is best as measured here.
         rival: What rows without printed numbers of their own are held against.
         paper: Of a paper's table, stem of its name in `printed.csv`.
         number: Of a paper's table, its number there.
@@ -126,10 +130,9 @@ class Comparison:
         """Lengths of the lists that metrics look at."""
         return self.rows[0].config.evaluation.top_k
 
-    @property
-    def validation(self) -> str:
+    def selecting(self, protocol: str) -> str:
         """The column of what epochs, and methods, are selected by."""
-        return f"validation NDCG@{self.cutoffs[0]}"
+        return f"{selecting(protocol)} NDCG@{self.cutoffs[0]}"
 
     def tested_against(self, name: str | None) -> Comparison:
         """The same, tested against another row.
@@ -172,7 +175,7 @@ def product(given: Mapping[str, Any], references: bool = True) -> Comparison:
                 methods = {"encoder": encoder, "neg": neg, "loss": loss}
                 rows.append(Row(_name(methods, several), methods))
     rows += missing_references(rows) if references else []
-    spread(rows, shared)
+    rows = spread(rows, shared)
     config = rows[0].config
     name = Path(config.data.dataset).name.split(".")[0]
     return Comparison(name, name, tuple(rows), (config.evaluation.protocol,), rows[0].name)
@@ -200,39 +203,29 @@ def missing_references(rows: Sequence[Row]) -> list[Row]:
     return [Row(name, {"encoder": name}, unasked=True) for name in missing]
 
 
-def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> None:
-    """Gives each shared field to the rows that have it.
+def spread(rows: Sequence[Row], shared: Mapping[str, Any], win: bool = True) -> list[Row]:
+    """The rows, with each shared field where they have it.
 
     Args:
-        rows: Their `fields` are written to, before `config` is read.
+        rows: Without these fields.
         shared: Fields and values.
         win: Whether they replace what a row has of its own.
 
     Raises:
         ConfigError: If a field is unknown, or no row has it.
     """
+    found = list(rows)
     for name in sorted(shared, key=lambda name: name not in METHODS):  # methods decide the rest
-        value = shared[name]
-        having = [row for row in rows if takes(row, name)]
-        if not having:
-            Config.of(**{**rows[0].fields, name: value})  # says why not
-            raise ConfigError(name, "left out: no row has it", value)
-        for row in having:
-            row.fields[name] = value if win else row.fields.get(name, value)
-
-
-def takes(row: Row, name: str) -> bool:
-    """Whether a row has a field of that name."""
-    chosen = {part: row.fields.get(part, FIELDS[part].default) for part in METHODS}
-    reference = chosen["encoder"] in REFERENCES
-    if reference and name in (*ONLY_TRAINED, "num_candidates", "num_negatives", "neg", "loss"):
-        return False
-    if name == "layers":
-        encoder = ENCODERS.get(chosen["encoder"])
-        return encoder is not None and "num_layers" in inspect.signature(encoder).parameters
-    parts = ("encoder",) if reference else tuple(METHODS)
-    mine = [a for a in owners(name) if a.part in parts and chosen[a.part] == a.method]
-    return name in FIELDS or bool(mine)
+        new = {name: shared[name]}
+        having = [takes(row.methods, name) for row in found]
+        if not any(having):
+            Config.of(**{**found[0].fields, **new})  # says why not
+            raise ConfigError(name, "left out: no row has it", shared[name])
+        found = [
+            replace(row, fields=row.fields | new if win else new | row.fields) if has else row
+            for row, has in zip(found, having, strict=True)
+        ]
+    return found
 
 
 def check_rows(comparison: Comparison) -> None:
@@ -283,10 +276,10 @@ def without_large_ease(
     return replace(comparison, rows=tuple(rows)), f"ease is left out: {why}"
 
 
-def columns(comparison: Comparison) -> list[str]:
+def columns(comparison: Comparison, protocol: str) -> list[str]:
     """Metrics to show: those that the paper prints, in its order.
 
-    Where no row is of a paper, it is validation that chooses among them, and comes first.
+    Where no row is of a paper, the metric that selects chooses among them, and comes first.
     """
     printed = dict.fromkeys(name for row in comparison.rows for name in row.printed)
     if printed:
@@ -295,7 +288,7 @@ def columns(comparison: Comparison) -> list[str]:
         names = list(comparison.rival.printed)
     else:
         names = [f"{name}@{k}" for k in comparison.cutoffs for name in ("Recall", "NDCG")]
-    first = [] if printed else [comparison.validation]
+    first = [] if printed else [comparison.selecting(protocol)]
     # What the paper prints is from another evaluation; full ranking stands beside it.
     otherwise = as_evaluated(comparison, dict.fromkeys(names))
     return list(dict.fromkeys([*first, *otherwise, *(name for name in names if "@" in name)]))

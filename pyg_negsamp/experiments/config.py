@@ -11,7 +11,7 @@ constructors: those of samplers under their own names, those of losses and encod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from typing import Any
 import yaml
 
 from pyg_negsamp.datasets import BENCHMARKS
+from pyg_negsamp.errors import nearest
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     PREFIXES,
+    Argument,
     ConfigError,
     arguments_of,
     checked,
-    nearest,
+    has_layers,
     owners,
 )
 from pyg_negsamp.experiments.parts import (
     FIELDS,
+    METHOD_OF,
     PARTS,
     SYNTHETIC,
     DataConfig,
@@ -45,9 +48,12 @@ from pyg_negsamp.references import REFERENCES
 PLACES = ("root", "device")
 #: What may change when a run goes on.
 MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
-#: Fields that a reference has no use for, besides those of samplers and losses.
-ONLY_TRAINED = ("dim", "layers", "pool", "epochs", "batch_size", "lr", "l2", "patience",
-                "eval_every", "precision", "max_time", "warm_start")  # fmt: skip
+#: Fields that a reference has no use for.
+ONLY_TRAINED = {"dim", "layers", "pool"} | {
+    each.name
+    for each in FIELDS.values()
+    if each.part in ("sampler", "loss", "training") and each.name not in ("seed", "device")
+}
 #: Names that a field may have.
 NAMES = {part: tuple(methods) for part, methods in METHODS.items()}
 
@@ -88,54 +94,41 @@ class Config:
         typed_fields = {
             name: checked(name, FIELDS[name].kind, value) for name, value in given.items()
         }
+        methods = {part: typed_fields.get(part, FIELDS[part].default) for part in METHODS}
         for part, names in NAMES.items():
-            chosen = typed_fields.get(part, FIELDS[part].default)
-            if chosen not in names:
-                expected = f"one of {', '.join(names)}{nearest(chosen, names)}"
-                raise ConfigError(part, expected, chosen)
+            if methods[part] not in names:
+                expected = f"one of {', '.join(names)}{nearest(methods[part], names)}"
+                raise ConfigError(part, expected, methods[part])
+        arguments: dict[str, dict[str, Any]] = {"sampler": {}, "loss": {}, "encoder": {}}
+        for name, value in own.items():
+            argument = argument_of(name, methods)
+            part = FIELDS[argument.part].part
+            arguments[part][argument.name] = argument.checked(value)
         parts = {}
         for name, kind in PARTS.items():
             mine = {f.name: typed_fields[f.name] for f in fields(kind) if f.name in typed_fields}
+            mine |= {"arguments": arguments[name]} if name in arguments else {}
             parts[name] = kind(**mine)
         config = cls(**parts)
-        for name, value in own.items():
-            config._take(name, value)
-        config._check({*given, *own})
+        config._check({**given, **own})
         return config
 
-    def _take(self, name: str, value: Any) -> None:
-        """Puts an argument of a method where it belongs."""
-        found = owners(name)
-        if not found:
-            known = {
-                *FIELDS,
-                *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m)),
-            }
-            expected = f"a field of a configuration{nearest(name, known)}"
-            raise ConfigError(name, expected, "an unknown name")
-        chosen = {part: getattr(self._part_of(part), part) for part in METHODS}
-        mine = [a for a in found if chosen[a.part] == a.method]
-        if not mine:
-            methods = ", ".join(dict.fromkeys(a.method for a in found))
-            raise ConfigError(name, f"left out: it is for {methods}", chosen[found[0].part])
-        self._part_of(mine[0].part).arguments[mine[0].name] = mine[0].checked(value)
-
-    def _part_of(self, method: str) -> Any:
-        return {"neg": self.sampler, "loss": self.loss, "encoder": self.encoder}[method]
-
-    def _check(self, given: set[str]) -> None:
+    def _check(self, given: Mapping[str, Any]) -> None:
         """Refuses fields that do not go together."""
-        if self.is_reference:
-            of_others = {*ONLY_TRAINED, "neg", "loss", "num_candidates", "num_negatives"}
-            for name in sorted(given):
-                if name in of_others:
-                    raise ConfigError(
-                        name, f"left out: {self.encoder.encoder} is not trained", "a value"
-                    )
+        encoder = self.encoder.encoder
+        for name in sorted(given):
+            if not takes({part: [method] for part, method in self.methods.items()}, name):
+                why = f"{encoder} is not trained" if self.is_reference else f"{encoder} has none"
+                raise ConfigError(name, f"left out: {why}", given[name])
         if self.evaluation.eval == "with-known" and self.data.dataset not in BENCHMARKS:
             raise ConfigError(
                 "eval", "'full' or 'sampled', but for a benchmark by name", "with-known"
             )
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The chosen methods, such as `{"neg": "dins", ...}`."""
+        return {name: getattr(getattr(self, part), name) for part, name in METHOD_OF.items()}
 
     @property
     def is_reference(self) -> bool:
@@ -153,7 +146,7 @@ class Config:
         """Every field and argument by its flat name, defaults included, in plain values.
 
         Fields that are `None` are left out; so are those that a reference has no use for.
-        `Config.of(**config.flat())` is the same configuration.
+        `Config.of(**config.flat())` runs the same: what was left to a default is said in it.
         """
         found: dict[str, Any] = {}
         for name in PARTS:
@@ -171,8 +164,8 @@ class Config:
         return found
 
     def _arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        part = {"sampler": "neg"}.get(name, name)
-        method = getattr(getattr(self, name), part)
+        part = METHOD_OF[name]
+        method = self.methods[part]
         values = {a.name: given.get(a.name, a.default) for a in arguments_of(part, method)}
         return {PREFIXES[part] + key: value for key, value in values.items() if value is not None}
 
@@ -187,14 +180,73 @@ class Config:
         return Config(**parts)
 
 
+def argument_of(name: str, methods: Mapping[str, str]) -> Argument:
+    """The argument that a flat name is.
+
+    Args:
+        name: The flat name.
+        methods: The chosen methods, by `neg`, `loss` and `encoder`.
+
+    Raises:
+        ConfigError: If the name is unknown, or for another method.
+    """
+    found = owners(name)
+    if not found:
+        known = {
+            *FIELDS,
+            *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m)),
+        }
+        expected = f"a field of a configuration{nearest(name, known)}"
+        raise ConfigError(name, expected, "an unknown name")
+    mine = [a for a in found if methods[a.part] == a.method]
+    if not mine:
+        others = ", ".join(dict.fromkeys(a.method for a in found))
+        raise ConfigError(name, f"left out: it is for {others}", methods[found[0].part])
+    return mine[0]
+
+
+def takes(chosen: Mapping[str, Collection[str]], name: str) -> bool:
+    """Whether a run has a field of that name.
+
+    Args:
+        chosen: The names of its methods, by `encoder`, `neg` and `loss`; where there are several
+            of one, one that has the field is enough.
+        name: A flat name.
+    """
+    trained = [encoder for encoder in chosen["encoder"] if encoder not in REFERENCES]
+    if name == "layers":
+        return any(has_layers(encoder) for encoder in trained if encoder in METHODS["encoder"])
+    if name in FIELDS:
+        return bool(trained) or name not in ONLY_TRAINED
+    parts = tuple(METHODS) if trained else ("encoder",)
+    return any(a.part in parts and a.method in chosen[a.part] for a in owners(name))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a field that stands there twice, of which YAML would keep the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose keys differ."""
+        seen = set()
+        for key, _ in node.value:
+            name = str(key.value).replace("-", "_")
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' stands there twice", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def read_config(file: str | Path) -> dict[str, Any]:
     """The flat fields that a YAML file holds, with either spelling of their names.
 
     Raises:
         ValueError: If it holds anything else.
+        yaml.YAMLError: If it is no YAML, or a field stands there twice.
     """
     with Path(file).open() as lines:  # not its text, so that errors of syntax name it
-        said = yaml.safe_load(lines)
+        said = yaml.load(lines, _Loader)
     if not isinstance(said, dict):
         raise ValueError(f"{file} must hold 'field: value' lines")
     return {str(name).replace("-", "_"): value for name, value in said.items()}
@@ -203,13 +255,21 @@ def read_config(file: str | Path) -> dict[str, Any]:
 def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a file with others on top; arguments of a method that was replaced go with it.
 
-    Where a command takes several methods of a part, they are a list.
+    So do fields that only trained models have, where a reference takes the place of one. Where a
+    command takes several methods of a part, they are a list.
     """
-    found = dict(config)
-    for part in METHODS:
-        if over.get(part, config.get(part)) != config.get(part):
-            chosen = over[part] if isinstance(over[part], list) else [over[part]]
-            of_old = {a.field for m in METHODS[part] for a in arguments_of(part, m)}
-            of_new = {a.field for m in chosen if m in METHODS[part] for a in arguments_of(part, m)}
-            found = {name: value for name, value in found.items() if name not in of_old - of_new}
-    return {**found, **over}
+    was, now = _methods_in(config), _methods_in({**config, **over})
+
+    def stays(name: str) -> bool:
+        # The same name means another thing, and has another default, for another method.
+        by = owners(name)
+        both = not by or any(a.method in was[a.part] and a.method in now[a.part] for a in by)
+        return (both and takes(now, name)) or not takes(was, name)
+
+    return {**{name: value for name, value in config.items() if stays(name)}, **over}
+
+
+def _methods_in(flat: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The methods that flat fields choose."""
+    said = {part: flat.get(part, FIELDS[part].default) for part in METHODS}
+    return {part: name if isinstance(name, list) else [name] for part, name in said.items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import (
@@ -23,16 +25,26 @@ from pyg_negsamp.datasets import (
     TemporalSplit,
 )
 from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
-from pyg_negsamp.datasets.log import TEST
+from pyg_negsamp.datasets.log import TEST, TRAIN, VAL
+from pyg_negsamp.errors import nearest
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import FIELDS, SYNTHETIC, DataConfig
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import EDGE_TYPE
 
 #: Fields that say how a file is to be read.
 OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
             "min_rating", "weight_column", "sep", "decimal", "encoding", "date_format",
             "items_file")  # fmt: skip
+#: Fields without effect by the kind of source, and what they are for.
+IGNORED = {
+    "file": ((), ""),
+    "frame": (("test_file", "val_file", "sep"), "it is for a file"),
+    "benchmark": (OF_FILES, "it is for a file"),
+    "synthetic": ((*OF_FILES, "k_core", "duplicates"), "it is for a file"),
+    "prepared": ((*OF_FILES, "k_core", "duplicates"), "it is for what can be prepared anew"),
+}  # fmt: skip
+TIMES = ("val_time", "test_time")
 #: What `data prepare` writes, and reads again.
 PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
 #: What it writes beside, if some items have no link.
@@ -54,46 +66,76 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
     """
     data = config.data
     source = Path(data.dataset).expanduser()
-    is_file = frame is not None or source.is_file() or (bool(source.suffix) and not source.is_dir())
-    if not is_file:
-        for name in OF_FILES:
-            if getattr(data, name) != FIELDS[name].default:
-                expected = f"left out: it is for a file, not for {data.dataset}"
-                raise ConfigError(name, expected, getattr(data, name))
-    divided = (not is_file and data.dataset not in SYNTHETIC) or data.test_file is not None
-    split = make_split(data, divided, 0.0 if config.evaluation.protocol == "paper" else None)
+    kind = "frame" if frame is not None else kind_of(data.dataset, source)
+    fields, why = IGNORED[kind]
+    refuse(data, fields, f"{why}, not for {data.dataset}")
+    split = make_split(data, held_out(data, kind, source))
+    if config.evaluation.protocol == "paper":
+        split = AllOfTrain(split)
     if frame is not None:
-        return InteractionDataset.from_frame(frame, **columns(data), **filters(data), split=split)
-    if data.dataset in SYNTHETIC:
+        return InteractionDataset.from_frame(frame, **columns(data), **reading(data), split=split)
+    if kind == "synthetic":
         return SyntheticInteractions(data.dataset, split=split)
-    if is_file:
-        return InteractionDataset.from_files(
-            source,
-            test=data.test_file,
-            valid=data.val_file,
-            **columns(data),
-            **filters(data),
-            sep=data.sep,
-            decimal=data.decimal,
-            encoding=data.encoding,
-            items_file=data.items_file,
-            split=split,
+    if kind == "prepared":
+        return load_prepared(source, split)
+    if kind == "benchmark":
+        return InteractionDataset(
+            data.root, data.dataset, split=split, duplicates=data.duplicates, k_core=data.k_core
         )
-    if source.is_dir() and (source / PREPARED["train"]).is_file():
-        return load_prepared(source, data, split)
-    if data.dataset not in BENCHMARKS:
-        known = ", ".join((*SYNTHETIC, *BENCHMARKS))
-        raise ConfigError("dataset", f"a file, a prepared folder, or one of {known}", data.dataset)
-    return InteractionDataset(
-        data.root, data.dataset, split=split, duplicates=data.duplicates, k_core=data.k_core
+    return InteractionDataset.from_files(
+        source,
+        test=data.test_file,
+        valid=data.val_file,
+        **columns(data),
+        **reading(data),
+        sep=data.sep,
+        split=split,
     )
 
 
-def load_prepared(folder: Path, data: DataConfig, split: InteractionSplit) -> InteractionDataset:
+def kind_of(name: str, source: Path) -> str:
+    """Which kind of source a name stands for, out of :data:`IGNORED`.
+
+    Args:
+        name: As it was given.
+        source: The same as a path.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if source.is_file() or (source.suffix and not source.is_dir()):
+        return "file"
+    if name in SYNTHETIC:
+        return "synthetic"
+    if (source / PREPARED["train"]).is_file():
+        return "prepared"
+    if name not in BENCHMARKS:
+        known = (*SYNTHETIC, *BENCHMARKS)
+        expected = f"a file, a prepared folder, or one of {', '.join(known)}"
+        raise ConfigError("dataset", expected + nearest(name, known), name)
+    return "benchmark"
+
+
+def refuse(data: DataConfig, names: Collection[str], why: str) -> None:
+    """Refuses fields that would have no effect."""
+    for name in names:
+        if getattr(data, name) != FIELDS[name].default:
+            raise ConfigError(name, f"left out: {why}", getattr(data, name))
+
+
+def held_out(data: DataConfig, kind: str, source: Path) -> set[str]:
+    """Which of `val` and `test` the source holds out by itself."""
+    if kind == "prepared":
+        return {part for part in ("val", "test") if (source / PREPARED[part]).is_file()}
+    if kind == "benchmark":
+        parts = [file.part for file in BENCHMARKS[data.dataset].files]
+        return {"val", "test"} if VAL in parts else {"test"}
+    files = {"val": data.val_file, "test": data.test_file}
+    return {part for part, file in files.items() if file is not None}
+
+
+def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
     """A folder that `data prepare` wrote: filtered already, and repeats as it was told."""
-    if data.k_core is not None:
-        expected = f"left out: {folder} is prepared, and can be prepared anew"
-        raise ConfigError("k_core", expected, data.k_core)
     parts = {part: folder / name for part, name in PREPARED.items()}
     names = pd.read_parquet(parts["train"]).columns
     found = {name: name for name in ("time", "rating", "weight") if name in names}
@@ -123,9 +165,12 @@ def columns(data: DataConfig) -> dict[str, Any]:
     }
 
 
-def filters(data: DataConfig) -> dict[str, Any]:
-    """What is left out of a source."""
+def reading(data: DataConfig) -> dict[str, Any]:
+    """How a table is written, and what is left out of it."""
     return {
+        "decimal": data.decimal,
+        "encoding": data.encoding,
+        "items_file": data.items_file,
         "min_rating": data.min_rating,
         "date_format": data.date_format,
         "k_core": data.k_core,
@@ -133,31 +178,60 @@ def filters(data: DataConfig) -> dict[str, Any]:
     }
 
 
-def make_split(data: DataConfig, divided: bool, val_share: float | None = None) -> InteractionSplit:
+class AllOfTrain(InteractionSplit):
+    """A split whose validation links are trained on; test stays as it is.
+
+    Args:
+        split: That split.
+    """
+
+    def __init__(self, split: InteractionSplit) -> None:
+        super().__init__(split.edge_type)
+        self.split = split
+
+    def assign(self, data: HeteroData) -> Tensor:
+        part = self.split.assign(data)
+        return part.masked_fill(part == VAL, TRAIN)
+
+    def remarks(self, data: HeteroData, graphs: Sequence[HeteroData]) -> dict[str, int]:
+        return self.split.remarks(data, graphs)
+
+
+def make_split(data: DataConfig, parts: Collection[str]) -> InteractionSplit:
     """The transform that divides the links.
 
     Args:
         data: What it is told by.
-        divided: Whether the source is divided already.
-        val_share: In place of the one in `data`.
+        parts: Which of `val` and `test` the source holds out by itself.
+
+    Raises:
+        ConfigError: If a field does not go with the split, or would have no effect.
     """
-    name = data.split or ("predefined" if divided else "random")
-    val = data.val_share if val_share is None else val_share
+    divided = "test" in parts
+    name, val = data.split or ("predefined" if divided else "random"), data.val_share
     if name == "predefined":
         if not divided:
             raise ConfigError("split", "'random' or by time: the source is not divided", name)
+        refuse(data, (*TIMES, "test_share"), "the source is divided already")
+        if "val" in parts:
+            refuse(data, ("val_share", "split_seed"), "the source has validation links")
         return PredefinedSplit(val, seed=data.split_seed)
     if divided:
         raise ConfigError("split", "'predefined': the source is divided already", name)
-    if name == "temporal" and data.val_time is not None and data.test_time is not None:
-        return TemporalSplit(moment(data.val_time), moment(data.test_time))
-    for field in ("val_time", "test_time"):
+    if name == "temporal":
+        refuse(data, ("split_seed",), "a temporal split draws nothing")
+        if data.val_time is not None and data.test_time is not None:
+            refuse(data, ("val_share", "test_share"), "the times divide the links")
+            return TemporalSplit(moment(data.val_time), moment(data.test_time))
+    for field in TIMES:
         if getattr(data, field) is not None:
             expected = "given with the other one, for --split temporal only"
             raise ConfigError(field, expected, getattr(data, field))
     if name == "temporal":
         return TemporalSplit.by_share(val, data.test_share)
     if name == "leave-one-out":
+        of_shares = ("test_share", "val_share") if data.val_share else ("test_share",)
+        refuse(data, of_shares, "one link per user is held out")
         return LeaveOneOut(num_val=0 if val == 0 else 1, seed=data.split_seed)
     cls = {"random": RandomSplit, "latest": LatestSplit}[name]
     return cls(val, data.test_share, seed=data.split_seed)
@@ -192,6 +266,16 @@ def with_known(config: Config, test_data: HeteroData) -> HeteroData:
     return whole
 
 
-def digest(data: HeteroData) -> str:
-    """Tells training links from others, to notice data that have changed."""
-    return hashlib.sha256(known_links(data).index.numpy().tobytes()).hexdigest()[:16]
+def digest(graphs: Iterable[HeteroData]) -> str:
+    """A hash of all that graphs hold, to notice data that have changed."""
+    found = hashlib.sha256()
+    for graph in graphs:
+        for store in graph.stores:
+            for name, value in sorted(store.items()):
+                if isinstance(value, Tensor):
+                    value = value.cpu().contiguous()
+                    said = f"{store._key} {name} {value.dtype} {[*value.shape]}"
+                    found.update(said.encode() + value.numpy().tobytes())
+                else:
+                    found.update(f"{store._key} {name} {value!r}".encode())
+    return found.hexdigest()[:16]

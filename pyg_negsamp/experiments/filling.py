@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
-
-from pyg_negsamp.experiments.cells import Cell, check_warm_starts, load_all, plan
+from pyg_negsamp.experiments.cells import Cell, check_warm_starts, forget_damaged, load_all, plan
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Row,
@@ -25,7 +23,7 @@ from pyg_negsamp.experiments.comparison import (
 )
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import PROTOCOLS
-from pyg_negsamp.experiments.protocols import Say
+from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
 from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
@@ -41,13 +39,18 @@ class Filled:
         text: The table as Markdown.
         missing: How many cells are not finished.
         failed: What went wrong in cells.
-        best: Configuration of the row with the best validation, `None` where none is finished.
+        best: Configuration of the row that is best by the metric that selects, `None` where none is
+            finished.
+        improving: Rows with a run whose best epoch was the last one.
+        below: Trained rows that are below popularity on test.
     """
 
     text: str
     missing: int
     failed: Sequence[Exception]
     best: Config | None
+    improving: Sequence[str]
+    below: Sequence[str]
 
 
 def fill(
@@ -60,7 +63,8 @@ def fill(
 ) -> Filled:
     """Runs the cells of a table that are not finished, and writes `table.csv`, `.md` and `.tex`.
 
-    Cells that fail stop no other, and are tried again by the next call.
+    A cell that fails stops no other, and is tried again by the next call. A cell whose training
+    diverges would do so again: it is finished, and its row says so.
 
     Args:
         comparison: What to compare.
@@ -85,22 +89,34 @@ def fill(
     comparison, left_out = without_large_ease(comparison, some)
     cells = plan(comparison, datasets, out, seeds)
     del datasets, some  # every cell loads its own
-    todo = [cell for cell in cells if not cell.finished]
-    before = len(cells) - len(todo)
     if left_out:
         say(left_out)
+    for cell in cells:
+        if forget_damaged(cell):
+            say(f"{cell}: not finished after all, the files in {cell.folder} are damaged")
+    todo = [cell for cell in cells if not cell.finished]
+    before = len(cells) - len(todo)
     say(f"{comparison.name}: {len(cells)} cells, {before} finished before")
     started = time.monotonic()
     failed: list[Exception] = []
     for count, (cell, error) in enumerate(run_all(todo, jobs, budget), 1):
         left = (time.monotonic() - started) / count * (len(todo) - count)
         said = f"{type(error).__name__}: {error}" if error else outcome(cell)
-        say(f"[{before + count}/{len(cells)}] {cell}: {said}; about {left / 60:.0f} min left")
+        say(f"[{before + count}/{len(cells)}] {cell}: {said}{time_left(left)}")
         failed += [error] if error else []
         write_tables(comparison, cells, out)
     text = write_tables(comparison, cells, out)
     missing = sum(not cell.finished for cell in cells)
-    return Filled(text, missing, failed, best_of(comparison, cells))
+    remarks = improving(comparison, cells), below_popularity(comparison, cells)
+    return Filled(text, missing, failed, best_of(comparison, cells), *remarks)
+
+
+def time_left(seconds: float) -> str:
+    """The end of a line that says how long the rest takes; empty if there is none."""
+    if not seconds:
+        return ""
+    said = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"; about {said} left"
 
 
 def outcome(cell: Cell) -> str:
@@ -114,15 +130,15 @@ def outcome(cell: Cell) -> str:
 
 def write_tables(comparison: Comparison, cells: Sequence[Cell], out: Path) -> str:
     """Writes `table.csv`, `table.md` and `table.tex`, and returns the second."""
-    metrics = columns(comparison)
+    metrics = {name: columns(comparison, name) for name in comparison.protocols}
     tables = {name: summary(comparison, name, cells) for name in comparison.protocols}
     against = f"; printed: {comparison.rival.name}" if comparison.rival else ""
     texts, latex = [], []
     for protocol, rows in tables.items():
         title = f"{comparison.title}, protocol {protocol}"
         said = f"{PROTOCOLS[protocol]}{against}"
-        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics)}")
-        latex.append(to_latex(rows, metrics, title))
+        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics[protocol])}")
+        latex.append(to_latex(rows, metrics[protocol], title))
     text = "\n\n".join(texts) + "\n"
     write(out / "table.md", text)
     write(out / "table.csv", to_csv(tables, metrics))
@@ -134,32 +150,69 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
     """The rows of one protocol's table, from the cells on disk."""
     found: list[Method] = []
     for row in comparison.rows:
-        runs, users = [], []
-        for cell in cells_of(row, protocol, cells):
-            run = cell.found()
-            run["test"][comparison.validation] = run["validation"]
-            runs.append(run)
-            with np.load(cell.folder / "users.npz") as file:
-                users.append({name: file[name] for name in file})
+        mine, diverged = finished_of(row, protocol, cells)
+        runs = [cell.found() for cell in mine]
+        for run in runs:
+            run["test"][comparison.selecting(protocol)] = run[selecting(protocol)]
         baseline = bool(row.printed) and not row.proposed
         printed = row.printed or (comparison.rival.printed if comparison.rival else {})
         printed = as_evaluated(comparison, printed)
-        found.append(Method(row.name, runs, users, printed, baseline))
-    return summarise(found, columns(comparison), comparison.against)
+        notes = []
+        if runs and "chosen" in runs[0]:
+            chosen = ", ".join(f"{name}={value}" for name, value in runs[0]["chosen"].items())
+            by = "test" if protocol == "paper" else "validation"
+            notes.append(f"{chosen}, chosen from its grid on {by} links")
+        if diverged:
+            notes.append(f"{len(diverged)} of {len(mine) + len(diverged)} seeds diverged")
+        users = [cell.users() for cell in mine]
+        found.append(Method(row.name, runs, users, printed, baseline, notes))
+    return summarise(found, columns(comparison, protocol), comparison.against)
 
 
-def cells_of(row: Row, protocol: str, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of a row that have numbers."""
+def finished_of(row: Row, protocol: str, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """The finished cells of a row: those that have numbers, and those that diverged."""
     mine = [cell for cell in cells if cell.row is row and cell.protocol == protocol]
-    return [cell for cell in mine if cell.finished and "failed" not in cell.found()]
+    finished = [cell for cell in mine if cell.finished]
+    diverged = [cell for cell in finished if "failed" in cell.found()]
+    return [cell for cell in finished if cell not in diverged], diverged
 
 
 def best_of(comparison: Comparison, cells: Sequence[Cell]) -> Config | None:
-    """The configuration of the row that validates best, with seed 0 and all that was chosen."""
+    """The configuration of the best row, with seed 0 and all that was chosen."""
     best, config = -1.0, None
+    protocol = comparison.protocols[0]
     for row in comparison.rows:
-        found = [cell.found() for cell in cells_of(row, comparison.protocols[0], cells)]
-        if found and (value := mean(run["validation"] for run in found)) > best:
+        found = [cell.found() for cell in finished_of(row, protocol, cells)[0]]
+        if found and (value := mean(run[selecting(protocol)] for run in found)) > best:
             best = value
             config = with_arguments(row.config, found[0].get("chosen", {}))
     return config
+
+
+def improving(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
+    """Rows with a run whose best epoch was the last one."""
+    return [
+        row.name
+        for row in comparison.rows
+        if any(
+            still_improving(cell.config, cell.found())
+            for protocol in comparison.protocols
+            for cell in finished_of(row, protocol, cells)[0]
+        )
+    ]
+
+
+def below_popularity(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
+    """Trained rows that are below the table's row of popularity, under any protocol."""
+    metric = f"NDCG@{comparison.cutoffs[0]}"
+    found: list[str] = []
+    for protocol in comparison.protocols:
+        ndcg = [
+            (row, mean(cell.found()["test"][metric] for cell in mine))
+            for row in comparison.rows
+            if (mine := finished_of(row, protocol, cells)[0])
+        ]
+        of_popularity = [x for row, x in ndcg if row.config.encoder.encoder == "popularity"]
+        least = min(of_popularity, default=0.0)
+        found += [row.name for row, x in ndcg if x < least and not row.config.is_reference]
+    return list(dict.fromkeys(found))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import psutil
 import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.experiments.arguments import ConfigError, arguments_of
 from pyg_negsamp.experiments.config import Config
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
@@ -24,8 +26,6 @@ def make_encoder(config: Config, data: HeteroData) -> Encoder:
     cls = ENCODERS[said.encoder]
     options: dict[str, Any] = dict(said.arguments)
     if said.layers is not None:
-        if "num_layers" not in inspect.signature(cls).parameters:
-            raise ConfigError("layers", f"left out: {said.encoder} has none", said.layers)
         options["num_layers"] = said.layers
     if said.pool is not None:
         options["pool"] = said.pool
@@ -58,17 +58,42 @@ def make_loss(config: Config) -> torch.nn.Module:
 
 def make_recommender(config: Config, data: HeteroData) -> Recommender:
     """All that is trained, over one training graph."""
-    torch.manual_seed(config.training.seed)
-    encoder = make_encoder(config, data)
-    return Recommender(
-        encoder,
-        make_sampler(config, data, encoder),
-        make_loss(config),
-        lr=config.lr,
-        l2=config.training.l2,
-        k=config.evaluation.top_k,
-        seed=config.training.seed,
-    )
+    check_memory(config, data)
+    with torch.random.fork_rng(devices=[]):  # what is drawn, is drawn on the CPU
+        torch.default_generator.manual_seed(config.training.seed)
+        encoder = make_encoder(config, data)
+        return Recommender(
+            encoder,
+            make_sampler(config, data, encoder),
+            make_loss(config),
+            lr=config.lr,
+            l2=config.training.l2,
+            k=config.evaluation.top_k,
+            seed=config.training.seed,
+        )
+
+
+def check_memory(config: Config, data: HeteroData) -> None:
+    """Refuses a model or batches that cannot fit, before anything is allocated.
+
+    It counts the least that training holds at once, so that nothing is refused which would do.
+    """
+    links, said = known_links(data), config.sampler
+    width = config.encoder.dim * (8 if config.training.precision == "64-true" else 4)
+    tables = 4 + (config.encoder.layers or 0)  # weights, gradient, two of Adam's; layers
+    batch = min(config.training.batch_size, links.index.size(1))
+    drawn, kept = said.num_candidates or 1, said.num_negatives or 1
+    needs = {
+        "dim": (links.num_users + links.num_items) * width * tables,
+        "num_candidates": batch * drawn * 8,  # ids
+        "num_negatives": batch * kept * width,  # vectors
+        "batch_size": batch * (drawn * 8 + kept * width),
+    }
+    free = psutil.virtual_memory().available
+    for name, needed in needs.items():
+        if needed > free:
+            have = f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
+            raise ConfigError(name, f"less: it needs {have}", config.flat().get(name))
 
 
 def make_reference(config: Config, data: HeteroData) -> Scorer:

@@ -5,12 +5,14 @@ A docstring below a field is its help on the command line, too.
 
 from __future__ import annotations
 
+import re
 import typing
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as typed
+from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
 from pyg_negsamp.layers import Pool
@@ -28,8 +30,16 @@ OTHER_EVALUATIONS = {
 }
 SYNTHETIC = tuple(PRESETS)
 DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=2**63)]
+Natural = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _duration(text: str) -> str:
+    """Refuses what is no time, before anything is loaded."""
+    if not re.fullmatch(r"\d+(:\d+){3}", text, re.ASCII) or not re.search("[1-9]", text):
+        raise PydanticCustomError("duration", "Input should be more than 0, as 'DD:HH:MM:SS'")
+    return text
 
 
 @typed(config=DOCUMENTED, frozen=True)
@@ -67,7 +77,7 @@ class DataConfig:
     """How dates are written, such as '%d/%m/%Y'. Default: read off the column."""
     items_file: str | None = None
     """A catalogue: its items can be drawn and ranked although nobody took them yet."""
-    k_core: tuple[int, int] | None = None
+    k_core: tuple[Natural, Natural] | None = None
     """Least links of every user and of every item; the rest is left out, repeatedly."""
     duplicates: Literal["drop", "keep"] = "drop"
     """Repeated training links, such as listens: keep the first only, or all."""
@@ -81,7 +91,7 @@ class DataConfig:
     """First moment of validation for a temporal split: a number or a date."""
     test_time: str | None = None
     """First moment of test for a temporal split."""
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    split_seed: Natural = 0
     """Seed of the split, apart from the seed of training."""
 
 
@@ -138,13 +148,13 @@ class TrainingConfig:
     """Validations without improvement before training stops."""
     eval_every: Positive = 1
     """Epochs between validations."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Natural = 0
     """Seed of everything drawn but the split."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
-    precision: str = "32-true"
-    """Floating point of training, by lightning's names, such as 'bf16-mixed'."""
-    max_time: str | None = None
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    """Floating point of training, by lightning's names."""
+    max_time: Annotated[str, AfterValidator(_duration)] | None = None
     """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
     warm_start: str | None = None
     """A saved model or run, whose rows are copied by id before training."""
@@ -170,6 +180,10 @@ PARTS: dict[str, Any] = {
     "training": TrainingConfig,
     "evaluation": EvaluationConfig,
 }
+
+
+#: The field of a part that names its method.
+METHOD_OF = {"encoder": "encoder", "sampler": "neg", "loss": "loss"}
 
 
 @dataclass(frozen=True)

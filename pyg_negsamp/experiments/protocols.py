@@ -7,8 +7,9 @@ paper   train on train, select on test (as the released codes of several papers 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,6 +31,22 @@ Say = Callable[[str], None]
 Watch = Callable[[str], Sequence[Callback]]
 
 
+def selecting(protocol: str) -> str:
+    """What to call the metric that selects, in front of its name."""
+    return "selected on test" if protocol == "paper" else "validation"
+
+
+def still_improving(config: Config, notes: Mapping[str, Any]) -> bool:
+    """Whether the best epoch was the last that was validated of all that were asked for.
+
+    Args:
+        config: What was trained.
+        notes: Those of :class:`Selected`.
+    """
+    epochs, every = config.training.epochs, config.training.eval_every
+    return notes.get("epochs") == epochs and notes["best_epoch"] > epochs - every
+
+
 @dataclass(frozen=True)
 class Selected:
     """A model, and how it came about.
@@ -38,8 +55,9 @@ class Selected:
         model: What was trained; or a reference.
         scorer: What it ranks by.
         known: The graph that it knows.
-        notes: `validation`, the metric that selected it; for a trained one also `best_epoch` (from
-            1), `epochs`, `seconds` and `seconds_per_epoch` of training.
+        notes: The metric that selected it, by the name of :func:`selecting`, and the `seconds` of
+            training, or of making a reference, without validation. Of a trained one also
+            `best_epoch` (from 1), `epochs` and `seconds_per_epoch`.
         fitted: Of the run that selected; `None` if none was needed.
         checkpoint: The file that holds the model, if any.
     """
@@ -87,11 +105,12 @@ def select(
         say(f"\n{model.sampler}\n{model.loss}\n")
         options = {**fit_options(config), "progress": progress, "callbacks": watch("")}
         fitted = fit(model, train_data, by, out, **options, resume=resume)
+        fitted = on_test(fitted) if protocol == "paper" else fitted
         seconds += [epoch["seconds"] for epoch in fitted.history]
         selection = {
             "best_epoch": fitted.best_epoch + 1,
             "epochs": len(fitted.history),
-            "validation": fitted.best,
+            selecting(protocol): fitted.best,
         }
     checkpoint = fitted.checkpoint if fitted else None
     if protocol == "refit":
@@ -104,22 +123,34 @@ def select(
         options |= {"epochs": best, "planned": config.training.epochs}
         checkpoint = fit(model, known, None, anew, **options, resume=begun).checkpoint
         seconds += [epoch["seconds"] for epoch in model.history]
-    notes = {name: selection[name] for name in ("best_epoch", "epochs", "validation")}
+    notes = {name: selection[name] for name in ("best_epoch", "epochs", selecting(protocol))}
     # Of training; with what came before an interruption, and without the stop.
     notes |= {"seconds": sum(seconds), "seconds_per_epoch": median(seconds)}
     return Selected(model, model.scoring_tables(), known, notes, fitted, checkpoint)
 
 
+def on_test(fitted: Fitted) -> Fitted:
+    """A run that validated on test links, with its metrics called so."""
+    history = [
+        {name.replace("val/", "test/"): value for name, value in epoch.items()}
+        for epoch in fitted.history
+    ]
+    return replace(fitted, monitor=fitted.monitor.replace("val/", "test/"), history=history)
+
+
 def select_reference(
     config: Config, train_data: HeteroData, by: HeteroData, known: HeteroData
 ) -> Selected:
-    """A ranking without training; there is nothing to select, but validation is noted."""
+    """A ranking without training; there is nothing to select, but the metric is noted."""
     k = config.evaluation.top_k[:1]
-    scorer = make_reference(config, train_data)
-    validation = evaluate(scorer, by, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    started = time.perf_counter()
+    scorer = selecting_one = make_reference(config, train_data)
     if known is not train_data:
         scorer = make_reference(config, known)
-    return Selected(scorer, scorer, known, {"validation": validation})
+    seconds = time.perf_counter() - started
+    found = evaluate(selecting_one, by, k, ("NDCG",))[f"NDCG@{k[0]}"]
+    notes = {selecting(config.evaluation.protocol): found, "seconds": seconds}
+    return Selected(scorer, scorer, known, notes)
 
 
 def start(config: Config, data: HeteroData, dataset: InteractionDataset, say: Say) -> Recommender:

@@ -23,10 +23,11 @@ from lightning.pytorch.callbacks import Callback
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.report import format_summary
 from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate
+from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.parts import FIELDS
-from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select
+from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
 from pyg_negsamp.references import popularity
 from pyg_negsamp.serving import TrainedModel
@@ -77,17 +78,23 @@ def train(
     Args:
         source: A file, a benchmark or synthetic data by name, or a frame with a row each.
         out: Folder for checkpoints, logs and the saved model. Default: nothing is left on disk.
-        **given: Fields of :class:`Config`, and arguments of the chosen methods: the flags of
-            `pyg-negsamp train`, with underscores.
+        **given: Fields of :class:`Config` but `dataset`, and arguments of the chosen methods: the
+            flags of `pyg-negsamp train`, with underscores.
 
     Raises:
         ValueError: If a field is unknown or wrong, or the source cannot be used.
         FileExistsError: If `out` holds another run.
         NonFiniteLossError: If training diverges.
     """
+    if not isinstance(source, str | Path | pd.DataFrame):
+        raise ConfigError("source", "a file, a name or a pandas DataFrame", source)
+    if out is not None and not isinstance(out, str | Path):
+        raise ConfigError("out", "a folder, as text or a path", out)
+    if "dataset" in given:
+        raise ConfigError("dataset", "left out: the source says it", given["dataset"])
     frame = source if isinstance(source, pd.DataFrame) else None
     name = "frame" if frame is not None else str(source)
-    config = Config.of(**{**given, "dataset": name})
+    config = Config.of(**given, dataset=name)
     return run(config, None if out is None else Path(out), frame=frame).model
 
 
@@ -113,6 +120,9 @@ def run(
         FileNotFoundError: If there is nothing to resume.
         NonFiniteLossError: If training diverges.
     """
+    if out is not None:
+        check_free(out)
+        check_folder(out, resume)
     dataset = load_data(config, frame)
     check_leakage(*dataset)
     say(format_summary(dataset.summary()))
@@ -120,11 +130,11 @@ def run(
         say("\nprotocol: paper - the model is SELECTED ON TEST links, as some released codes do")
     if out is None:
         return finish(config, dataset, select(config, dataset, None, say=say))
-    check_folder(out, resume)
     with taken(out) as ours:
         if not ours:
-            raise FileExistsError(f"{out} is in use by another process")
-        begun = {"links": digest(dataset[0]), **config.flat()}
+            raise in_use(out)
+        check_folder(out, resume)  # another process may have been here meanwhile
+        begun = {"links": digest(dataset), **config.flat()}
         if resume:
             check_same_run(begun, out / "config.yaml")
         watch = WriteConfig(out / "config.yaml", begun)
@@ -142,7 +152,8 @@ def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> O
     test_data, k = dataset[2], config.evaluation.top_k
     test = evaluate(selected.scorer, test_data, k)
     other = evaluate_otherwise(config, selected.scorer, test_data)
-    metrics = {f"validation/NDCG@{k[0]}": selected.notes["validation"]}
+    by = selecting(config.evaluation.protocol)
+    metrics = {f"{by}/NDCG@{k[0]}": selected.notes[by]}
     metrics |= {f"test/{name}": value for name, value in test.items()}
     described = {**config.flat(), **own_numbers(selected.model)}
     model = TrainedModel.from_training(
@@ -185,8 +196,23 @@ def as_json(outcome: Outcome, dataset: InteractionDataset) -> dict[str, Any]:
     }
 
 
+def check_free(out: Path) -> None:
+    """Refuses a folder that another process is at, before anything is loaded."""
+    if (out / "lock").exists():
+        with taken(out) as ours:
+            if not ours:
+                raise in_use(out)
+
+
+def in_use(out: Path) -> FileExistsError:
+    """What to say of a folder that another process is at."""
+    return FileExistsError(f"{out} is in use by another process: choose another folder, or wait")
+
+
 def check_folder(out: Path, resume: bool) -> None:
     """Refuses a folder that holds another run, before anything is written."""
+    if out.is_file():
+        raise FileExistsError(f"{out} is a file: choose another folder")
     last_checkpoint(out, resume)
     if not resume:
         last_checkpoint(out / "refit")
@@ -199,7 +225,7 @@ def check_same_run(config: dict[str, Any], file: Path) -> None:
     was = read_config(file)
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
-        said = {"links": "set of training links"}
+        said = {"links": "set of links"}
         what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
 
@@ -215,6 +241,8 @@ def to_resume(out: Path, given: dict[str, Any]) -> Config:
         FileNotFoundError: If there is no such run.
         ValueError: If its file cannot be read, or a field is wrong.
     """
+    if not (out / "config.yaml").is_file():
+        raise FileNotFoundError(f"there is no run to resume in {out}: no config.yaml")
     was = read_config(out / "config.yaml")
     was.pop("links", None)
     return Config.of(**merged(was, given))

@@ -10,7 +10,7 @@ runs them. Both need the extra 'tune'. This file needs nothing: it says what is 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say
 from pyg_negsamp.space import Choice, Range, Space
 
@@ -102,7 +103,7 @@ def tune(
     # Before there is a study: one that failed would stand in the way of the fields put right.
     check_space(given, space, dataset[0])
     url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
-    study = open_study(url, name, question(config, dataset[0], space), least_epochs)
+    study = open_study(url, name, question(config, (dataset[0], dataset[1]), space), least_epochs)
     return Trials(study, given, space, dataset, trials, file, say, progress).run()
 
 
@@ -145,12 +146,10 @@ def search_space(
     Raises:
         ConfigError: If a part is unknown, or nothing is left.
     """
-    chosen = {"neg": config.sampler.neg, "loss": config.loss.loss}
-    chosen["encoder"] = config.encoder.encoder
     spaces: dict[str, tuple[str, Space]] = {"training": ("", TRAINING)}
-    for part, method in chosen.items():
-        space = getattr(METHODS[part][method], "search_space", {})
-        spaces["sampler" if part == "neg" else part] = (PREFIXES[part], space)
+    for name, method in config.methods.items():
+        space = getattr(METHODS[name][method], "search_space", {})
+        spaces[FIELDS[name].part] = (PREFIXES[name], space)
     if config.is_reference:  # which has no negatives, no loss, no training
         spaces = {"encoder": spaces["encoder"]}
     if search is None:
@@ -200,7 +199,15 @@ def check_space(
     raise refused[0]
 
 
-def question(config: Config, data: HeteroData, space: Collection[str]) -> dict[str, Any]:
-    """What a study answers: the training links, the fixed fields, and the names of the others."""
+def question(
+    config: Config, graphs: Iterable[HeteroData], space: Collection[str]
+) -> dict[str, Any]:
+    """What a study answers: the links, the fixed fields, and the names of the others.
+
+    Args:
+        config: The fields.
+        graphs: For training and validation.
+        space: Names of the searched fields.
+    """
     fixed = {n: v for n, v in config.flat().items() if n not in (*PLACES, *space)}
-    return {"links": digest(data), "searched": sorted(space), **fixed}
+    return {"links": digest(graphs), "searched": sorted(space), **fixed}

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
+from pyg_negsamp.errors import invalid
+
 #: A value per user, `[n]`.
 PerUser: TypeAlias = NDArray[np.float64]
 
@@ -26,9 +28,10 @@ class Method:
     Attributes:
         name: Its name.
         runs: `metrics.json` of each seed.
-        users: Metrics of each seed, an array over users by name.
+        users: Metrics of each seed, an array over users by name, and their ids as `user`.
         printed: Printed numbers, as fractions.
-        baseline: Whether it is a paper's baseline, and may be the strongest one.
+        baseline: Whether it is a baseline with printed numbers, and may be the strongest one.
+        notes: What else is to be said of it, in sentences without their stops.
     """
 
     name: str
@@ -36,6 +39,22 @@ class Method:
     users: Sequence[Mapping[str, PerUser]]
     printed: Mapping[str, float] = field(default_factory=dict)
     baseline: bool = False
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """How a row compares with another one.
+
+    Attributes:
+        against: Name of the other row.
+        p: Of the paired t-test over users, corrected by Holm over the rows.
+        better: Whether its mean is the higher one.
+    """
+
+    against: str
+    p: float
+    better: bool
 
 
 @dataclass
@@ -49,10 +68,10 @@ class Summary:
         mean: Means over seeds.
         std: Standard deviations over seeds (`n - 1`), where there are several.
         interval: 95 % confidence intervals of the mean over users, for metrics by user.
-        p: Of the paired t-test over users against one row, corrected by Holm over the rows.
-        seconds: Mean seconds of training of a run.
+        test: Its test against one row, on the metric of :func:`metric_tested`.
+        seconds: Mean seconds of training of a run, or of making a reference.
         role: `'strongest baseline'` or `'compared with'` for the row tested against; else empty.
-        note: What else is to be said of it.
+        notes: What else is to be said of it, in sentences without their stops.
     """
 
     name: str
@@ -61,10 +80,10 @@ class Summary:
     mean: dict[str, float] = field(default_factory=dict)
     std: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    p: float | None = None
+    test: PairedTest | None = None
     seconds: float | None = None
     role: str = ""
-    note: str = ""
+    notes: Sequence[str] = ()
 
 
 def metric_tested(metrics: Sequence[str]) -> str | None:
@@ -86,8 +105,12 @@ def summarise(
         methods: Rows, in order; those without runs stay empty.
         metrics: Columns; see :func:`metric_tested` for the one that is tested.
         against: Name of the row that the others are tested against. Default: the baseline with the
-            highest mean; without any, nothing is tested.
+            highest mean of ours; without any, nothing is tested. Nor is it with one user.
+
+    Raises:
+        ValueError: If rows are of other users than the first one, and cannot be paired.
     """
+    check_users(methods)
     rows = [summary_of(method, metrics) for method in methods]
     by = metric_tested(metrics)
     pairs = [(method, row) for method, row in zip(methods, rows, strict=True) if by in row.mean]
@@ -98,16 +121,26 @@ def summarise(
     best, best_row = max(others, key=lambda pair: pair[1].mean[by])
     best_row.role = "strongest baseline" if against is None else "compared with"
     held_against = over_seeds(best.users, by)
+    if len(held_against) < 2:
+        return rows
     rest = [pair for pair in pairs if pair[1] is not best_row]
     raw = [paired_t_test(over_seeds(method.users, by), held_against) for method, _ in rest]
     for (_, row), p in zip(rest, holm(raw), strict=True):
-        row.p = p
+        row.test = PairedTest(best_row.name, p, row.mean[by] > best_row.mean[by])
     return rows
+
+
+def check_users(methods: Sequence[Method]) -> None:
+    """Refuses rows whose users are not those of the first one, in the same order."""
+    found = [(method.name, run["user"]) for method in methods for run in method.users]
+    for name, users in found[1:]:
+        if not np.array_equal(users, found[0][1]):
+            raise invalid(name, "users", f"the test users of {found[0][0]}", "others")
 
 
 def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
     """A row by itself, before it is tested against another."""
-    row = Summary(method.name, len(method.runs), method.printed)
+    row = Summary(method.name, len(method.runs), method.printed, notes=method.notes)
     if not method.runs:
         return row
     for name in metrics:
@@ -120,8 +153,6 @@ def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
         if name in method.users[0] and len(method.users[0][name]) > 1:
             row.interval[name] = confidence_interval(over_seeds(method.users, name))
     row.seconds = float(np.mean([run["seconds"] for run in method.runs]))
-    chosen = method.runs[0].get("chosen", {})
-    row.note = ", ".join(f"{name}={value}" for name, value in chosen.items())
     return row
 
 
@@ -149,7 +180,7 @@ def paired_t_test(values: PerUser, others: PerUser) -> float:
     """Two-sided p-value of the paired t-test; 1 where nothing differs.
 
     Args:
-        values: `[n]` values.
+        values: `[n]` values, at least two.
         others: `[n]` values of the same users.
     """
     if np.array_equal(values, others):

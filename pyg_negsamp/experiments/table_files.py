@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, nearest
 from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.comparison import (
     Comparison,
@@ -54,22 +54,30 @@ def packaged() -> list[str]:
     return [file.relative_to(PAPERS).with_suffix("").as_posix() for file in files]
 
 
+def find(name: str) -> Path:
+    """The file of a table that ships with the package; refuses another name."""
+    if name not in packaged():
+        said = "; a file of your own is for compare --table" if Path(name).is_file() else ""
+        expected = f"one of those that --list shows{nearest(name, packaged())}{said}"
+        raise invalid("reproduce", "TABLE", expected, name)
+    return PAPERS / f"{name}.yaml"
+
+
 def read_table(
     source: str | Path, given: Mapping[str, Any] | None = None, references: bool = False
 ) -> Comparison:
     """Reads the YAML of a table.
 
     Args:
-        source: A file; or the name of a table that ships with the package, with or without
-            `.yaml`.
+        source: A file.
         given: Flat fields for all rows that have them; they win over the file.
         references: Whether popularity, ItemKNN and EASE stand below, if they are no rows.
 
     Raises:
-        FileNotFoundError: If there is no such table.
+        FileNotFoundError: If there is no such file.
         ValueError: Naming the file, the row and the field that is wrong.
     """
-    path = find(source)
+    path = Path(source)
     with path.open() as file:  # not its text, so that errors of syntax name it
         said = yaml.safe_load(file)
     if not isinstance(said, dict):
@@ -84,13 +92,13 @@ def read_table(
     shared |= {"dataset": said["dataset"]} if "dataset" in said else {}
     protocols = protocols_of(str(path), said.get("protocol", "clean"))
     try:
-        spread(rows, {**shared, "protocol": protocols[0]}, win=False)
+        rows = spread(rows, {**shared, "protocol": protocols[0]}, win=False)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     given = dict(given or {})
     if "protocol" in given:
         protocols = (str(given["protocol"]),)
-    spread(rows, given)
+    rows = spread(rows, given)
     dataset = Path(rows[0].config.data.dataset).name.split(".")[0]
     if not of_paper:
         return Comparison(path.stem, dataset, tuple(rows), protocols, rows[0].name)
@@ -103,17 +111,6 @@ def read_table(
         paper=said["paper"],
         number=said["table"],
     )
-
-
-def find(source: str | Path) -> Path:
-    """The file of a table; refuses a name that is none."""
-    names = (Path(source), PAPERS / source, PAPERS / f"{source}.yaml")
-    found = next((path for path in names if path.is_file()), None)
-    if found is None:
-        raise FileNotFoundError(
-            f"No such file: {source}; nor is it the name of a table, of which --list shows all"
-        )
-    return found
 
 
 def check_table(where: str, said: Mapping[str, Any], of_paper: bool) -> None:

@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from pyg_negsamp.experiments.significance import Summary, metric_tested
+from pyg_negsamp.experiments.significance import PairedTest, Summary, metric_tested
 
-#: Marks of significance, and below which corrected p-value each stands.
-MARKS = {"***": 0.001, "**": 0.01, "*": 0.05}
+#: Marks of significance, and below which corrected p-values they stand once, twice, three times.
+BETTER, WORSE = "*", r"\dagger"
+LEVELS = (0.05, 0.01, 0.001)
 #: Characters that mean something to LaTeX.
 SPECIAL = str.maketrans(
     {
@@ -24,21 +25,24 @@ SPECIAL = str.maketrans(
 )
 
 
-def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Sequence[str]) -> str:
+def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Mapping[str, Sequence[str]]) -> str:
     """All protocols' rows, one line per metric, as fractions.
 
     Args:
         tables: Rows by protocol.
-        metrics: Names such as `'Recall@20'`.
+        metrics: Names such as `'Recall@20'`, by protocol.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = ["protocol", "method", "metric", "mean", "std", "printed", "p", "seeds", "seconds"]
-    writer.writerow([*names, "low", "high"])
+    names = ["protocol", "method", "metric", "mean", "std", "printed", "p", "against"]
+    writer.writerow([*names, "seeds", "seconds", "low", "high"])
     for protocol, rows in tables.items():
+        by = metric_tested(metrics[protocol])
         for row in rows:
-            for name in metrics:
-                values = [row.mean.get(name), row.std.get(name), row.printed.get(name), row.p]
+            for name in metrics[protocol]:
+                test = row.test if name == by else None
+                tested = (None, None) if test is None else (test.p, test.against)
+                values = [row.mean.get(name), row.std.get(name), row.printed.get(name), *tested]
                 interval = row.interval.get(name, (None, None))
                 writer.writerow(
                     [protocol, row.name, name, *values, row.seeds, row.seconds, *interval]
@@ -73,14 +77,15 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
             elif name == by:
                 ends = row.interval.get(name)
                 parts.append("" if ends is None else f"{100 * ends[0]:.2f} to {100 * ends[1]:.2f}")
-        parts.append(row.role or ("" if row.p is None else format_p(row.p)))
+        parts.append(row.role or ("" if row.test is None else format_p(row.test.p)))
         parts.append(str(row.seeds or ""))
         parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
         lines.append("| " + " | ".join(parts) + " |")
     below = notes(rows, metrics)
     if "95 % interval" in columns:
-        below.insert(0, "95 % interval: of the mean over users, each with the mean over seeds.")
-    return "\n".join([*lines, "", " ".join(below)] if below else lines)
+        below.append("95 % interval: of the mean over users, each with the mean over seeds.")
+    below.append("s per run: of training, or of making a reference; no search, no ranking.")
+    return "\n".join([*lines, "", " ".join(below)])
 
 
 def printed_beside(mean: float | None, printed: float | None) -> list[str]:
@@ -94,7 +99,7 @@ def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> s
     """The table in percent, for the package booktabs.
 
     The best of a column is bold, the second underlined. Marks of significance stand beside the
-    metric that is tested, and the note below says what they mean.
+    metric that is tested, and the caption says what they mean.
 
     Args:
         rows: In order.
@@ -110,7 +115,7 @@ def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> s
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escaped(caption)}, in percent.}}",
+        rf"\caption{{{escaped(caption)}, in percent.{legend(rows)}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
         r"\toprule",
         " & ".join(map(escaped, columns)) + r" \\",
@@ -119,16 +124,13 @@ def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str) -> s
     for row in rows:
         parts = [escaped(row.name)]
         for name in metrics:
-            mark = marks(row.p) if name == by else ""
+            mark = marks(row.test) if name == by else ""
             parts.append(latex_cell(row, name, best[name], mark))
             if name in printed_too:
                 printed = row.printed.get(name)
                 parts.append("" if printed is None else f"{100 * printed:.2f}")
         lines.append(" & ".join(parts) + r" \\")
     said = [escaped(note) for note in notes(rows, metrics)]
-    if any(row.p is not None for row in rows):
-        levels = (f"$^{{{mark}}}$ $p < {level}$" for mark, level in reversed(MARKS.items()))
-        said.append(", ".join(levels) + ".")
     note = [rf"\par\smallskip\footnotesize {' '.join(said)}"] if said else []
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *note, r"\end{table}", ""])
 
@@ -149,18 +151,33 @@ def latex_cell(row: Summary, name: str, best: Sequence[float], mark: str) -> str
 def notes(rows: Sequence[Summary], metrics: Sequence[str]) -> list[str]:
     """Sentences for below a table, in any form: what its numbers mean."""
     said = []
-    if any(row.std for row in rows):
-        said.append("±: standard deviation over seeds.")
-    for row in rows:
-        if row.role:
-            said.append(
-                f"p: paired t-test over users on {metric_tested(metrics)} against {row.name}, "
-                "with Holm's correction over the rows."
-            )
-    said += [
-        f"{row.name}: {row.note}, chosen from its grid by validation." for row in rows if row.note
-    ]
-    return said
+    if seeds := {row.seeds for row in rows} - {0}:
+        several = " or ".join(map(str, sorted(seeds - {1})))
+        once = "One run, with one seed" + (", where there is no ±." if several else ".")
+        said += [f"Mean ± standard deviation over {several} seeds."] if several else []
+        said += [once] if 1 in seeds else []
+    if against := tested_against(rows):
+        said.append(
+            f"p: paired t-test over users on {metric_tested(metrics)} against {against}, "
+            "with Holm's correction over the rows."
+        )
+    return said + [f"{row.name}: {note}." for row in rows for note in row.notes]
+
+
+def legend(rows: Sequence[Summary]) -> str:
+    """What the marks of a LaTeX table mean; nothing if there is no test."""
+    if not (against := tested_against(rows)):
+        return ""
+    one, two, three = LEVELS
+    return (
+        rf" $^{{{BETTER}}}$ better and $^{{{WORSE}}}$ worse than {escaped(against)} "
+        rf"with $p < {one}$; twice for $p < {two}$, three times for $p < {three}$."
+    )
+
+
+def tested_against(rows: Sequence[Summary]) -> str:
+    """Name of the row that others are tested against; empty if none is tested."""
+    return next((row.test.against for row in rows if row.test is not None), "")
 
 
 def percent(row: Summary, name: str, between: str) -> str:
@@ -179,9 +196,11 @@ def format_p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def marks(p: float | None) -> str:
-    """Up to three stars."""
-    return next((mark for mark, level in MARKS.items() if p is not None and p < level), "")
+def marks(test: PairedTest | None) -> str:
+    """Up to three marks, of which there are two: one for better and one for worse."""
+    if test is None:
+        return ""
+    return (BETTER if test.better else WORSE) * sum(test.p < level for level in LEVELS)
 
 
 def escaped(text: str) -> str:

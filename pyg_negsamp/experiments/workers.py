@@ -58,7 +58,8 @@ def run_all(
                 elif future.result():
                     yield running[future], None
         except BaseException:
-            for worker in multiprocessing.active_children():
+            # Those of the pool only: the caller may have children of its own.
+            for worker in [*(pool._processes or {}).values()]:
                 worker.kill()  # a cell takes hours, and goes on with its last epoch
             pool.shutdown(wait=True, cancel_futures=True)
             raise

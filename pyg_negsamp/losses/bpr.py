@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, number_in
 from pyg_negsamp.space import Choice, Space
 
 
@@ -17,8 +17,10 @@ class BPRLoss(torch.nn.Module):
 
     Rendle et al., UAI 2009 (arXiv:1205.2618), with `K` negatives per positive:
 
-    .. math:: L = \frac{1}{B} \sum_b \sum_k w_{bk} \, \left[ -\ln \sigma(s_b - s_{bk}) \right],
-              \quad w_{bk} = 1 / K \text{ by default}
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{\sum_k w_{bk}} \sum_k w_{bk} \,
+              \left[ -\ln \sigma(s_b - s_{bk}) \right], \quad w_{bk} = 1 \text{ by default}
+
+    A row without any weight counts with a loss of 0.
     """
 
     #: Slope of the sigmoid's argument.
@@ -30,7 +32,7 @@ class BPRLoss(torch.nn.Module):
         Args:
             pos: `[B]` scores of the positives.
             neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives. Default: `1 / K` each.
+            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each.
 
         Returns:
             A scalar.
@@ -45,7 +47,8 @@ class BPRLoss(torch.nn.Module):
             return loss.mean()
         if weight.shape != neg.shape:
             raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-        return (loss * weight).sum(dim=1).mean()
+        total = weight.sum(dim=1)
+        return ((loss * weight).sum(dim=1) / total.where(total > 0, 1)).mean()
 
 
 class SoftBPRLoss(BPRLoss):
@@ -53,7 +56,7 @@ class SoftBPRLoss(BPRLoss):
 
     Shi et al., 2022 (arXiv:2211.13912), eq. 10:
 
-    .. math:: L = \frac{1}{B} \sum_b \sum_k w_{bk}
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{\sum_k w_{bk}} \sum_k w_{bk}
               \left[ -\ln \sigma((1 - \alpha)(s_b - s_{bk})) \right]
 
     `alpha = 0` is :class:`BPRLoss`. With DNS, it equals SDNS of the same `alpha` with BPR, but for
@@ -72,7 +75,5 @@ class SoftBPRLoss(BPRLoss):
 
     def __init__(self, alpha: float = 0.7) -> None:
         super().__init__()
-        if not 0 <= alpha < 1:
-            raise invalid(self, "alpha", "in [0, 1)", alpha)
-        self.alpha = alpha
+        self.alpha = number_in(self, "alpha", alpha, "[0, 1)")
         self.softness = 1 - alpha

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, number_in, one_of
 from pyg_negsamp.space import Range, Space
 
 
@@ -21,8 +20,7 @@ class SampledSoftmaxLoss(torch.nn.Module):
     .. math:: L = -\frac{1}{B} \sum_b \ln
               \frac{\exp(s_b / \tau)}{\exp(s_b / \tau) + \sum_k w_{bk} \exp(s_{bk} / \tau)}
 
-    Weights default to 1. Weights of :math:`1 / (K Q(j))` (up to a constant) are the logQ
-    correction of a sampled softmax, for negatives drawn from `Q` instead of uniformly.
+    Weights default to 1; 0 leaves a negative out.
 
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1, to be tuned: the method is known to
@@ -39,11 +37,8 @@ class SampledSoftmaxLoss(torch.nn.Module):
 
     def __init__(self, temperature: float = 0.1, similarity: str = "cosine") -> None:
         super().__init__()
-        if not 0 < temperature < math.inf:
-            raise invalid(self, "temperature", "a finite number > 0", temperature)
-        if similarity not in ("cosine", "dot"):
-            raise invalid(self, "similarity", "'cosine' or 'dot'", repr(similarity))
-        self.temperature, self.similarity = temperature, similarity
+        self.temperature = number_in(self, "temperature", temperature, "(0, inf)")
+        self.similarity = one_of(self, "similarity", similarity, ("cosine", "dot"))
 
     def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
         """Computes the loss.

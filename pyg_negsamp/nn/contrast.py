@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import number_in
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -40,7 +39,5 @@ def contrast(first: Sequence[Tensor], second: Sequence[Tensor], temperature: flo
 
 def check_contrast(owner: object, weight: float, temperature: float) -> None:
     """Raises `ValueError` unless `weight >= 0` and `temperature > 0`, both finite."""
-    if not 0 <= weight < math.inf:
-        raise invalid(owner, "weight", "a finite number >= 0", weight)
-    if not 0 < temperature < math.inf:
-        raise invalid(owner, "temperature", "a finite number > 0", temperature)
+    number_in(owner, "weight", weight, "[0, inf)")
+    number_in(owner, "temperature", temperature, "(0, inf)")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import number_in
 
 
 def check_rate(owner: object, name: str, rate: float) -> float:
     """Returns `rate` if it is a share that can be dropped, and raises `ValueError` if not."""
-    if not 0 <= rate < 1:
-        raise invalid(owner, name, "in [0, 1)", rate)
-    return rate
+    return number_in(owner, name, rate, "[0, 1)")
 
 
 def kept(num: int, rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import whole_number
+from pyg_negsamp.graph import edge_type_of, known_links
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
+from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -37,16 +39,20 @@ class Encoder(torch.nn.Module, ABC):
         dim: Width of the embeddings, `D`.
         num_layers: Number of layers above the ego embedding, `L`.
         pool: How layers become the scoring embedding, see :mod:`pyg_negsamp.layers`.
-        edge_type: The interactions in `data`.
+        edge_type: The interactions in `data`. Default: the only ones there are, see
+            :func:`pyg_negsamp.graph.edge_type_of`.
 
     Attributes:
         embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
         width: Width of the vectors that :meth:`forward` returns, usually `D`.
+        links: The distinct links of the graph; `None` if the encoder does not read them.
         generator: Source of randomness of the current epoch. Default: torch's own.
     """
 
     #: Arguments to search; the source stands beside it.
     search_space: ClassVar[Space] = {}
+    #: Whether the encoder reads the links of its graph, and not only its numbers of nodes.
+    reads_links: ClassVar[bool] = True
     generator: torch.Generator | None = None
 
     def __init__(
@@ -55,19 +61,20 @@ class Encoder(torch.nn.Module, ABC):
         dim: int = 64,
         num_layers: int = 0,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
     ) -> None:
         super().__init__()
-        if dim < 1:
-            raise invalid(self, "dim", "at least 1", dim)
-        if num_layers < 0:
-            raise invalid(self, "num_layers", "at least 0", num_layers)
-        self.dim, self.width, self.num_layers = dim, dim, num_layers
+        self.dim = self.width = dim = whole_number(self, "dim", dim, least=1)
+        self.num_layers = whole_number(self, "num_layers", num_layers)
         self.pool: Pool = check_pool(self, pool)
-        self.edge_type = edge_type
-        self.user_type, _, self.item_type = edge_type
-        links = known_links(data, edge_type)
+        self.edge_type = edge_type_of(data, edge_type)
+        self.user_type, _, self.item_type = self.edge_type
+        links = known_links(data, self.edge_type)
         self.num_users, self.num_items = links.num_users, links.num_items
+        size = (self.num_users, self.num_items)
+        self.links = Pairs(links.index, *size) if self.reads_links else None
+        # Parameters, their gradient, and the two moments of Adam.
+        check_memory(self, "dim", dim, 16 * sum(size) * dim)
         self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)
         self.reset_parameters()
 
@@ -105,6 +112,23 @@ class Encoder(torch.nn.Module, ABC):
             gather_rows(tables[self.user_type], user),
             gather_rows(tables[self.item_type], item),
         )
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the encoder's graph holds: `[E]` bool.
+
+        None, if the encoder does not read the links of its graph.
+        """
+        if self.links is None:
+            return torch.zeros(links.size(1), dtype=torch.bool, device=links.device)
+        return self.links.hold(*links.to(self.links.key.device)).to(links.device)
+
+    @torch.no_grad()
+    def scorer(self) -> dict[NodeType, Tensor]:
+        """The pooled vectors of all users and items, without dropout and noise."""
+        training = self.training
+        tables = self.eval().tables()
+        self.train(training)
+        return {name: pool_layers(xs, self.pool).detach() for name, xs in tables.items()}
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor | None:
         """What the encoder itself wants minimised on a batch, weighted. Here, nothing.
@@ -145,10 +169,7 @@ class Encoder(torch.nn.Module, ABC):
         Raises:
             ValueError: If a person took every item, so that there are no negatives.
         """
-        training = self.training
-        items = pool_layers(self.eval().tables()[self.item_type], self.pool).detach()
-        self.train(training)
-        return fitted_rows(items, owner, item, num, loss, l2)
+        return fitted_rows(self.scorer()[self.item_type], owner, item, num, loss, l2)
 
     def start_epoch(self, generator: torch.Generator) -> None:
         """Gives the epoch its random stream, so that a resumed run draws what it would have."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import invalid, number_in, short, yes_or_no
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
@@ -69,7 +70,7 @@ class LightGCN(Encoder):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         edge_dropout: float = 0.0,
         message_dropout: float = 0.0,
@@ -82,21 +83,24 @@ class LightGCN(Encoder):
             raise invalid(self, "num_layers", "at least 1 without the ego layer", num_layers)
         self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
-        self.include_ego = include_ego
+        self.include_ego = yes_or_no(self, "include_ego", include_ego)
         self.alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
         self.scale = None if self.alpha is None else self._scale(self.alpha)
-        self.adjacency = Adjacency(known_links(data, edge_type))
+        self.adjacency = Adjacency(known_links(data, self.edge_type))
         if edge_dropout:
             self.thinning = Thinning(self.adjacency, self.num_users)
 
-    def _scale(self, alpha: float | Sequence[float]) -> list[float]:
+    def _scale(self, alpha: Any) -> list[float]:
         H = self.num_layers + self.include_ego
-        weights = [alpha] * H if isinstance(alpha, float | int) else list(alpha)
+        one = isinstance(alpha, Real) and not isinstance(alpha, bool)
+        if not one and not isinstance(alpha, list | tuple):
+            raise invalid(self, "alpha", f"a number, or one for each of {H} layers", short(alpha))
+        weights = [alpha] * H if one else [*alpha]
         if len(weights) != H:
             raise invalid(self, "alpha", f"a number, or one for each of {H} layers", weights)
         if self.pool != "mean":
             raise invalid(self, "alpha", "left out unless pool='mean'", f"pool={self.pool!r}")
-        return [H * weight for weight in weights]
+        return [H * number_in(self, "alpha", weight, "(-inf, inf)") for weight in weights]
 
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `H` tensors `[U, D]` and `[I, D]`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.errors import yes_or_no
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import fitted_rows
@@ -24,7 +24,8 @@ class MF(Encoder):
     as in the BPR baseline of "Dynamic Negative Sampling for Contrastive Recommendation", section
     4.1. It is still a dot product, so that every sampler works: of `[u, b_u + b, 1]` with
     `[i, 1, b_i]`, of width `D + 2`. Losses on differences of scores, BPR among them, leave
-    `b_u` and `b` where they started, at zero.
+    `b_u` and `b` where they started, at zero. The L2 penalty of training falls on these wider
+    vectors, biases included.
 
     Args:
         data: Training graph; only its numbers of users and items are read.
@@ -34,17 +35,19 @@ class MF(Encoder):
         bias: Whether to learn a bias per user, per item, and for all. Default: no.
     """
 
+    reads_links = False
+
     def __init__(
         self,
         data: HeteroData,
         dim: int = 64,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         bias: bool = False,
     ) -> None:
         super().__init__(data, dim, num_layers=0, pool=pool, edge_type=edge_type)
-        self.bias = bias
+        self.bias = yes_or_no(self, "bias", bias)
         if bias:
             self.biases = torch.nn.Parameter(torch.zeros(self.num_users + self.num_items))
             self.global_bias = torch.nn.Parameter(torch.zeros(()))

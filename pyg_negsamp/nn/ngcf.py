@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,9 +14,10 @@ from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.typing import Adj, EdgeType, OptTensor
 from torch_geometric.utils import is_sparse, spmm
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
@@ -122,17 +122,17 @@ class NGCF(Encoder):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "concat",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         message_dropout: float = 0.1,
         negative_slope: float = 0.2,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
-        if not math.isfinite(negative_slope):
-            raise invalid(self, "negative_slope", "a finite number", negative_slope)
+        number_in(self, "negative_slope", negative_slope, "(-inf, inf)")
         self.negative_slope = negative_slope
-        self.adjacency = Adjacency(known_links(data, edge_type))
+        check_memory(self, "num_layers", num_layers, 32 * num_layers * dim * dim)
+        self.adjacency = Adjacency(known_links(data, self.edge_type))
         self.convs = torch.nn.ModuleList(NGCFConv(dim, dim) for _ in range(num_layers))
 
     def reset_parameters(self) -> None:

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.errors import one_of
 from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.adjacency import Thinning
 from pyg_negsamp.nn.contrast import check_contrast, contrast
@@ -69,7 +68,7 @@ class SGL(LightGCN):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         view: str = "edge",
         dropout: float = 0.1,
@@ -77,8 +76,7 @@ class SGL(LightGCN):
         temperature: float = 0.2,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
-        if view not in VIEWS:
-            raise invalid(self, "view", f"one of {', '.join(VIEWS)}", repr(view))
+        one_of(self, "view", view, VIEWS)
         check_contrast(self, weight, temperature)
         self.view, self.dropout = view, check_rate(self, "dropout", dropout)
         self.weight, self.temperature = weight, temperature

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -11,8 +10,7 @@ from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
@@ -64,15 +62,14 @@ class SimGCL(LightGCN):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         epsilon: float = 0.1,
         weight: float = 0.5,
         temperature: float = 0.2,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type, include_ego=False)
-        if not 0 <= epsilon < math.inf:
-            raise invalid(self, "epsilon", "a finite number >= 0", epsilon)
+        number_in(self, "epsilon", epsilon, "[0, inf)")
         check_contrast(self, weight, temperature)
         self.epsilon, self.weight, self.temperature = epsilon, weight, temperature
 
@@ -123,7 +120,7 @@ class XSimGCL(SimGCL):
         dim: int = 64,
         num_layers: int = 3,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         *,
         epsilon: float = 0.2,
         weight: float = 0.2,
@@ -142,9 +139,9 @@ class XSimGCL(SimGCL):
         )
         if pool == "concat":
             raise invalid(self, "pool", "not 'concat', whose width is not that of a layer", pool)
-        if not 1 <= contrast_layer <= num_layers:
+        self.contrast_layer = whole_number(self, "contrast_layer", contrast_layer, least=1)
+        if contrast_layer > num_layers:
             raise invalid(self, "contrast_layer", f"in [1, {num_layers}]", contrast_layer)
-        self.contrast_layer = contrast_layer
 
     def forward(self) -> XDict:
         """Layers with gradient, `L` tensors `[U, D]` and `[I, D]`; noisy in training."""

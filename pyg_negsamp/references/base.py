@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from pyg_negsamp.csr import csr, dense_rows
+from pyg_negsamp.pairs import Pairs
 
 
 class Reference(ABC):
@@ -26,6 +28,19 @@ class Reference(ABC):
     def __call__(self, user: Tensor) -> Tensor:
         """Scores of all items for users `[b]` of the training graph: `[b, I]`."""
         return self.score_rows(dense_rows(self.seen, user.cpu())).to(user.device)
+
+    def scorer(self) -> Callable[[Tensor], Tensor]:
+        """The function that :func:`pyg_negsamp.evaluation.evaluate` ranks by."""
+        return self.__call__
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the reference was made from: `[E]` bool."""
+        user, item = links.cpu()
+        num_users, num_items = self.seen.shape
+        count = self.seen.crow_indices().diff()
+        of = torch.arange(num_users).repeat_interleave(count)
+        made_from = Pairs(torch.stack([of, self.seen.col_indices()]), num_users, num_items)
+        return made_from.hold(user, item).to(links.device)
 
     def fold_in(self, owner: Tensor, item: Tensor, num: int) -> Tensor:
         """Scores of all items for persons who were not met: exact, as for users who were.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
-import psutil
 import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix, dense_rows
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.graph import known_links
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.references.base import ItemWeights
 from pyg_negsamp.space import Choice, Space
 
@@ -42,16 +41,11 @@ class EASE(ItemWeights):
     search_space: ClassVar[Space] = {"l2": Choice((10.0, 100.0, 1e3, 1e4))}
 
     def __init__(
-        self, data: HeteroData, l2: float = 500.0, edge_type: EdgeType = EDGE_TYPE
+        self, data: HeteroData, l2: float = 500.0, edge_type: EdgeType | None = None
     ) -> None:
-        if not 0 < l2 < math.inf:
-            raise invalid(self, "l2", "a finite number > 0", l2)
-        self.l2 = l2
+        self.l2 = number_in(self, "l2", l2, "(0, inf)")
         num_items = known_links(data, edge_type).num_items
-        needed, free = self.bytes_needed(num_items), psutil.virtual_memory().available
-        if needed > free:
-            expected = f"a graph whose items fit: {num_items} need {needed / 2**30:.1f} GiB"
-            raise invalid(self, "data", expected, f"{free / 2**30:.1f} GiB of free memory")
+        check_memory(self, "data", f"{num_items} items", self.bytes_needed(num_items))
         self.seen = seen = binary_matrix(data, edge_type)
         by_item = seen.to_sparse_csc().t()
         gram = torch.empty(num_items, num_items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import torch
@@ -10,8 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix, csr, dense_rows
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.errors import number_in, whole_number
 from pyg_negsamp.references.base import ItemWeights
 from pyg_negsamp.space import Choice, Space
 
@@ -48,13 +46,10 @@ class ItemKNN(ItemWeights):
         data: HeteroData,
         k: int = 100,
         shrink: float = 0.0,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
     ) -> None:
-        if k < 1:
-            raise invalid(self, "k", "at least 1", k)
-        if not 0 <= shrink < math.inf:
-            raise invalid(self, "shrink", "a finite number >= 0", shrink)
-        self.k, self.shrink = k, shrink
+        self.k = whole_number(self, "k", k, least=1)
+        self.shrink = number_in(self, "shrink", shrink, "[0, inf)")
         seen = binary_matrix(data, edge_type)
         num_items = seen.size(1)
         by_item = seen.to_sparse_csc().t()  # [I, U], sparse CSR

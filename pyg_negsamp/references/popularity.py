@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.graph import known_links
 from pyg_negsamp.references.base import Reference
 
 
@@ -28,7 +28,7 @@ class Popularity(Reference):
 
     rank: Tensor
 
-    def __init__(self, data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> None:
+    def __init__(self, data: HeteroData, edge_type: EdgeType | None = None) -> None:
         links = known_links(data, edge_type)
         self.seen = binary_matrix(data, edge_type)
         degree = torch.bincount(links.index[1].cpu(), minlength=links.num_items)
@@ -58,6 +58,6 @@ class Popularity(Reference):
         self.rank = tensors["rank"]
 
 
-def popularity(data: HeteroData, edge_type: EdgeType = EDGE_TYPE) -> Popularity:
+def popularity(data: HeteroData, edge_type: EdgeType | None = None) -> Popularity:
     """Makes a :class:`Popularity`, under the name that scripts know it by."""
     return Popularity(data, edge_type)

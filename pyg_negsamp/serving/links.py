@@ -167,10 +167,13 @@ class SavedLinks:
             got = f"{missing} of them missing, {foreign} that are not in its data"
             raise invalid("TrainedModel", "test_data", expected, got)
 
+    def trained_on(self, links: Tensor) -> Tensor:
+        """Which links `[2, n]` the model was trained on: `[n]` bool."""
+        ours = (self.user * self.num_items + self.item)[self.trained > 0]
+        return torch.isin(links[0].cpu() * self.num_items + links[1].cpu(), ours).to(links.device)
+
     def check_not_trained(self, held_out: Tensor) -> None:
         """Refuses held-out links `[2, n]` that the model was trained on."""
-        ours = (self.user * self.num_items + self.item)[self.trained > 0]
-        theirs = held_out[0].cpu() * self.num_items + held_out[1].cpu()
-        if leaked := int(torch.isin(theirs, ours).sum()):
+        if leaked := int(self.trained_on(held_out).sum()):
             expected = "held-out links that the model was not trained on"
             raise invalid("TrainedModel", "test_data", expected, f"{leaked} that it was")

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_groups
+from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.folding import Folding
@@ -126,6 +127,16 @@ class TrainedModel:
             ValueError: If a file is missing or a bit of it has changed, in one line naming it.
         """
         return cls(read_model(require_path(cls, "path", path)))
+
+    # What evaluate and rank read ------------------------------------------------------------
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` of positions the model was trained on: `[E]` bool."""
+        return self._links.trained_on(links)
+
+    def scorer(self) -> Scorer:
+        """What the model ranks by."""
+        return self._ranking.scorer()
 
     # Ask ------------------------------------------------------------------------------------
 

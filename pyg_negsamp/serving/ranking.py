@@ -105,8 +105,8 @@ class ByReference(Ranking):
         self.reference = reference
 
     def scorer(self) -> Scorer:
-        """The reference itself."""
-        return self.reference
+        """Its scores."""
+        return self.reference.scorer()
 
     def scores_of(self, columns: Tensor | None) -> Callable[[Tensor], Tensor]:
         """All its scores, and of these `columns`."""

@@ -20,6 +20,8 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.training.checkpoints import read_checkpoint
+from pyg_negsamp.training.graphs import check_graphs
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
@@ -102,7 +104,8 @@ def fit(
         progress: Whether to show how far training is. Default: yes.
         planned: Epochs that schedules count on, at least `epochs`. Default: `epochs`.
         precision: Lightning's name of the arithmetic: `'32-true'`, `'64-true'` (weights become
-            double and stay so) or `'bf16-mixed'` (products of a step in 16 bits; weights and
+            double and stay so; the matrix of a graph encoder keeps the precision that it was
+            made in) or `'bf16-mixed'` (products of a step in 16 bits; weights and
             validation stay in 32). Default `'32-true'`.
         max_time: When to stop: after the first epoch that ends later than this, counted from the
             start of this call. `'DD:HH:MM:SS'`, a `timedelta` or a dictionary of its arguments.
@@ -114,11 +117,13 @@ def fit(
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
-            graph (see :func:`check_leakage`), if a number, `precision` or `max_time` is out of
-            range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, or if
-            the checkpoint to resume from is damaged.
+            graph (see :func:`check_leakage`) or the encoder's graph holds it, if links to train on
+            are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
+            of range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, if a
+            checkpoint is damaged or of another model, or if more than `epochs` are trained already.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
+        OSError: If a checkpoint cannot be written; the one before is kept.
         NonFiniteLossError: If the loss becomes NaN or infinite.
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
@@ -130,10 +135,13 @@ def fit(
         raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
     loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
+    check_graphs(recommender, train_data, val_data, loader.links)
     monitor = recommender.monitor
 
     with _folder(out) as folder, process_left_as_found():
         last = last_checkpoint(folder, resume)
+        if resume:
+            _check_goes_on(recommender, last, epochs)
         if loggers is None:
             loggers = [] if out is None else default_loggers(folder / "logs")
         trainer = make_trainer(
@@ -203,9 +211,19 @@ def _validation(
     return DataLoader([val_data], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
 
+def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:
+    """Refuses checkpoints that the run could not end with, before an epoch is spent."""
+    history = read_checkpoint(last, recommender)["history"]
+    if epochs < len(history):
+        expected = f"at least {len(history)}, as many as the run in {last.parents[1]} has trained"
+        raise invalid("fit", "epochs", expected, epochs)
+    if any(recommender.monitor in epoch for epoch in history):
+        read_checkpoint(last.with_name("best.ckpt"), recommender)
+
+
 def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fitted:
     """Gives a trained recommender the weights of its best epoch, and says what the run was."""
-    state = torch.load(best, map_location=recommender.device, weights_only=True)
+    state = read_checkpoint(best, recommender)
     recommender.load_state_dict(state["state_dict"])
     recommender.eval()  # so that embeddings read from now on are without dropout and noise
     history = recommender.history
@@ -226,7 +244,7 @@ def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
     """
     last = Path(out) / "checkpoints" / "last.ckpt"
     if resume and not last.exists():
-        raise FileNotFoundError(f"nothing to resume: no {last}")
+        raise FileNotFoundError(f"there is no run to resume: no {last}; begin it anew")
     if not resume and last.exists():
         raise FileExistsError(f"{out} already holds a run: resume it, or choose another folder")
     return last

@@ -11,13 +11,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
+from pyg_negsamp.graph import edge_type_of, training_links
 from pyg_negsamp.training.randomness import NEGATIVES, ORDER, epoch_generator
 
 
 class LinkLoader(DataLoader):
     """Loads the training links of a graph in mini-batches, every link once per epoch.
+
+    These are its supervision links where it has such, and else its known links, see
+    :func:`pyg_negsamp.graph.training_links`.
 
     A batch has the fields of PyG's `LinkNeighborLoader(neg_sampling='triplet')`, with ids of
     the whole graph and without negatives: `batch['user'].src_index [B]` and
@@ -38,7 +41,8 @@ class LinkLoader(DataLoader):
             them.
 
     Raises:
-        ValueError: If there are no links, `batch_size < 1` or `seed < 0`.
+        ValueError: If there are no links, a label is neither 0 nor 1, `batch_size < 1` or
+            `seed < 0`.
     """
 
     def __init__(
@@ -47,22 +51,27 @@ class LinkLoader(DataLoader):
         batch_size: int = 2048,
         shuffle: bool = True,
         seed: int = 0,
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
         transform: Callable[..., HeteroData] | None = None,
         num_workers: int = 0,
     ) -> None:
-        links = known_links(data, edge_type)
-        if links.index.size(1) == 0:
+        edge_type = edge_type_of(data, edge_type)
+        links = training_links(data, edge_type)
+        if links.size(1) == 0:
             raise invalid(self, "data", "a graph with at least one training link", "0 links")
-        if batch_size < 1:
-            raise invalid(self, "batch_size", "at least 1", batch_size)
-        if seed < 0:
-            raise invalid(self, "seed", "not negative", seed)
-        order = EpochOrder(links.index.size(1), batch_size, shuffle, seed)
+        batch_size = whole_number(self, "batch_size", batch_size, least=1)
+        num_workers = whole_number(self, "num_workers", num_workers)
+        seed = whole_number(self, "seed", seed, most=2**63 - 1)
+        if transform is not None and not callable(transform):
+            raise invalid(self, "transform", "a function of a batch, or None", short(transform))
+        shuffle = yes_or_no(self, "shuffle", shuffle)
+        order = EpochOrder(links.size(1), batch_size, shuffle, seed)
+        #: `[2, E]` the links, in the order of the graph.
+        self.links = links
         # The sampler yields whole batches of positions: no Python per link, nothing to collate.
         self.order = order
         super().__init__(
-            _Positives(data, links.index, edge_type, transform, seed),
+            _Positives(data, links, edge_type, transform, seed),
             batch_size=None,
             sampler=order,
             num_workers=num_workers,

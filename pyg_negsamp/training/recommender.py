@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import evaluate, metric_collection
-from pyg_negsamp.layers import ego_rows, pool_layers, pool_rows
+from pyg_negsamp.errors import invalid, number_in, short, whole_number
+from pyg_negsamp.evaluation import check_not_held, evaluate, metric_collection
+from pyg_negsamp.layers import ego_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.scoring import cosine, dot, ranking_tables
@@ -27,13 +27,17 @@ from pyg_negsamp.transforms import NegativeSampling
 class Recommender(LightningModule):
     """Trains an encoder against the negatives of a sampler, and ranks in full to validate.
 
+    A step minimises the sum of `loss` on the scores of pooled vectors, with the sampler's weights
+    if it has any; `l2` times :func:`l2_penalty` on layer 0 of users, positives and negatives as
+    they were made; and the losses that the sampler and the encoder add of their own.
+
     Args:
         encoder: Turns the training graph into embeddings; see :mod:`pyg_negsamp.nn`.
         sampler: Chooses or makes the negatives; see :mod:`pyg_negsamp.transforms`. Its learned
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
             Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
-            goes by them too.
+            goes by them too. The sampler is not told: the scores that it compares are its own.
         lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
         l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
         k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
@@ -51,8 +55,9 @@ class Recommender(LightningModule):
         >>> Recommender(encoder, sampler, optimizer=sgd, scheduler=halve)  # doctest: +SKIP
 
     Attributes:
-        history: A dictionary per epoch: `epoch`, `loss`, `seconds` (of training), and the
-            validation metrics (`'val/NDCG@20'`, ...) where it was validated.
+        history: A dictionary per epoch: `epoch`, `loss` (all that its steps minimised, averaged
+            over positives), `seconds` (of training), and the validation metrics
+            (`'val/NDCG@20'`, ...) where it was validated.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
@@ -80,19 +85,25 @@ class Recommender(LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     ) -> None:
         super().__init__()
-        self._check_parts(encoder, sampler)
         if lr is not None and optimizer is not None:
             raise invalid(self, "lr", "left out, since optimizer has its own", lr)
         if lr is None and optimizer is None:
             lr = 1e-3
-        for name, value in (("lr", lr), ("l2", l2)):
-            if value is not None and not 0 <= value < math.inf:
-                raise invalid(self, name, "a finite number >= 0", value)
         metric_collection(k)  # refuses what validation would stumble over after an epoch
-        if seed < 0:
-            raise invalid(self, "seed", "not negative", seed)
-        self.encoder, self.sampler, self.loss = encoder, sampler, loss or BPRLoss()
-        self.lr, self.l2, self.k, self.seed = lr, l2, tuple(k), seed
+        loss = BPRLoss() if loss is None else loss
+        for name, module, kind in (
+            ("encoder", encoder, Encoder),
+            ("sampler", sampler, NegativeSampling),
+            ("loss", loss, torch.nn.Module),
+        ):
+            if not isinstance(module, kind):
+                raise invalid(self, name, f"a {kind.__name__}", short(module))
+        self._check_parts(encoder, sampler)
+        self.encoder, self.sampler, self.loss = encoder, sampler, loss
+        self.lr = None if lr is None else number_in(self, "lr", lr, "[0, inf)")
+        self.l2 = number_in(self, "l2", l2, "[0, inf)")
+        self.k = tuple(k)
+        self.seed = whole_number(self, "seed", seed, most=2**63 - 1)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
@@ -105,7 +116,9 @@ class Recommender(LightningModule):
     def _check_parts(self, encoder: Encoder, sampler: NegativeSampling) -> None:
         """Refuses a sampler that was not made for the encoder."""
         if sampler.pool != encoder.pool:
-            raise invalid(self, "sampler", f"one with the encoder's pool {encoder.pool!r}", sampler)
+            raise invalid(
+                self, "sampler", f"one with the encoder's pool {encoder.pool!r}", repr(sampler.pool)
+            )
         if sampler.edge_type != encoder.edge_type:
             expected = f"one with the encoder's edge_type {encoder.edge_type}"
             raise invalid(self, "sampler", expected, sampler.edge_type)
@@ -113,7 +126,7 @@ class Recommender(LightningModule):
             expected = f"one for the encoder's width {encoder.width} (dim)"
             raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
-            raise invalid(self, "sampler", "one with candidates to draw from", sampler)
+            raise invalid(self, "sampler", "one with candidates to draw from", None)
         size, other = (
             f"{graph.num_users} users and {graph.num_items} items"
             for graph in (encoder, sampler.candidates)
@@ -168,10 +181,14 @@ class Recommender(LightningModule):
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items whose dot products rank; no layers any more."""
-        return {
-            name: ranking_tables(pool_layers(xs, self.encoder.pool).detach(), self.similarity)
-            for name, xs in self._tables().items()
-        }
+        tables = self.encoder.scorer()
+        return {name: ranking_tables(x, self.similarity) for name, x in tables.items()}
+
+    scorer = scoring_tables
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the encoder's graph holds: `[E]` bool."""
+        return self.encoder.holds(links)
 
     @torch.no_grad()
     def _tables(self) -> XDict:
@@ -248,6 +265,7 @@ class Recommender(LightningModule):
 
     def _validate(self, data: HeteroData) -> None:
         """Ranks, and logs the metrics."""
+        check_not_held(self.encoder, data, self.encoder.edge_type)
         tables = self.scoring_tables()
         # No score is larger than the product of the longest user and the longest item.
         bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())

@@ -111,6 +111,19 @@ class TimeLimit(Timer):
         return {}
 
 
+class KeptFile(ModelCheckpoint):
+    """One file that is written over, also in a folder that was moved since."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with the best score so far; lightning forgets it where the path is another."""
+        assert self.dirpath is not None
+        file = str(Path(self.dirpath) / f"{self.filename}.ckpt")
+        scores = [(file, score) for score in state_dict["best_k_models"].values()]
+        paths = {name: file for name in ("best_model_path", "kth_best_model_path") if scores}
+        here = {"dirpath": self.dirpath, "best_k_models": dict(scores)}
+        super().load_state_dict({**state_dict, **paths, **here})
+
+
 def run_callbacks(folder: Path, monitor: str | None, patience: int) -> Sequence[Callback]:
     """What selects, stops and keeps the state.
 
@@ -119,12 +132,8 @@ def run_callbacks(folder: Path, monitor: str | None, patience: int) -> Sequence[
         monitor: Metric to select by; `None` to select nothing.
         patience: Validations without a better one before training stops.
     """
-    last = ModelCheckpoint(
-        folder, "last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
+    last = KeptFile(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     if monitor is None:
         return [last]
-    best = ModelCheckpoint(
-        folder, "best", monitor=monitor, mode="max", enable_version_counter=False
-    )
+    best = KeptFile(folder, "best", monitor=monitor, mode="max", enable_version_counter=False)
     return [PatientStopping(monitor, mode="max", patience=patience), best, last]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import pool_rows
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import number_in, whole_number
+from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -44,8 +44,8 @@ class AdvIR(IRGAN):
         warmup: Epochs without the shifted loss. Default 10.
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
-        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
-            :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -56,22 +56,32 @@ class AdvIR(IRGAN):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         epsilon: float = 0.05,
         gamma: float = 1.0,
         warmup: int = 10,
         dim: int = 64,
         temperature: float = 1.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, dim=dim, temperature=temperature, **common)
-        for name, value in (("epsilon", epsilon), ("gamma", gamma)):
-            if not 0 <= value < math.inf:
-                raise invalid(self, name, "a finite number >= 0", value)
-        if warmup < 0:
-            raise invalid(self, "warmup", "at least 0", warmup)
-        self.epsilon, self.gamma, self.warmup = epsilon, gamma, warmup
+        super().__init__(
+            candidates,
+            dim=dim,
+            temperature=temperature,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.epsilon = number_in(self, "epsilon", epsilon, "[0, inf)")
+        self.gamma = number_in(self, "gamma", gamma, "[0, inf)")
+        self.warmup = whole_number(self, "warmup", warmup)
         self.shifting = True
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:

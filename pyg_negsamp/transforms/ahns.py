@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import pool_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -39,8 +39,8 @@ class AHNS(NegativeSampling):
         alpha: Shift of the positive's score, above 0. Default 1; the paper searches 0.1 to 1.
         beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
         p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
-        common: `num_candidates` (default 16; the paper searches 4 to 64), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16; the paper searches 4 to 64.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
@@ -58,21 +58,28 @@ class AHNS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         alpha: float = 1.0,
         beta: float = 0.1,
         p: float = -2.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if not 0 < alpha < math.inf:
-            raise invalid(self, "alpha", "a finite number > 0", alpha)
-        if not 0 <= beta < math.inf:
-            raise invalid(self, "beta", "a finite number >= 0", beta)
-        if not -math.inf < p < 0:
-            raise invalid(self, "p", "a finite number < 0", p)
-        self.alpha, self.beta, self.p = alpha, beta, p
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.alpha = number_in(self, "alpha", alpha, "(0, inf)")
+        self.beta = number_in(self, "beta", beta, "[0, inf)")
+        self.p = number_in(self, "p", p, "(-inf, 0)")
 
     def select(
         self,

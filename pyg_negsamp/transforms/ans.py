@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import facing_layers, pool_rows
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import number_in, one_of, whole_number, yes_or_no
+from pyg_negsamp.layers import Pool, facing_layers, pool_rows
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -70,8 +71,8 @@ class ANS(NegativeSampling):
         direction: Whether to augment towards the positive.
         magnitude: Whether to regulate the noise.
         hard_only: Whether to be HNS instead.
-        common: `num_candidates` (default 16; the paper searches 2 to 32), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16; the paper searches 2 to 32.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -89,7 +90,7 @@ class ANS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         dim: int = 64,
         gamma: float = 0.01,
@@ -100,18 +101,30 @@ class ANS(NegativeSampling):
         direction: bool = True,
         magnitude: bool = True,
         hard_only: bool = False,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        for name, value, least in (("dim", dim, 1), ("gamma", gamma, 0), ("epsilon", epsilon, 0)):
-            if not least <= value < math.inf:
-                raise invalid(self, name, f"a finite number >= {least}", value)
-        if variant not in ("released", "printed"):
-            raise invalid(self, "variant", "'released' or 'printed'", repr(variant))
-        self.gamma, self.epsilon, self.variant = gamma, epsilon, variant
-        self.disentangle, self.gain = disentangle, gain
-        self.direction, self.magnitude, self.hard_only = direction, magnitude, hard_only
-        self.width = dim
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.width = dim = whole_number(self, "dim", dim, least=1)
+        self.gamma = number_in(self, "gamma", gamma, "[0, inf)")
+        self.epsilon = number_in(self, "epsilon", epsilon, "[0, inf)")
+        self.variant = one_of(self, "variant", variant, ("released", "printed"))
+        self.disentangle = yes_or_no(self, "disentangle", disentangle)
+        self.gain = yes_or_no(self, "gain", gain)
+        self.direction = yes_or_no(self, "direction", direction)
+        self.magnitude = yes_or_no(self, "magnitude", magnitude)
+        self.hard_only = yes_or_no(self, "hard_only", hard_only)
+        check_memory(self, "dim", dim, 64 * dim * dim)
         self.item_map = torch.nn.Linear(dim, dim, bias=False)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.margin_map = torch.nn.Linear(dim, 1, bias=False)

@@ -23,12 +23,13 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.candidates import Candidates, UniformCandidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
+from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
+from pyg_negsamp.graph import EDGE_TYPE, is_integer
 from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
+from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
@@ -42,13 +43,20 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     same name: what such a loader drew into `dst_neg_index` is this class's first pass.)
 
     Args:
-        candidates: First pass: draws unobserved items. May be `None` if candidates always come
-            with the batch or the call.
+        candidates: First pass: draws unobserved items. Or the training graph, of which
+            :attr:`proposal` is made, or its links alone, see
+            :data:`pyg_negsamp.candidates.Source`. May be `None` if candidates always come with
+            the batch or the call.
         num_candidates: Candidates per positive, `M`, when this class draws them. Default: the
             method's own, and no less than `K`.
         num_negatives: Negatives per positive, `K`. Default: the method's own, usually 1.
         pool: How layers become the scoring embedding; must be the encoder's.
-        edge_type: Names of the user and item node types in batches and in `x_dict`.
+        edge_type: Names of the user and item node types in batches and in `x_dict`. Default: that
+            of the candidates.
+        check_positives: Whether to refuse positives that the candidates do not know as links: they
+            would be drawn as negatives. A call looks at some of its rows, see
+            :data:`ROWS_LOOKED_AT`, and at the first call only where looking makes a device wait.
+            Default: yes.
 
     Raises:
         ValueError: If `num_negatives < 1` or `num_candidates < num_negatives`.
@@ -64,35 +72,53 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     search_space: ClassVar[Space] = {}
     #: Width `D` that learned parts expect, if there are any.
     width: int | None = None
+    #: Whether a call on another device than the CPU has looked at its positives.
+    _looked = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
+    candidates: Candidates | None
+
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
-        edge_type: EdgeType = EDGE_TYPE,
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
         super().__init__()
         if num_negatives is None:
             num_negatives = self.default_num_negatives
-        if num_negatives < 1:
-            raise invalid(self, "num_negatives", "at least 1", num_negatives)
+        num_negatives = whole_number(self, "num_negatives", num_negatives, least=1)
         if num_candidates is None:
             num_candidates = max(self.default_num_candidates, num_negatives)
+        num_candidates = whole_number(self, "num_candidates", num_candidates, least=1)
         if num_candidates < num_negatives:
             expected = f"at least num_negatives = {num_negatives}"
             raise invalid(self, "num_candidates", expected, num_candidates)
-        self.candidates = candidates
+        self.candidates = as_candidates(self, candidates, self.proposal, edge_type)
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
-        self.edge_type = edge_type
+        self.edge_type = self._edge_type(edge_type)
+        self.check_positives = yes_or_no(self, "check_positives", check_positives)
+
+    def _edge_type(self, said: EdgeType | None) -> EdgeType:
+        """The edge type in full: what was said, or that of the candidates."""
+        if isinstance(said, tuple) and len(said) == 3:
+            return said
+        if self.candidates is None and said is not None:
+            expected = "(user, relation, item), as nobody else knows it"
+            raise invalid(self, "edge_type", expected, short(said))
+        found = EDGE_TYPE if self.candidates is None else self.candidates.edge_type
+        if said is not None and said != (found[0], found[2]):
+            raise invalid(self, "edge_type", f"that of the candidates, {found}", short(said))
+        return found
 
     # What a method writes ------------------------------------------------------------------
 
@@ -207,8 +233,24 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         Raises:
             ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
         """
+        check_ids(self, user, pos)
+        self._check_known(user, pos)
+        size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
+        return self._sample(user, pos, user_xs, item_xs, candidates, generator, size)
+
+    def _sample(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Layers,
+        item_xs: Layers,
+        candidates: Tensor | None,
+        generator: torch.Generator | None,
+        size: tuple[int, int] | None,
+    ) -> Negatives:
+        """All three steps, on tables of `size` users and items."""
         users, items = as_layers(user_xs), as_layers(item_xs)
-        self._check(user, pos, users, items, candidates)
+        self._check(user, pos, users, items, candidates, size)
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
         neg_rows = gather_rows(items, chosen.index.flatten(0, 1))
@@ -244,9 +286,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             items stand behind the negatives), with `dst_neg_xs` `[B, K, H, D]` if embeddings
             were given, and with `dst_neg_weight` and `dst_neg_loss` where the method has them.
             In a sampled subgraph, rows whose candidates are all known positives get weight 0, the
-            others `1 / K` (what BPR takes by default; other losses may want it rescaled) unless
-            the method has weights of its own. In the binary form,
-            `K` links per positive are appended to `edge_label_index`, with `edge_label` 0.
+            others 1 unless the method has weights of its own. In the binary form, `K` links per
+            positive are appended to `edge_label_index`, with `edge_label` 0, and weights to
+            `edge_label_weight`, with 1 for the positives.
             The argument is not changed.
 
         Raises:
@@ -255,6 +297,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """
         batch = copy.copy(batch)
         found = read_positives(self, batch, self.edge_type, self.candidates)
+        self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = "in the numbering of the whole graph, by which this sampler knows its nodes"
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
@@ -269,8 +312,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             write_negatives(batch, self.edge_type, found, chosen.index)
             return batch
         user_xs, item_xs = self._ends(x_dict)
-        negatives = self.sample(
-            found.user, found.pos, user_xs, item_xs, found.candidates, generator
+        negatives = self._sample(
+            found.user, found.pos, user_xs, item_xs, found.candidates, generator, found.size
         )
         index = negatives.index
         if found.binary and index is not None and index.dim() == 3 and index.size(2) > 1:
@@ -295,6 +338,16 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     __call__ = torch.nn.Module.__call__
     __repr__ = torch.nn.Module.__repr__
 
+    def _check_known(self, user: Tensor, pos: Tensor) -> None:
+        """Refuses positives `[B]` that the candidates do not know."""
+        if not self.check_positives or self.candidates is None:
+            return
+        if user.device.type != "cpu":
+            if self._looked:
+                return
+            self._looked = True
+        check_known(self, self.candidates, user, pos)
+
     def _check(
         self,
         user: Tensor,
@@ -302,23 +355,22 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         user_xs: Sequence[Tensor],
         item_xs: Sequence[Tensor],
         candidates: Tensor | None,
+        size: tuple[int, int] | None,
     ) -> None:
         """Refuses what would otherwise fail later, or not at all."""
-        if user.dim() != 1 or user.shape != pos.shape:
-            got = f"{tuple(user.shape)} and {tuple(pos.shape)}"
-            raise invalid(self, "user, pos", "two tensors [B]", got)
         shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
         if not same or len({width for _, width in shapes}) > 1:
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
         if self.width not in (None, shapes[0][1]):
             raise invalid(self, "user_xs, item_xs", f"of width {self.width} (dim)", shapes)
+        if size is not None:
+            check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
         ids = [("user", user, user_xs), ("pos", pos, item_xs)]
         if candidates is not None:
+            if not is_integer(candidates):
+                raise invalid(self, "candidates", "integers", candidates.dtype)
             ids.append(("candidates", candidates, item_xs))
-        elif self.candidates is not None and len(item_xs[0]) < self.candidates.num_items:
-            expected = f"tables of the candidates' graph, of {self.candidates.num_items} items"
-            raise invalid(self, "item_xs", expected, f"{len(item_xs[0])} items")
         for name, index, xs in ids:
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):
                 got = f"{int(index.min())}..{int(index.max())}"

@@ -9,14 +9,18 @@ PyG's link loaders and link splits know two forms:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.storage import BaseStorage
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import check_shape, described
+from pyg_negsamp.transforms.checks import check_ids
 from pyg_negsamp.transforms.negatives import Negatives
 
 
@@ -31,13 +35,17 @@ class Positives:
         hopeless: `[B]` rows of which all candidates are known positives, or `None` if that
             cannot be or is not known.
         binary: Whether the batch is in the binary form.
+        named_globally: The same users and positives in the numbering of the whole graph.
+        size: Numbers of users and items that tables have a row for; `None` if nobody knows.
     """
 
     user: Tensor
     pos: Tensor
+    named_globally: tuple[Tensor, Tensor]
     candidates: Tensor | None = None
     hopeless: Tensor | None = None
     binary: bool = False
+    size: tuple[int, int] | None = None
 
 
 def read_positives(
@@ -56,7 +64,10 @@ def read_positives(
         ValueError: If a field is missing.
     """
     users, items, links = stores(batch, edge_type)
-    if "src_index" not in users and "edge_label_index" in links:
+    binary = "src_index" not in users and "edge_label_index" in links
+    candidates: Tensor | None = None
+    if binary:
+        check_shape(owner, "edge_label_index", links.edge_label_index)
         label = links.get("edge_label")
         if label is not None and bool((label == 0).any()):
             expected = (
@@ -67,7 +78,6 @@ def read_positives(
             )
             raise invalid(owner, "edge_label", expected, "links labelled 0")
         user, pos = links.edge_label_index
-        found = Positives(user, pos, binary=True)
     else:
         for store, field in ((users, "src_index"), (items, "dst_pos_index")):
             if field not in store:
@@ -76,21 +86,27 @@ def read_positives(
                     "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
                     "as RandomLinkSplit makes it"
                 )
-                raise invalid(owner, "batch", expected, batch)
-        found = Positives(users.src_index, items.dst_pos_index)
+                raise invalid(owner, "batch", expected, described(batch, edge_type))
+        user, pos = users.src_index, items.dst_pos_index
         if "dst_neg_index" in items:
-            found.candidates = items.dst_neg_index.view(len(found.user), -1)
-    if "n_id" in items:
-        if found.candidates is None:
-            expected = (
-                "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
-                "batch numbers its nodes anew"
-            )
-            raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
-        if known is not None:
-            seen = known.is_seen(users.n_id[found.user], items.n_id[found.candidates])
-            found.candidates, found.hopeless = without(found.candidates, seen)
-    return found
+            candidates = items.dst_neg_index.view(len(user), -1)
+    check_ids(owner, user, pos)
+    if "n_id" not in items:
+        size = None if known is None else (known.num_users, known.num_items)
+        return Positives(user, pos, (user, pos), candidates, binary=binary, size=size)
+    if candidates is None:
+        expected = (
+            "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
+            "batch numbers its nodes anew"
+        )
+        raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
+    globally = (users.n_id[user], items.n_id[pos])
+    hopeless = None
+    if known is not None:
+        allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates])
+        candidates, hopeless = without(candidates, ~allowed)
+    size = (len(users.n_id), len(items.n_id))
+    return Positives(user, pos, globally, candidates, hopeless, size=size)
 
 
 def without(candidates: Tensor, refused: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,6 +145,9 @@ def write_negatives(
         negatives: The rest of them, where embeddings were given.
     """
     _, items, links = stores(batch, edge_type)
+    weight = None if negatives is None else negatives.weight
+    if negatives is not None and negatives.loss is not None:
+        items.dst_neg_loss = negatives.loss
     if positives.binary:
         assert index is not None
         drawn = torch.stack([positives.user.repeat_interleave(index.size(1)), index.flatten()])
@@ -137,28 +156,31 @@ def write_negatives(
             label = torch.ones(len(positives.user), device=drawn.device)
         links.edge_label = torch.cat([label, label.new_zeros(drawn.size(1))])
         links.edge_label_index = torch.cat([links.edge_label_index, drawn], dim=1)
+        if weight is not None:
+            ones = weight.new_ones(len(positives.user))
+            links.edge_label_weight = torch.cat([ones, weight.flatten()])
         return
     if index is not None:
         items.dst_neg_index = index
-    weight = None
     if negatives is not None:
-        items.dst_neg_xs, weight = negatives.xs, negatives.weight
-        if negatives.loss is not None:
-            items.dst_neg_loss = negatives.loss
+        items.dst_neg_xs = negatives.xs
     if positives.hopeless is not None:
         useful = (~positives.hopeless).unsqueeze(1)
         if weight is None:
             K = (index if index is not None else items.dst_neg_xs).size(1)
-            weight = torch.full((len(useful), K), 1 / K, device=useful.device)
+            weight = torch.ones(len(useful), K, device=useful.device)
         weight = weight * useful
     if weight is not None:
         items.dst_neg_weight = weight
 
 
-def stores(
-    batch: HeteroData | Data, edge_type: EdgeType
-) -> tuple[HeteroData, HeteroData, HeteroData]:
-    """Where a batch keeps its users, its items, and its links."""
-    if isinstance(batch, HeteroData):
-        return batch[edge_type[0]], batch[edge_type[2]], batch[edge_type]
-    return batch, batch, batch
+def stores(batch: HeteroData | Data, edge_type: EdgeType) -> tuple[Any, Any, Any]:
+    """Where a batch keeps its users, its items, and its links; what it has not, is empty."""
+    if not isinstance(batch, HeteroData):
+        return batch, batch, batch
+    there = {*batch.node_types, *batch.edge_types}  # to ask for another would make it
+    first, _, last = edge_type
+    users, items, links = (
+        batch[key] if key in there else BaseStorage() for key in (first, last, edge_type)
+    )
+    return users, items, links

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch_geometric.typing import NodeType
+from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import as_layers, pool_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import one_of, whole_number
+from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
@@ -36,7 +36,8 @@ class ContrastiveDNS(NegativeSampling):
     used with :class:`~pyg_negsamp.losses.ContrastiveLoss`, eq. 5. Negative 0 is the random one,
     the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. The first retrieval is in epoch `n`
     (counted from 0), by :meth:`refresh`, which training calls; until then all are random, as
-    the paper activates retrieval "after a number of epochs" (section 2.1).
+    the paper activates retrieval "after a number of epochs" (section 2.1). For users without
+    training links nothing is retrieved, and all stay random.
 
     Both are drawn anew whenever a positive comes up. In the paper the random one is drawn once for
     the whole training, and the retrieved one once per retrieval.
@@ -56,8 +57,9 @@ class ContrastiveDNS(NegativeSampling):
         n: Epochs before the first retrieval, and between retrievals. Default 10; the paper uses
             5, 10 and 20.
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
-        common: `num_candidates` (default: as many as negatives), `num_negatives` (default 2),
-            `pool` and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_negatives: Negatives per positive, `K`. Default 2.
+        pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -76,23 +78,32 @@ class ContrastiveDNS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         k: int = 100,
         n: int = 10,
         mode: str = "dissimilar",
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        for name, value in (("k", k), ("n", n)):
-            if value < 1:
-                raise invalid(self, name, "at least 1", value)
-        if mode not in MODES:
-            raise invalid(self, "mode", f"one of {', '.join(MODES)}", repr(mode))
-        self.k, self.n, self.mode = k, n, mode
-        if candidates is not None:
-            size = (candidates.num_users, min(k, candidates.num_items))
-            nothing_yet = torch.full(size, -1, device=candidates.key.device)
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.k = whole_number(self, "k", k, least=1)
+        self.n = whole_number(self, "n", n, least=1)
+        self.mode = one_of(self, "mode", mode, MODES)
+        if self.candidates is not None:
+            known = self.candidates.known
+            size = (known.num_users, min(k, known.num_items))
+            nothing_yet = torch.full(size, -1, device=known.key.device)
             self.register_buffer("retrieved", nothing_yet)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
@@ -106,7 +117,9 @@ class ContrastiveDNS(NegativeSampling):
             return
         if self.epoch % self.n and self.retrieved.max() >= 0:
             return
-        active = self.candidates.first.diff().nonzero().flatten()  # others need not have a pool
+        active = (
+            self.candidates.known.first.diff().nonzero().flatten()
+        )  # others need not have a pool
         if self.mode == "random":
             generator = torch.Generator(active.device).manual_seed(self.epoch)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)

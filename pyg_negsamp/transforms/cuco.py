@@ -31,8 +31,8 @@ class CuCo(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
-            :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     default_num_candidates = 16

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import facing_layers, pool_rows
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import invalid, number_in, whole_number
+from pyg_negsamp.layers import Pool, facing_layers, pool_rows
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -26,15 +27,16 @@ class DENS(NegativeSampling):
     find the relevant part of a positive for its user, and of a candidate for its positive:
 
     .. math::
-        g_p &= \sigma(W_i p + W_u v), \quad p' = p \odot g_p \\
-        g_n &= \sigma(W_n n + W_p p'), \quad n' = n \odot g_n \\
+        g_p &= \sigma(W_i p + W_u v + b_p), \quad p' = p \odot g_p \\
+        g_n &= \sigma(W_n n + W_p p' + b_n), \quad n' = n \odot g_n \\
         x &= \arg\max_m \; v \cdot (f n_m - n'_m), \quad f = 1 - \min(1, t / T_0)
 
     at each layer, `v` being the user vector that the layer meets in the score: the pooled one,
     unless layers are concatenated. So candidates are
     ranked by their irrelevant part at first, and by how little is relevant about them after
     `warmup` epochs. The gates learn by an auxiliary loss, with the scores of the parts (`p''` and
-    `n''` being the irrelevant ones), pooled over the layers:
+    `n''` being the irrelevant ones), pooled over the layers, and averaged over
+    pairs of positive and negative:
 
     .. math:: \frac{\gamma}{4} \left[ \ell(p' - p'') + \ell(n'' - n') + \ell(p' - n') +
               \ell(n'' - p'') \right], \quad \ell(x) = -\ln \sigma(s(u, x))
@@ -49,8 +51,8 @@ class DENS(NegativeSampling):
         gamma: Weight of the auxiliary loss, at least 0. Default 0.3.
         warmup: Epochs until the factor `f` has fallen to zero, `T_0`. Default 100.
         factor: A fixed factor in place of the schedule. Default -1: the schedule.
-        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
-            :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -68,23 +70,34 @@ class DENS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         dim: int = 64,
         gamma: float = 0.3,
         warmup: int = 100,
         factor: float = -1.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        for name, value, least in (("dim", dim, 1), ("gamma", gamma, 0), ("warmup", warmup, 1)):
-            if not least <= value < math.inf:
-                raise invalid(self, name, f"a finite number >= {least}", value)
-        if not (factor == -1 or 0 <= factor <= 1):
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.width = dim = whole_number(self, "dim", dim, least=1)
+        self.gamma = number_in(self, "gamma", gamma, "[0, inf)")
+        self.warmup = whole_number(self, "warmup", warmup, least=1)
+        self.fixed_factor = number_in(self, "factor", factor, "[-1, 1]")
+        if -1 < factor < 0:
             raise invalid(self, "factor", "in [0, 1], or -1 for the schedule", factor)
-        self.gamma, self.warmup, self.fixed_factor = gamma, warmup, factor
         # One bias per gate: the two of its maps would only ever occur as their sum.
-        self.width = dim
+        check_memory(self, "dim", dim, 64 * dim * dim)
         self.item_map = torch.nn.Linear(dim, dim)
         self.user_map = torch.nn.Linear(dim, dim, bias=False)
         self.neg_map = torch.nn.Linear(dim, dim)

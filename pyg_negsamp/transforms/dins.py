@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import facing_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.layers import Pool, facing_layers
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
@@ -43,8 +44,8 @@ class DINS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.
-        common: `num_candidates` (default 16; the paper searches 8 to 64), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
@@ -59,12 +60,25 @@ class DINS(NegativeSampling):
     }
 
     def __init__(
-        self, candidates: Candidates | None = None, *, beta: float = 1.0, **common: Any
+        self,
+        candidates: Source = None,
+        *,
+        beta: float = 1.0,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if not beta >= 0:
-            raise invalid(self, "beta", "a number >= 0", beta)
-        self.beta = beta
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.beta = number_in(self, "beta", beta, "[0, inf]")
         self.log_beta = math.log(beta) if beta > 0 else -math.inf
 
     def select(

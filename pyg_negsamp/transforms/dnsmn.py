@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import invalid, whole_number
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
@@ -31,8 +33,8 @@ class DNSMN(NegativeSampling):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to
             be tuned together with `M`.
-        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
-            :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If not `K <= N <= M`, besides what the base class raises.
@@ -47,8 +49,26 @@ class DNSMN(NegativeSampling):
         "n": Choice((2, 4, 8, 16)),
     }
 
-    def __init__(self, candidates: Candidates | None = None, *, n: int = 4, **common: Any) -> None:
-        super().__init__(candidates, **common)
+    def __init__(
+        self,
+        candidates: Source = None,
+        *,
+        n: int = 4,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
+    ) -> None:
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        n = whole_number(self, "n", n, least=1)
         if not self.num_negatives <= n <= self.num_candidates:
             expected = f"in [{self.num_negatives}, {self.num_candidates}], that is, in [K, M]"
             raise invalid(self, "n", expected, n)

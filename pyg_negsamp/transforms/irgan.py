@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import pool_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import invalid, number_in, whole_number
+from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -46,8 +47,8 @@ class IRGAN(NegativeSampling):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
-        common: `num_candidates` (default 16), `num_negatives`, `pool` and `edge_type` of
-            :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -63,22 +64,32 @@ class IRGAN(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         dim: int = 64,
         temperature: float = 1.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if candidates is None:
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        if self.candidates is None:
             raise invalid(self, "candidates", "given: they say how many users there are", None)
-        if dim < 1:
-            raise invalid(self, "dim", "at least 1", dim)
-        if not 0 < temperature < math.inf:
-            raise invalid(self, "temperature", "a finite number > 0", temperature)
-        self.temperature = temperature
-        self.users = torch.nn.Embedding(candidates.num_users, dim)
-        self.items = torch.nn.Embedding(candidates.num_items, dim)
+        dim = whole_number(self, "dim", dim, least=1)
+        self.temperature = number_in(self, "temperature", temperature, "(0, inf)")
+        size = self.candidates.num_users + self.candidates.num_items
+        check_memory(self, "dim", dim, 16 * size * dim)
+        self.users = torch.nn.Embedding(self.candidates.num_users, dim)
+        self.items = torch.nn.Embedding(self.candidates.num_items, dim)
         for table in (self.users, self.items):
             torch.nn.init.xavier_uniform_(table.weight)
 

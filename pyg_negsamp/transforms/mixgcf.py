@@ -35,8 +35,8 @@ class MixGCF(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        common: `num_candidates` (default 16; the papers search 8 to 64), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     default_num_candidates = 16

@@ -21,8 +21,8 @@ class PNS(RNS):
 
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
-        common: `num_candidates` (default: as many as negatives), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     #: Ours; 0.75 is word2vec's.

@@ -25,8 +25,8 @@ class PRIS(RNS):
     over the `K` of a positive makes up for it. The weights are in `Negatives.weight`, to be used
     by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
     is :class:`RNS`. A normaliser of `Q` per user cancels; candidates that come with a batch
-    count as drawn by `candidates`, or uniformly if there are none; one that `candidates` would
-    never draw gets nearly all of the weight.
+    count as drawn by `candidates`, or uniformly if there are none. Those that `candidates` would
+    never draw share all of the weight of their row: the limit as `Q` goes to 0.
 
     The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
     `O(B * K * H * D)`.
@@ -35,8 +35,9 @@ class PRIS(RNS):
         candidates: First pass: the proposal,
             :class:`~pyg_negsamp.candidates.UniformCandidates` or
             :class:`~pyg_negsamp.candidates.PopularityCandidates`.
-        common: `num_candidates` (default: as many as negatives), `num_negatives` (default 8),
-            `pool` and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_negatives: Negatives per positive, `K`. Default 8.
+        pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     #: Ours.
@@ -59,6 +60,8 @@ class PRIS(RNS):
             users = pool_rows(user, self.pool).unsqueeze(1)
             logit = (users * pool_rows(neg, self.pool)).sum(-1)
             if self.candidates is not None:
-                log_mass = self.candidates.log_mass(chosen.index).clamp(min=0)
-                logit = logit - log_mass.to(logit)
+                log_q = self.candidates.log_mass(chosen.index).to(logit)
+                never = log_q == -torch.inf
+                others = ~never & never.any(dim=1, keepdim=True)
+                logit = (logit - log_q.masked_fill(never, 0)).masked_fill(others, -torch.inf)
         return Negatives(chosen.index, neg, weight=logit.softmax(dim=1))

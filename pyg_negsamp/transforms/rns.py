@@ -25,8 +25,8 @@ class RNS(NegativeSampling):
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
-        common: `num_candidates` (default: as many as negatives), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     reads_embeddings = False

@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.dns import DNS
 
@@ -30,8 +32,8 @@ class SDNS(DNS):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
             work best.
-        common: `num_candidates` (default 16; the paper searches 8 to 64), `num_negatives`, `pool`
-            and `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha` is out of range, besides what the base class raises.
@@ -44,12 +46,25 @@ class SDNS(DNS):
     }
 
     def __init__(
-        self, candidates: Candidates | None = None, *, alpha: float = 0.7, **common: Any
+        self,
+        candidates: Source = None,
+        *,
+        alpha: float = 0.7,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if not 0 <= alpha < 1:
-            raise invalid(self, "alpha", "in [0, 1)", alpha)
-        self.alpha = alpha
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.alpha = number_in(self, "alpha", alpha, "[0, 1)")
 
     def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
         """Mixes with the positive by a fixed share (eq. 5)."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import NodeType
+from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
-from pyg_negsamp.layers import as_layers, pool_layers
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import invalid, number_in, whole_number
+from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.memory import check_memory
 from pyg_negsamp.scoring import candidate_scores
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
@@ -56,8 +56,8 @@ class SRNS(NegativeSampling):
         warmup: Epochs over which the weight rises linearly from 0. Default 50.
         tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
             highest-scored items stays, and these are too often liked (see docs/results.md).
-        common: `num_candidates` (the memory, `S_1`, default 20), `num_negatives`, `pool` and
-            `edge_type` of :class:`NegativeSampling`.
+        num_candidates: Size of the memory, `S_1`. Default 20.
+        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -75,34 +75,42 @@ class SRNS(NegativeSampling):
 
     def __init__(
         self,
-        candidates: Candidates | None = None,
+        candidates: Source = None,
         *,
         num_new: int = 20,
         alpha: float = 1.0,
         warmup: int = 50,
         tau: float = 10.0,
-        **common: Any,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
     ) -> None:
-        super().__init__(candidates, **common)
-        if num_new < 1:
-            raise invalid(self, "num_new", "at least 1", num_new)
-        if not 0 <= alpha < math.inf:
-            raise invalid(self, "alpha", "a finite number >= 0", alpha)
-        if warmup < 1:
-            raise invalid(self, "warmup", "at least 1", warmup)
-        if not 0 < tau < math.inf:
-            raise invalid(self, "tau", "a finite number > 0", tau)
-        self.num_new, self.alpha, self.warmup, self.tau = num_new, alpha, warmup, tau
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            edge_type=edge_type,
+            check_positives=check_positives,
+        )
+        self.num_new = whole_number(self, "num_new", num_new, least=1)
+        self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
+        self.warmup = whole_number(self, "warmup", warmup, least=1)
+        self.tau = number_in(self, "tau", tau, "(0, inf)")
         self.history: deque[tuple[Tensor, Tensor]] = deque(maxlen=HISTORY)
-        if candidates is not None:
-            if getattr(candidates, "by", "user") == "item":
+        if self.candidates is not None:
+            if getattr(self.candidates, "by", "user") == "item":
                 expected = "pools by user: the memory is one per user, whatever the positive"
                 raise invalid(self, "candidates", expected, "pools by item")
-            first = torch.Generator(candidates.key.device).manual_seed(0)
-            active = candidates.first.diff().nonzero().flatten()  # others need not have a pool
-            size = (candidates.num_users, self.num_candidates)
-            self.register_buffer("memory", candidates.key.new_zeros(size))
-            self.memory[active] = candidates(active, self.num_candidates, first)
+            known = self.candidates.known
+            first = torch.Generator(known.key.device).manual_seed(0)
+            size = (known.num_users, self.num_candidates)
+            check_memory(self, "num_candidates", self.num_candidates, 8 * size[0] * size[1])
+            able = self.candidates.who_can_draw()
+            self.register_buffer("memory", known.key.new_zeros(size))
+            self.memory[able] = self.candidates(able, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Moves the warm-up to `epoch`."""
@@ -158,9 +166,12 @@ class SRNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """Selects from the memory, then renews it; or selects from what is given."""
-        chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator)
-        if candidates is None:
-            self._renew(user, user_xs, item_xs, generator)
+        if candidates is not None or self.candidates is None:
+            return super().choose(user, pos, user_xs, item_xs, candidates, generator)
+        # First, for it refuses users who have nothing to draw, and so no memory either.
+        new = self.candidates(user, self.num_new, generator)
+        chosen = super().choose(user, pos, user_xs, item_xs, None, generator)
+        self._renew(user, user_xs, item_xs, new, generator)
         return chosen
 
     def select(
@@ -194,11 +205,11 @@ class SRNS(NegativeSampling):
         user: Tensor,
         user_xs: Sequence[Tensor],
         item_xs: Sequence[Tensor],
+        new: Tensor,
         generator: torch.Generator | None,
     ) -> None:
-        """Lets new candidates join the memories of `user`, and as many leave."""
-        assert self.candidates is not None
-        pool = torch.cat([self.memory[user], self.candidates(user, self.num_new, generator)], 1)
+        """Lets `new [B, S_2]` candidates join the memories of `user`, and as many leave."""
+        pool = torch.cat([self.memory[user], new], dim=1)
         users = pool_layers([x[user] for x in user_xs], self.pool)
         scores = candidate_scores(users, pool_layers(item_xs, self.pool), pool)
         # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.

@@ -381,7 +381,7 @@ def test_contrastive_dns_retrieves_by_user() -> None:
 
 def test_refuses_whose_pool_it_does_not_know() -> None:
     for by in ("users", "pos", ""):
-        with pytest.raises(ValueError, match="PoolCandidates: 'by' must be 'user' or 'item'"):
+        with pytest.raises(ValueError, match="PoolCandidates: 'by' must be one of 'user', 'item'"):
             PoolCandidates(with_pool(), SHOWN, by=by)
 
 
@@ -400,7 +400,7 @@ def test_refuses_rows_that_do_not_fit(by: str) -> None:
         expected = rf"'row' must be \[{size}\], a row of the pool in \[0, 2\) for each {by}"
         with pytest.raises(ValueError, match=expected):
             PoolCandidates(graph(), everything, row=row, by=by)
-    PoolCandidates(graph(), everything, row=torch.ones(size), by=by)
+    PoolCandidates(graph(), everything, row=torch.ones(size).long(), by=by)
 
 
 def test_refuses_pools_that_do_not_fit() -> None:
@@ -448,7 +448,7 @@ def test_refuses_edge_types_without_links() -> None:
     for edge_type in (("user", "was_sold", "item"), ("user", "likes", "item")):
         with pytest.raises(ValueError, match=r"'pool' must be an edge type with links.*was_shown"):
             PoolCandidates(data, edge_type)
-    homogeneous = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=4)
+    homogeneous = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=4)
     with pytest.raises(ValueError, match=r"'pool' must be an edge type with links.*Data"):
         PoolCandidates(homogeneous, SHOWN)
 
@@ -467,6 +467,10 @@ def test_users_without_links_may_have_no_pool_until_they_draw() -> None:
     source(torch.tensor([0, 1, 2, 3, 5]), 3)
     with pytest.raises(ValueError, match="1 users without, such as 4"):
         source(torch.tensor([0, 4, 4]), 3)
+    assert source.who_can_draw().tolist() == [0, 1, 2, 3, 5]
+    xs = torch.ones(len(source.first) - 1, 2), torch.ones(source.num_items, 2)
+    with pytest.raises(ValueError, match="1 users without, such as 4"):
+        SRNS(source).sample(torch.tensor([4]), torch.tensor([0]), *xs)
 
 
 def test_by_item_what_is_empty_shows_in_the_draw() -> None:
@@ -518,14 +522,14 @@ def test_is_seen_is_membership(name: str) -> None:
             [(u, i) in links for i in items]
             for u, items in zip(user.tolist(), item.tolist(), strict=True)
         ]
-        assert source.is_seen(user, item).tolist() == expected
-    assert source.is_seen(user[:0], torch.zeros(0, 3, dtype=torch.long)).shape == (0, 3)
+        assert source.known.hold(user.unsqueeze(1), item).tolist() == expected
+    assert source.known.hold(user[:0, None], torch.zeros(0, 3, dtype=torch.long)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", ["uniform", "popularity to the power of 0", "pool"])
 def test_nothing_is_seen_without_links(name: str) -> None:
     source = SOURCES[name](graph([]))
-    assert not source.is_seen(torch.arange(U), torch.arange(I).expand(U, -1)).any()
+    assert not source.known.hold(torch.arange(U).unsqueeze(1), torch.arange(I).expand(U, -1)).any()
 
 
 @pytest.mark.parametrize("name", list(SOURCES))
@@ -537,8 +541,8 @@ def test_in_homogeneous_graphs_one_has_seen_oneself(name: str) -> None:
     for user in (torch.arange(10), torch.tensor([9, 9, 3, 0, 8, 1])):
         item = torch.arange(10).expand(len(user), -1)
         expected = [[(u, i) in known for i in range(10)] for u in user.tolist()]
-        assert source.is_seen(user, item).tolist() == expected
-        row, items = source.seen(user)
+        assert source.known.hold(user.unsqueeze(1), item).tolist() == expected
+        row, items = source.known.of(user)
         pairs = [(b, i) for b, u in enumerate(user.tolist()) for i in range(10) if (u, i) in known]
         assert list(zip(row.tolist(), items.tolist(), strict=True)) == pairs
 

@@ -15,7 +15,7 @@ import pytest
 from pyg_negsamp.cli import evaluate, recommend, similar
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.references import ItemKNN
-from pyg_negsamp.serving import TrainedModel
+from pyg_negsamp.serving import TrainedModel, lists
 
 
 def purchases(ids: str) -> pd.DataFrame:
@@ -47,7 +47,8 @@ def read(text: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text))
 
 
-def test_all_users_as_csv_on_standard_output(run_folder: Path, capsys) -> None:
+def test_all_users_as_csv_on_standard_output(run_folder: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(lists, "USERS", 7)
     call(recommend, run_folder, "--top-k", 3)
     said = capsys.readouterr()
     expected = TrainedModel.load(run_folder).recommend(k=3)
@@ -57,7 +58,11 @@ def test_all_users_as_csv_on_standard_output(run_folder: Path, capsys) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("named", [False, True])
-def test_to_a_file(run_folder: Path, tmp_path: Path, suffix: str, named: bool, capsys) -> None:
+def test_to_a_file(
+    run_folder: Path, tmp_path: Path, suffix: str, named: bool, capsys, monkeypatch
+) -> None:
+    """Block by block, of two users each."""
+    monkeypatch.setattr(lists, "USERS", 2)
     to = tmp_path / f"lists{suffix}"
     model = TrainedModel.load(run_folder)
     users = [*map(str, model.users[:2]), "new"] if named else []

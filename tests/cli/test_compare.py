@@ -56,6 +56,12 @@ def test_compares_samplers_beside_the_references(
     # The reference chose its arguments, but for what was given.
     assert set(result(out, "item-knn-clean-0")["chosen"]) == {"k", "shrink"}
     assert "chosen" not in result(out, "ease-clean-0")
+    # What two epochs are worth; and only while something is left, how long it takes.
+    assert "\nstill improving at the last epoch: rns, dins; more --epochs may help\n" in said
+    assert "\nbelow popularity: rns, dins\n" in said
+    progress = [line for line in said.splitlines() if line.startswith("[")]
+    assert all(line.endswith(" s left") for line in progress[:-1])
+    assert "left" not in progress[-1]
     # The last line trains the best row by validation.
     best = max(rows, key=lambda row: float(row["mean"]) * row["metric"].startswith("validation"))
     command = shlex.split(said.strip().splitlines()[-1])
@@ -75,15 +81,20 @@ def test_compares_samplers_beside_the_references(
 
 def test_without_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--neg", "rns", "dns", "--loss", "bpr", "ssm", "--against", "dns + ssm"]
-    out = run(tmp_path / "out", *flags, "--seeds", "1", "--no-references", "--num-candidates", "4")
+    flags += ["--seeds", "1", "--no-references", "--num-candidates", "4", "--protocol", "paper"]
+    out = run(tmp_path / "out", *flags)
     rows = list(csv.DictReader((out / "table.csv").open()))
     names = list(dict.fromkeys(row["method"] for row in rows))
     assert names == ["rns + bpr", "dns + bpr", "rns + ssm", "dns + ssm"]
     said = capsys.readouterr().out
     assert "against dns + ssm, with Holm's" in said
-    command = said.strip().splitlines()[-1]
-    flags = "--num-candidates 4 --dim 8 --epochs 2"
-    assert all(word in command for word in shlex.split(flags))
+    # Under this protocol it is test that selects, and nothing is called validation.
+    assert "| method | selected on test NDCG@20 | Recall@20 |" in said
+    assert "validation" not in said
+    line, command = said.strip().splitlines()[-2:]
+    assert line == "the best row (selected on test NDCG@20) is trained and kept by"
+    flags = ("--num-candidates 4", "--dim 8", "--epochs 2", "--protocol paper")
+    assert all(flag in command for flag in flags)
 
 
 def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,12 +158,12 @@ def test_a_config_file_with_flags_on_top(tmp_path: Path) -> None:
         ("--neg rns --against dns", "--against must be a row: rns, popularity, item-knn, ease"),
         ("--neg rns --layerz 3", "did you mean --layers?"),
         ("--neg rns --seed 3", "unrecognized arguments: --seed"),
-        ("--encoder mf --layers 2", "--layers must be left out: no row has it"),
+        ("--encoder mf --layers 2", "--layers must be left out: mf has none"),
         ("--neg dns --num-candidates 0", "--num-candidates must be"),
-        ("--epochs 2 --eval-every 3", "'eval_every' must be at most epochs = 2"),
+        ("--epochs 2 --eval-every 3", "--eval-every must be at most epochs = 2"),
         ("--dataset nofile.csv", "there is no file 'nofile.csv'"),
         ("--dataset nodata", "--dataset must be"),
-        ("--table nothing.yaml", "No such file: nothing.yaml"),
+        ("--table nothing.yaml", "No such file or directory: 'nothing.yaml'"),
         ("--config nothing.yaml", "No such file"),
         ("--seeds 0", "--seeds must be at least 1"),
         ("--seeds few", "argument --seeds: invalid int value"),

@@ -66,7 +66,7 @@ def test_fields_may_come_from_a_file(capsys: pytest.CaptureFixture[str]) -> None
         ("prepare --dataset tiny --to links.csv", "links.csv already holds something"),
         ("prepare --dataset nothing --to to", "--dataset must be a file, a prepared folder"),
         ("describe --dataset none.csv", "none.csv"),
-        ("describe --dataset links.csv", "'user' must be a column"),
+        ("describe --dataset links.csv", "--user-column must be a column of links.csv"),
         ("describe --dataset tiny --k-core 5", "expected 2 arguments"),
         ("describe --dataset tiny --k-core a b", "--k-core must be"),
         ("describe --dataset tiny --min-rating 3", "--min-rating must be left out"),

@@ -123,10 +123,36 @@ def test_paper_protocol_says_so_and_selects_on_test(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = run(tmp_path, "--protocol", "paper")
-    assert "SELECTED ON TEST" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "SELECTED ON TEST" in said
+    assert f"{'loss':>9} {'test/NDCG@20':>14}" in said
     assert result["protocol"] == "paper"
     best = result["history"][result["best_epoch"] - 1]
-    assert best["val/NDCG@20"] == pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
+    on_test = pytest.approx(result["test"]["NDCG@20"], abs=1e-6)
+    assert best["test/NDCG@20"] == result["selected on test"] == on_test
+    assert not {"val/NDCG@20", "validation"} & {*best, *result}
+    saved = TrainedModel.load(tmp_path).metrics
+    assert "validation/NDCG@20" not in saved
+    assert saved["selected on test/NDCG@20"] == saved["test/NDCG@20"] == on_test
+
+
+@pytest.mark.parametrize(
+    ("flags", "improving", "below"),
+    [
+        ("--encoder mf --epochs 2", True, True),
+        ("--encoder mf --epochs 3 --eval-every 2", True, True),
+        ("--encoder lightgcn --epochs 60 --lr 0.05 --patience 2", False, False),
+        ("--encoder ease", False, False),
+    ],
+)
+def test_says_what_one_should_not_conclude_much_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, improving: bool, below: bool
+) -> None:
+    words = ["--dataset", "tiny", "--device", "cpu", "--out", str(tmp_path / "run")]
+    main(["train", *words, *flags.split()])
+    said = capsys.readouterr().out
+    assert ("still improving at the last epoch: " in said) == improving
+    assert ("below popularity: " in said) == below
 
 
 def test_refit_selects_on_validation_and_trains_on_all_of_train(
@@ -203,7 +229,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
         ("--beta -1", "DINS: 'beta'"),
         ("--num-candidates 0", "--num-candidates"),
-        ("--lr -1", "'lr'"),
+        ("--lr -1", "--lr must be a finite number"),
         ("--seed -1", "--seed"),
         (f"--seed {2**63}", "--seed must be less than"),
         ("--top-k 0", "--top-k"),
@@ -350,7 +376,9 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     file = tmp_path / "own.csv"
     rows = [f"u{u},i{(u * 7 + j * j) % 23}" for u in range(30) for j in range(12)]
     file.write_text("user,item\n" + "\n".join(rows))
-    run(tmp_path / "run", "--neg", "rns", "--dataset", str(file))
+    test = tmp_path / "test.csv"
+    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 5) % 23}" for u in range(30)))
+    run(tmp_path / "run", "--neg", "rns", "--dataset", str(file), "--test-file", str(test))
     config = (tmp_path / "run" / "config.yaml").read_text()
     resume = ["train", "--resume", "--out", str(tmp_path / "run"), "--epochs", "3"]
     with pytest.raises(SystemExit):
@@ -359,7 +387,13 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     file.write_text("user,item\n" + "\n".join(row.replace("i2", "i1") for row in rows))
     with pytest.raises(SystemExit):
         main(resume)
-    assert "was begun with another set of training links" in capsys.readouterr().err
+    assert "was begun with another set of links" in capsys.readouterr().err
+    # Nor with other links to test on.
+    file.write_text("user,item\n" + "\n".join(rows))
+    test.write_text("user,item\n" + "\n".join(f"u{u},i{(u * 7 + 5) % 23}" for u in range(29)))
+    with pytest.raises(SystemExit):
+        main(resume)
+    assert "was begun with another set of links" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
 
 

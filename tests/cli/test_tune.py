@@ -85,7 +85,7 @@ def test_flags_say_what_how_and_where(
         ("--storage x.db", "--storage must be a URL such as"),
         ("--to .", "--to must be a file to write"),
         ("--beta 1", "--beta must be left out"),
-        ("--lr -1", "'lr'"),
+        ("--lr -1", "--lr must be a finite number"),
         ("--out x", "unrecognized arguments"),
         ("--dataset nothing", "--dataset must be"),
         ("--config nothing.yaml", "nothing.yaml"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pyg_negsamp.datasets import (
     BENCHMARKS,
@@ -77,7 +80,7 @@ def test_second_load_comes_from_the_cache(root: Path, cache: Path, reads: list[P
 
 def test_cache_holds_plain_tensors(root: Path, cache: Path) -> None:
     InteractionDataset(root, "tiny")
-    tensors = torch.load(next(cache.iterdir()), weights_only=True)
+    tensors = load_file(next(cache.iterdir()))
     assert all(isinstance(value, torch.Tensor) for value in tensors.values())
 
 
@@ -89,11 +92,26 @@ def test_kept_duplicates_are_cached_apart(root: Path) -> None:
         assert kept.interactions[EDGE_TYPE].edge_index.size(1) == 9
 
 
-def test_changed_source_outdates_the_cache(root: Path, reads: list[Path]) -> None:
-    InteractionDataset(root, "tiny")
-    (root / "tiny" / "test.txt").write_text("0 0 1\n1 2\n\n")
-    InteractionDataset(root, "tiny")
+@pytest.mark.parametrize("change", ["size", "content", "folder"])
+def test_changed_source_outdates_the_cache(
+    root: Path, reads: list[Path], tmp_path: Path, change: str
+) -> None:
+    """Another size at the same time, the same size at another, or another file alike in both."""
+    file = root / "tiny" / "test.txt"
+    before = file.stat()
+    earlier = links(InteractionDataset(root, "tiny"))
+    if change == "folder":
+        root = shutil.copytree(root, tmp_path / "copy")
+        file = root / "tiny" / "test.txt"
+    text = file.read_text()
+    other = text + "\n" if change == "size" else text.replace("0 0", "0 3")
+    assert (len(other) == len(text)) == (change != "size")
+    file.write_text(other)
+    later = before.st_mtime_ns + (10**7 if change == "content" else 0)
+    os.utime(file, ns=(later, later))
+    again = links(InteractionDataset(root, "tiny"))
     assert len(reads) == 4
+    assert (again == earlier) == (change == "size")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "list", "code"])

@@ -14,6 +14,7 @@ from pyg_negsamp.datasets import (
     LatestSplit,
     RandomSplit,
     SyntheticInteractions,
+    synthetic,
 )
 from pyg_negsamp.graph import EDGE_TYPE
 
@@ -45,8 +46,10 @@ def test_global_seed_is_neither_read_nor_moved() -> None:
     assert torch.equal(links(first), links(SyntheticInteractions("tiny")))
 
 
-@pytest.mark.parametrize("preset", ["tiny", "small"])
-def test_sizes_are_as_announced(preset: str) -> None:
+@pytest.mark.parametrize(("preset", "block"), [("tiny", 1 << 21), ("tiny", 1), ("small", 1 << 21)])
+def test_sizes_are_as_announced(preset: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where users choose one by one. (Blocks draw from one stream: they do show.)"""
+    monkeypatch.setattr(synthetic, "BLOCK", block)
     dataset, size = SyntheticInteractions(preset), PRESETS[preset]
     summary = dataset.summary()
     assert (summary["users"], summary["items"]) == (size.num_users, size.num_items)

@@ -10,7 +10,14 @@ import torch
 from torch_geometric.data import HeteroData
 
 from oracles import ranking
-from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, evaluate_users, rank
+from pyg_negsamp.evaluation import (
+    METRICS,
+    evaluate,
+    evaluate_sampled,
+    evaluate_users,
+    full_rank,
+    rank,
+)
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS
 
@@ -67,6 +74,26 @@ def test_does_not_depend_on_the_block_size(
     whole = evaluate(x_dict, data, (2, 5))
     monkeypatch.setattr("pyg_negsamp.evaluation.full_rank.USERS_COUNTED", users_counted)
     assert evaluate(x_dict, data, (2, 5), block_size=block_size) == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("users", [1, 7])
+def test_blocks_are_as_large_as_memory_allows(users: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x_dict, data = problem()
+    whole, (_, values) = evaluate(x_dict, data, (2, 5)), evaluate_users(x_dict, data, (2, 5))
+    (block,) = rank(x_dict, data, 5)
+    monkeypatch.setitem(full_rank.BLOCK_BYTES, "cpu", users * 15 * 4)
+    assert len(list(rank(x_dict, data, 5))) == -(-len(block.user) // users)
+    assert evaluate(x_dict, data, (2, 5)) == pytest.approx(whole, abs=1e-6)
+    torch.testing.assert_close(evaluate_users(x_dict, data, (2, 5))[1], values)
+
+
+@pytest.mark.parametrize("k", [(2, 5, 15), (15, 2, 5), (5, 15, 2), (5, 5, 2)])
+def test_lengths_of_lists_come_in_any_order(k: tuple[int, ...]) -> None:
+    x_dict, data = problem()
+    alone = {name: value for n in k for name, value in evaluate(x_dict, data, (n,)).items()}
+    assert evaluate(x_dict, data, k) == pytest.approx(alone, abs=1e-6)
+    means = {name: float(x.mean()) for name, x in evaluate_users(x_dict, data, k)[1].items()}
+    assert means == pytest.approx(alone, abs=1e-6)
 
 
 def test_repeated_and_known_held_out_links() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch_geometric.data import HeteroData
@@ -10,6 +12,7 @@ from pyg_negsamp.evaluation import (
     evaluate,
     evaluate_groups,
     evaluate_users,
+    full_rank,
     item_thirds,
     user_quartiles,
 )
@@ -89,6 +92,19 @@ def test_groups_of_items_have_their_held_out_links_only(problem: tuple) -> None:
         assert group.held_out == only[EDGE_TYPE].edge_label_index.size(1)
         assert group.metrics == pytest.approx(evaluate(x_dict, only, (5, 10)))
     assert sum(group.held_out for group in found) == index.size(1)
+
+
+@pytest.mark.parametrize("k", [(5, 10), (10, 5)])
+def test_blocks_and_the_order_of_lengths_do_not_show(
+    problem: tuple, k: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three users at a time, and metrics of each length by itself."""
+    whole = [evaluate_groups(*problem, (n,)) for n in k]
+    monkeypatch.setitem(full_rank.BLOCK_BYTES, "cpu", 3 * 30 * 4)
+    for group, *alone in zip(evaluate_groups(*problem, k), *whole, strict=True):
+        metrics = alone[0].metrics | alone[1].metrics
+        assert group.metrics == pytest.approx(metrics, abs=1e-6)
+        assert replace(group, metrics={}) == replace(alone[0], metrics={})
 
 
 def test_groups_without_held_out_links_are_left_out(problem: tuple) -> None:

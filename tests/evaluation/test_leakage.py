@@ -289,7 +289,7 @@ def test_links_labelled_0_are_not_held_out() -> None:
         [store.edge_label_index, train[EDGE_TYPE].edge_index[:, :4]], dim=1
     )
     for label in (torch.long, torch.float):
-        store.edge_label = torch.cat([torch.full((size,), 3), torch.zeros(4)]).to(label)
+        store.edge_label = torch.cat([torch.ones(size), torch.zeros(4)]).to(label)
         check_leakage(train, val, test)
     store.edge_label[-1] = 1
     assert f"got 1 of {size + 1} links" in found(train, val, test)

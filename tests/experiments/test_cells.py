@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from small_table import SMALL, result
 
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, cells, protocols, run
-from pyg_negsamp.experiments.cells import code_version, digest_of, load_all, plan, run_cell
+from pyg_negsamp.experiments.cells import load_all, plan, run_cell
 from pyg_negsamp.experiments.comparison import product
 from pyg_negsamp.experiments.data import known_in, load_data
 from pyg_negsamp.experiments.filling import fill
@@ -87,68 +89,24 @@ def test_other_data_are_another_cell(tmp_path: Path) -> None:
     assert not {*names(lines[:-1])} & {*base}
 
 
-def test_the_digest_covers_every_link_of_three_graphs() -> None:
-    dataset = list(SyntheticInteractions("tiny"))
-    base = digest_of(dataset)
-    assert digest_of(SyntheticInteractions("tiny")) == base
-    for graph in dataset:
-        edges = graph["user", "interacts", "item"]
-        for name in ("edge_index", "edge_label_index"):
-            if name in edges:
-                whole = edges[name]
-                edges[name] = whole[:, 1:]
-                assert digest_of(dataset) != base
-                edges[name] = whole
-        graph["item"].num_nodes += 1
-        assert digest_of(dataset) != base
-        graph["item"].num_nodes -= 1
-    assert digest_of(dataset) == base
+def test_a_cell_goes_with_the_model_that_it_starts_from_wherever_that_lies(tmp_path: Path) -> None:
+    said = {"dataset": "tiny", "encoder": "mf", "dim": 4, "epochs": 1}
+    for seed in range(2):
+        run(Config.of(**said, seed=seed), tmp_path / f"run{seed}")
+    shutil.copytree(tmp_path / "run0", tmp_path / "copy")
 
+    def cell(start: str) -> cells.Cell:
+        table = product({**said, "warm_start": str(tmp_path / start)}, references=False)
+        return plan(table, load_all(table), tmp_path, 1)[0]
 
-@pytest.fixture
-def version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
-    """The version of a package of which one module has some text."""
-
-    def of(module: str, text: str) -> str:
-        file = tmp_path / "package" / module
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        code_version.cache_clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(cells.pyg_negsamp, "__file__", str(tmp_path / "package" / "__init__.py"))
-            found = code_version()
-        code_version.cache_clear()
-        return found
-
-    return of
-
-
-def test_comments_and_docstrings_are_no_other_code(version: Callable[[str, str], str]) -> None:
-    base = version("a.py", "def f():\n    return 1\n")
-    more = '"""Text."""\n\n# comment\ndef f():\n    """More."""\n    return (1)\n'
-    assert version("a.py", more) == base
-    assert version("a.py", "def f():\n    return 2\n") != base
-
-
-@pytest.mark.parametrize(
-    ("module", "counts"),
-    [
-        ("experiments/protocols.py", True),
-        ("experiments/data.py", True),
-        ("experiments/methods.py", True),
-        ("references/ease.py", True),
-        ("scoring.py", True),
-        ("cli/train.py", False),
-        ("testing/contract.py", False),
-        ("experiments/tables.py", False),
-        ("experiments/significance.py", False),
-    ],
-)
-def test_what_counts_as_code_that_makes_numbers(
-    version: Callable[[str, str], str], module: str, counts: bool
-) -> None:
-    assert (cells.Path(cells.pyg_negsamp.__file__).parent / module).is_file()
-    assert (version(module, "x = 1") != version(module, "x = 2")) == counts
+    begun = cell("run0")
+    assert begun.folder == cell("copy").folder
+    assert begun.folder != cell("run1").folder
+    shutil.rmtree(tmp_path / "run0")
+    (tmp_path / "run1").rename(tmp_path / "run0")
+    with pytest.raises(ValueError, match="'dataset, warm_start' must be what they were"):
+        run_cell(begun, float("inf"))
+    assert not begun.finished
 
 
 # One cell -------------------------------------------------------------------------------------
@@ -164,7 +122,8 @@ def test_a_cell_is_what_a_run_gives(tmp_path: Path) -> None:
         if not cell.config.is_reference:
             assert 0 <= found["test"].pop("false-negative rate") <= 1
         assert found["test"] == pytest.approx(outcome.test, abs=1e-7)  # sums in another order
-        assert found["validation"] == outcome.selected.notes["validation"]
+        by = protocols.selecting(cell.protocol)
+        assert found[by] == outcome.selected.notes[by]
         with np.load(cell.folder / "users.npz") as users:
             assert users["Recall@5"].mean() == pytest.approx(found["test"]["Recall@5"])
         assert not (cell.folder / "checkpoints").exists()
@@ -173,7 +132,9 @@ def test_a_cell_is_what_a_run_gives(tmp_path: Path) -> None:
 def test_under_the_papers_protocol_test_is_what_selects(tmp_path: Path) -> None:
     (cell,) = (c for c in cells_of(table_in(tmp_path)) if str(c) == "popularity, paper, seed 0")
     run_cell(cell, float("inf"))
-    assert cell.found()["validation"] == pytest.approx(cell.found()["test"]["NDCG@5"], abs=1e-7)
+    found = cell.found()
+    assert found["selected on test"] == pytest.approx(found["test"]["NDCG@5"], abs=1e-7)
+    assert "validation" not in found
 
 
 def test_a_reference_says_which_arguments_were_chosen(tmp_path: Path) -> None:
@@ -188,12 +149,28 @@ def test_a_reference_says_which_arguments_were_chosen(tmp_path: Path) -> None:
     assert cell.found()["test"] == pytest.approx(run(config, None).test, abs=1e-7)
 
 
+def test_the_seconds_of_a_reference_are_those_of_making_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a trained row are of training: reading the data takes all as long."""
+
+    def slowly(config: Config) -> object:
+        time.sleep(0.5)
+        return load_data(config)
+
+    monkeypatch.setattr(cells, "load_data", slowly)
+    cell = cells_of(table_in(tmp_path))[0]
+    run_cell(cell, float("inf"))
+    assert cell.row.name == "popularity"
+    assert 0 < cell.found()["seconds"] < 0.5
+
+
 def test_data_that_change_meanwhile_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = cells_of(table_in(tmp_path))[0]
     monkeypatch.setattr(cells, "load_data", lambda config: SyntheticInteractions("tiny", seed=7))
-    with pytest.raises(ValueError, match="'dataset' must be as it was when the table was begun"):
+    with pytest.raises(ValueError, match="'dataset, warm_start' must be what they were"):
         run_cell(cell, float("inf"))
     assert not cell.finished
 
@@ -207,6 +184,49 @@ def test_training_that_diverges_is_a_finished_cell_without_numbers(tmp_path: Pat
     (line,) = (line for line in said if line.startswith("[2/4] RNS, clean, seed 0: the "))
     assert "embeddings overflowed" in line
     assert "| RNS |  | 10.00 |" in done.text
+    assert "RNS: 1 of 1 seeds diverged." in done.text
+    assert "RNS: 1 of 1 seeds diverged." in (tmp_path / "out" / "table.tex").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("metrics.json", lambda data: data[:40]),
+        ("metrics.json", lambda data: b""),
+        ("metrics.json", lambda data: b"[1]"),
+        ("metrics.json", lambda data: data.replace(b'"seconds"', b'"minutes"')),
+        ("metrics.json", lambda data: data.replace(b'"NDCG@20"', b'"NDCG@21"')),
+        ("users.npz", lambda data: data[:-30]),
+        ("users.npz", lambda data: b""),
+        ("users.npz", None),
+    ],
+)
+def test_a_damaged_cell_is_named_and_run_again(
+    tmp_path: Path, name: str, damaged: Callable[[bytes], bytes] | None
+) -> None:
+    table = product({"dataset": "tiny", "encoder": "popularity"}, references=False)
+    base = fill(table, tmp_path).text
+    (folder,) = (tmp_path / "cells").iterdir()
+    file = folder / name
+    if damaged is None:
+        file.unlink()
+    else:
+        file.write_bytes(damaged(file.read_bytes()))
+    said: list[str] = []
+    assert fill(table, tmp_path, say=said.append).text == base
+    expected = f"popularity, clean, seed 0: not finished after all, the files in {folder} are"
+    assert said[0].startswith(expected)
+    assert "0 finished before" in said[1]
+
+
+def test_refit_selects_by_itself_where_the_clean_cell_is_damaged(tmp_path: Path) -> None:
+    file = table_in(tmp_path, SMALL.replace("[clean, paper]", "refit"))
+    (cell,) = (cell for cell in cells_of(file) if cell.row.name == "RNS")
+    assert cell.clean is not None
+    cell.clean.mkdir(parents=True)
+    (cell.clean / "metrics.json").write_text('{"best_')
+    assert run_cell(cell, float("inf"))
+    assert cell.found()["best_epoch"] >= 1
 
 
 def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(

@@ -8,7 +8,7 @@ import torch
 
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, ConfigError, reference_rows
-from pyg_negsamp.experiments.comparison import check_rows, product, without_large_ease
+from pyg_negsamp.experiments.comparison import Row, check_rows, product, spread, without_large_ease
 from pyg_negsamp.experiments.reference_rows import choose_arguments, points
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.references import REFERENCES
@@ -72,7 +72,7 @@ def test_a_field_goes_to_the_rows_that_have_it() -> None:
         ({"neg": ["rns", "dns"], "beta": 1}, "'beta' must be left out: it is for ahns, dins"),
         ({"neg": ["rns", "foo"]}, "'neg' must be one of rns"),
         ({"betta": 1}, "'betta' must be a field of a configuration; did you mean 'beta'"),
-        ({"encoder": "mf", "layers": 2}, "'layers' must be left out: no row has it"),
+        ({"encoder": "mf", "layers": 2}, "'layers' must be left out: mf has none"),
         ({"encoder": ["ease", "popularity"], "epochs": 3}, "'epochs' must be left out"),
         ({"epochs": "many"}, "'epochs' must be a valid integer"),
         ({"device": "cuda"}, "'device' must be 'auto' or 'cpu'"),
@@ -89,6 +89,13 @@ def test_a_field_that_no_row_has_or_takes_is_refused(given: dict, said: str) -> 
 def test_a_row_that_cannot_be_built_is_refused() -> None:
     with pytest.raises(ValueError, match="'num_candidates' must be"):
         check_rows(product({"neg": ["rns", "dns"], "num_negatives": 3, "num_candidates": 2}))
+
+
+def test_rows_are_built_anew_with_what_is_shared() -> None:
+    row = Row("plain", {"neg": "rns", "epochs": 3})
+    assert spread([row], {"epochs": 5})[0].config.training.epochs == 5
+    assert spread([row], {"epochs": 5, "dim": 8}, win=False)[0].config.training.epochs == 3
+    assert row.fields == {"neg": "rns", "epochs": 3}
 
 
 def test_tested_against_a_row() -> None:

@@ -10,10 +10,11 @@ import yaml
 
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, ConfigError
-from pyg_negsamp.experiments.arguments import METHODS, arguments_of
+from pyg_negsamp.experiments.arguments import METHODS, arguments_of, choices_of
 from pyg_negsamp.experiments.config import merged, read_config
 from pyg_negsamp.experiments.methods import make_encoder, make_recommender
 from pyg_negsamp.experiments.parts import FIELDS
+from pyg_negsamp.training.trainer import PRECISIONS
 
 EVERY_METHOD = [(part, method) for part in METHODS for method in METHODS[part]]
 
@@ -77,15 +78,28 @@ def test_the_learning_rate_is_that_of_the_data() -> None:
         ({"neg": "dinns"}, "did you mean 'dins'?"),
         ({"dim": "wide"}, "'dim' must be a valid integer"),
         ({"dim": 8.5}, "'dim' must be a valid integer"),
-        ({"dim": True}, "'dim' must be of type int (got True)"),
+        ({"dim": True}, "'dim' must be a whole number (got True)"),
         ({"dim": [8, 9]}, "'dim' must be"),
-        ({"top_k": []}, "'top_k' must be"),
+        ({"top_k": []}, "'top_k' must be one or more whole numbers (got [])"),
+        ({"top_k": 5}, "'top_k' must be one or more whole numbers (got 5)"),
+        ({"k_core": [-1, 2]}, "'k_core' must be greater than or equal to 0"),
+        ({"beta": [1]}, "'beta' must be a valid number (got [1])"),
+        ({"beta": "inf"}, "'beta' must be finite"),
+        ({"min_rating": float("nan")}, "'min_rating' must be finite"),
+        ({"precision": "16"}, "'precision' must be '32-true', '64-true' or 'bf16-mixed'"),
+        ({"max_time": "2h"}, "'max_time' must be more than 0, as 'DD:HH:MM:SS' (got '2h')"),
+        ({"max_time": "00:00:00:00"}, "'max_time' must be more than 0"),
+        ({"user": "c"}, "did you mean 'user_column'?"),
+        ({"encoder": "mf", "layers": 2}, "'layers' must be left out: mf has none (got 2)"),
         ({"protocol": "dirty"}, "'protocol' must be 'clean', 'refit' or 'paper' (got 'dirty')"),
         ({"val_share": 1.0}, "'val_share' must be less than 1"),
-        ({"k_core": [5]}, "'k_core' must be tuple[int, int]"),
+        ({"k_core": [5]}, "'k_core' must be two whole numbers (got [5])"),
         ({"neg": "ans", "gain": "perhaps"}, "'gain' must be a valid boolean"),
         ({"encoder": "ease", "neg": "dns"}, "'neg' must be left out: ease is not trained"),
-        ({"encoder": "ease", "epochs": 3}, "'epochs' must be left out: ease is not trained"),
+        (
+            {"encoder": "ease", "epochs": 3},
+            "'epochs' must be left out: ease is not trained (got 3)",
+        ),
         ({"encoder": "mf", "encoder_k": 3}, "it is for item-knn (got 'mf')"),
         ({"eval": "with-known"}, "'eval' must be 'full' or 'sampled'"),
     ],
@@ -119,8 +133,27 @@ def test_flags_win_and_take_the_arguments_of_what_they_replace_along() -> None:
     assert config.sampler.neg == "rns"
     assert config.training.epochs == 3
     assert config.encoder.arguments["view"] == "edge"
-    kept = Config.of(**merged(file, {"neg": "ahns"}))  # has a beta, too
-    assert kept.sampler.arguments["beta"] == 2.0
+    other = Config.of(**merged(file, {"neg": "ahns"}))  # has a beta, too, which is another thing
+    assert not other.sampler.arguments
+    both = merged(file, {"neg": ["dins", "ahns"]})
+    assert both["beta"] == 2.0
+
+
+@pytest.mark.parametrize("part", list(METHODS))
+def test_any_method_can_take_the_place_of_any_other(part: str) -> None:
+    """A run's own file has every field; those that the other method has not go with the old one."""
+    data, _, _ = SyntheticInteractions("tiny")
+    for old in METHODS[part]:
+        file = Config.of(**{"dataset": "tiny", part: old}).flat()
+        for new in METHODS[part]:
+            config = Config.of(**merged(file, {part: new}))
+            assert config.methods[part] == new
+            if not config.is_reference:
+                assert make_recommender(config, data)
+
+
+def test_precisions_are_those_of_training() -> None:
+    assert choices_of(FIELDS["precision"].kind) == PRECISIONS
 
 
 def test_names_become_objects() -> None:
@@ -136,4 +169,7 @@ def test_a_file_holds_fields_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("- a\n- b\n")
     with pytest.raises(ValueError, match="must hold 'field: value' lines"):
+        read_config(file)
+    file.write_text("dim: 8\nnum-candidates: 3\nnum_candidates: 4\n")
+    with pytest.raises(yaml.YAMLError, match=r"'num_candidates' stands there twice(?s:.*)line 3"):
         read_config(file)

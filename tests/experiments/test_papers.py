@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from pyg_negsamp.experiments.comparison import Comparison, Row, check_rows, columns
-from pyg_negsamp.experiments.table_files import PAPERS, PRINTED, packaged, read_table
+from pyg_negsamp.experiments.table_files import PAPERS, PRINTED, find, packaged, read_table
 
 NUMBERS = list(csv.DictReader(PRINTED.open()))
 
@@ -31,7 +31,7 @@ def encoder_of(table: Comparison, row: Row) -> str:
 
 @pytest.mark.parametrize("name", packaged())
 def test_a_table_is_what_the_classes_and_the_paper_say(name: str) -> None:
-    table = read_table(f"{name}.yaml")
+    table = read_table(find(name))
     folder, stem = name.split("/")
     dataset = table.rows[0].config.data.dataset
     assert table.paper == folder
@@ -42,7 +42,7 @@ def test_a_table_is_what_the_classes_and_the_paper_say(name: str) -> None:
         if (row["paper"], row["table"], row["dataset"]) == (table.paper, str(table.number), dataset)
     ]
     check_rows(table)
-    lists = {int(name.split("@")[1]) for name in columns(table) if "@" in name}
+    lists = {int(name.split("@")[1]) for name in columns(table, table.protocols[0]) if "@" in name}
     for row in table.rows:
         assert row.source
         assert not row.search  # a paper's references have the arguments of its YAML
@@ -60,7 +60,7 @@ def test_a_table_is_what_the_classes_and_the_paper_say(name: str) -> None:
 
 
 def test_references_have_no_training_but_their_arguments() -> None:
-    table = read_table("ahns/amazon-phones")
+    table = read_table(find("ahns/amazon-phones"))
     flat = {row.name: row.config.flat() for row in table.rows}
     assert flat["ItemKNN"]["encoder_k"] == 200
     assert flat["EASE"]["encoder_l2"] == 100.0

@@ -66,7 +66,7 @@ def test_it_is_read_back_as_it_was(ids: str, val_share: float) -> None:
     table(ids).to_csv("links.csv", index=False)
     config, dataset = loaded(dataset="links.csv", **COLUMNS, val_share=val_share)
     prepare(config, "new/folder")
-    _, again = loaded(dataset="new/folder", val_share=val_share)
+    _, again = loaded(dataset="new/folder", **({} if val_share else {"val_share": 0.0}))
     assert_same(dataset, again)
     assert Path("new/folder/val.parquet").exists() == (val_share > 0)
     assert (again[1][again.edge_type].edge_label_index.size(1) > 0) == (val_share > 0)

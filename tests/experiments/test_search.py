@@ -297,7 +297,7 @@ def test_a_study_keeps_to_its_question(fits: list[Recommender]) -> None:
     begin(1, storage=SQLITE)
     assert "with other dim" in other(dim=4)
     assert "with other l2, lr" in other(lr=0.1, l2=0.0)
-    assert "the training links, split_seed" in other(split_seed=1)
+    assert "the links, split_seed" in other(split_seed=1)
     assert "with other l2, lr, what is searched" in other(search=["sampler", "training"])
     # Where and how long is another matter, and so are other methods.
     begin(2, storage=SQLITE, root="elsewhere", least_epochs=1)

@@ -20,7 +20,8 @@ from pyg_negsamp.experiments.significance import (
 
 def method(name: str, users: Sequence[Sequence[float]], baseline: bool = True) -> Method:
     runs = [{"test": {"NDCG@5": float(np.mean(u))}, "seconds": 1.0} for u in users]
-    return Method(name, runs, [{"NDCG@5": np.array(u)} for u in users], {}, baseline)
+    found = [{"user": np.arange(len(u)), "NDCG@5": np.array(u)} for u in users]
+    return Method(name, runs, found, {}, baseline)
 
 
 METHODS = [
@@ -38,7 +39,7 @@ def test_means_spread_and_strongest_baseline() -> None:
     assert rows[0].std["NDCG@5"] == pytest.approx(np.std([0.4 / 3, 0.7 / 3], ddof=1))
     assert rows[1].std == {}
     assert rows[3].mean == {}
-    assert rows[3].p is None
+    assert rows[3].test is None
 
 
 def test_a_given_row_is_what_the_others_are_tested_against() -> None:
@@ -47,9 +48,31 @@ def test_a_given_row_is_what_the_others_are_tested_against() -> None:
     raw = [paired_t_test(np.array(x), np.array([0.9, 0.8, 0.7])) for x in (
         [0.1, 0.2, 0.25], [0.3, 0.2, 0.3],
     )]  # fmt: skip
-    assert [row.p for row in rows[:2]] == pytest.approx(holm(raw))
+    tests = [row.test for row in rows[:2] if row.test is not None]
+    assert [test.p for test in tests] == pytest.approx(holm(raw))
+    assert {(test.against, test.better) for test in tests} == {("proposed", False)}
+    assert rows[2].test is rows[3].test is None
     # Where it has no run yet, nothing is tested.
-    assert {row.p for row in summarise(METHODS, ["NDCG@5"], "empty")} == {None}
+    assert {row.test for row in summarise(METHODS, ["NDCG@5"], "empty")} == {None}
+
+
+def test_one_user_is_no_sample_to_test() -> None:
+    rows = summarise([method("a", [[0.1]]), method("b", [[0.3]])], ["NDCG@5"], "a")
+    assert [row.role for row in rows] == ["compared with", ""]
+    assert {row.test for row in rows} == {None}
+
+
+@pytest.mark.parametrize("of_seeds", [False, True])
+def test_only_the_same_users_are_paired(of_seeds: bool) -> None:
+    one, other = method("one", [[0.1, 0.2]]), method("other", [[0.1, 0.2]])
+    other.users[0]["user"][:] = [1, 0]
+    if of_seeds:
+        runs, users = ([*getattr(one, name), *getattr(other, name)] for name in ("runs", "users"))
+        methods = [Method("both", runs, users)]
+    else:
+        methods = [one, other]
+    with pytest.raises(ValueError, match="'users' must be the test users of"):
+        summarise(methods, ["NDCG@5"], "one")
 
 
 def test_the_metric_that_is_tested() -> None:
@@ -66,8 +89,8 @@ def test_p_values_are_paired_over_users_and_corrected() -> None:
     rows = summarise(
         [method("best", [best]), *(method(name, [x]) for name, x in noise.items())], ["NDCG@5"]
     )
-    found = {row.name: row.p for row in rows}
-    assert found.pop("best") is None
+    assert rows[0].test is None
+    found = {row.name: row.test.p for row in rows[1:] if row.test is not None}
 
     def t_test(difference: np.ndarray) -> float:
         t = difference.mean() / (difference.std(ddof=1) / len(difference) ** 0.5)

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from pyg_negsamp.experiments.significance import Summary
+from pyg_negsamp.experiments.filling import time_left
+from pyg_negsamp.experiments.significance import PairedTest, Summary
 from pyg_negsamp.experiments.tables import escaped, format_p, to_csv, to_latex, to_markdown
 
 METRICS = ["validation NDCG@5", "Recall@5", "NDCG@5"]
@@ -20,10 +21,11 @@ def row(name: str, value: float, **more: object) -> Summary:
 
 @pytest.fixture
 def rows() -> list[Summary]:
+    better, worse = PairedTest("plain_50%", 0.0004, True), PairedTest("plain_50%", 0.02, False)
     return [
         row("plain_50%", 0.2, role="compared with", std={"NDCG@5": 0.01}, seconds=7.4),
-        row("a|b", 0.4, p=0.0004, interval={"NDCG@5": (0.35, 0.45)}),
-        row("c", 0.3, p=0.02, note="k=50"),
+        row("a|b", 0.4, test=better, interval={"NDCG@5": (0.35, 0.45)}),
+        row("c", 0.1, test=worse, notes=["k=50", "1 of 3 diverged"]),
         Summary("empty", 0, {}),
     ]
 
@@ -39,7 +41,25 @@ def test_markdown(rows: list[Summary]) -> None:
     )
     assert lines[5] == "| empty |  |  |  |  |  |  |  |"
     assert "against plain_50%, with Holm's correction over the rows." in lines[-1]
-    assert "c: k=50, chosen from its grid" in lines[-1]
+    assert lines[-1].startswith("Mean ± standard deviation over 2 seeds. p: ")
+    assert "c: k=50. c: 1 of 3 diverged. 95 % interval: of the mean over users" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ((1, 1), "One run, with one seed. "),
+        ((3, 0), "Mean ± standard deviation over 3 seeds. "),
+        ((3, 1), "Mean ± standard deviation over 3 seeds. One run, with one seed, where there is"),
+        ((3, 2), "Mean ± standard deviation over 2 or 3 seeds. "),
+        ((0, 0), "95 % interval: "),
+    ],
+)
+def test_says_how_many_seeds_there_are(seeds: tuple[int, int], said: str) -> None:
+    rows = [Summary(str(n), n, {}, {"NDCG@5": 0.1} if n else {}) for n in seeds]
+    assert to_markdown(rows, ["NDCG@5"]).splitlines()[-1].startswith(said)
+    if any(seeds):
+        assert said.strip() in to_latex(rows, ["NDCG@5"], "x").replace(r"$\pm$", "±")
 
 
 def test_printed_numbers_stand_beside_ours() -> None:
@@ -65,19 +85,21 @@ def test_of_rates_the_lowest_is_best() -> None:
 
 def test_latex(rows: list[Summary]) -> None:
     text = to_latex(rows, METRICS, "sales & co")
-    assert r"\caption{sales \& co, in percent.}" in text
+    assert (
+        r"\caption{sales \& co, in percent. $^{*}$ better and $^{\dagger}$ worse than plain\_50\% "
+        r"with $p < 0.05$; twice for $p < 0.01$, three times for $p < 0.001$.}"
+    ) in text
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")].splitlines()
     lines = [line for line in body if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {len(METRICS)}
-    assert r"plain\_50\% & 20.00 & 20.00 & 20.00 $\pm$ 1.00 \\" in lines
+    second = (r"\underline{20.00} & " * 2) + r"\underline{20.00 $\pm$ 1.00} \\"
+    assert rf"plain\_50\% & {second}" in lines
     # Best bold, second underlined; marks beside the metric that is tested.
     assert r"a|b & \textbf{40.00} & \textbf{40.00} & \textbf{40.00}$^{***}$ \\" in lines
-    third = r"c & \underline{30.00} & \underline{30.00} & \underline{30.00}$^{*}$ \\"
-    assert third in lines
+    assert r"c & 10.00 & 10.00 & 10.00$^{\dagger}$ \\" in lines
     assert r"empty &  &  &  \\" in lines
     note = text[text.index(r"\footnotesize") :]
     assert r"against plain\_50\%" in note
-    assert "$^{*}$ $p < 0.05$, $^{**}$ $p < 0.01$, $^{***}$ $p < 0.001$" in note
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
@@ -87,10 +109,15 @@ def test_latex_shows_names_as_they_are() -> None:
 
 
 def test_csv_holds_fractions(rows: list[Summary]) -> None:
-    found = list(csv.DictReader(io.StringIO(to_csv({"clean": rows}, METRICS))))
+    found = list(csv.DictReader(io.StringIO(to_csv({"clean": rows}, {"clean": METRICS}))))
     assert len(found) == 4 * 3
-    assert list(found[0])[:9] == [
-        "protocol", "method", "metric", "mean", "std", "printed", "p", "seeds", "seconds",
+    assert list(found[0]) == [
+        "protocol", "method", "metric", "mean", "std", "printed", "p", "against", "seeds",
+        "seconds", "low", "high",
+    ]  # fmt: skip
+    # p stands where it was tested only.
+    assert [(row["p"], row["against"]) for row in found[3:6]] == [
+        ("", ""), ("", ""), ("0.0004", "plain_50%"),
     ]  # fmt: skip
     assert (found[5]["mean"], found[5]["low"], found[5]["high"]) == ("0.4", "0.35", "0.45")
     assert found[-1]["mean"] == found[-1]["low"] == ""
@@ -98,3 +125,10 @@ def test_csv_holds_fractions(rows: list[Summary]) -> None:
 
 def test_p_values_are_short() -> None:
     assert (format_p(0.0009), format_p(0.2)) == ("< 0.001", "0.200")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.0, ""), (45.2, "; about 45 s left"), (1800.0, "; about 30 min left")]
+)
+def test_the_time_left_is_short(seconds: float, said: str) -> None:
+    assert time_left(seconds) == said

@@ -21,14 +21,14 @@ def bpr_loss(pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> float:
     Args:
         pos: The scores of the positives, [B].
         neg: The scores of their negatives, [B, K].
-        weight: With weights, [B, K], their weighted sum stands in place of the mean over k.
+        weight: With weights, [B, K], their weighted mean stands in place of the mean over k.
     """
     B, K = neg.shape
     total = 0.0
     for b in range(B):
         of_b = 0.0
         for k in range(K):
-            w = 1.0 / K if weight is None else float(weight[b, k])
+            w = 1.0 / K if weight is None else float(weight[b, k] / weight[b].sum())
             of_b += w * minus_log_sigmoid(float(pos[b]) - float(neg[b, k]))
         total += of_b
     return total / B

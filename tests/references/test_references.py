@@ -99,6 +99,18 @@ def test_ease_equals_the_oracle_on_more_items(splits: list[HeteroData]) -> None:
     torch.testing.assert_close(model(torch.arange(60)).double(), scores, atol=1e-6, rtol=1e-4)
 
 
+def test_ease_of_more_items_than_a_block_has() -> None:
+    """More than 1024, and users who took items on both sides of the bound."""
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 40, 1100
+    taken = torch.rand(40, 1100, generator=torch.Generator().manual_seed(0)) < 0.05
+    data[EDGE_TYPE].edge_index = taken.nonzero().t()
+    X = taken.double()
+    P = torch.linalg.inv(X.t() @ X + 20.0 * torch.eye(1100))
+    expected = (-P / P.diagonal()).fill_diagonal_(0)
+    torch.testing.assert_close(EASE(data, 20.0).weight.double(), expected, atol=1e-6, rtol=1e-4)
+
+
 def test_ease_refuses_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = 3 * 4 * NUM_ITEMS**2
     for available in (needed, needed - 1):

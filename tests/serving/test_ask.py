@@ -10,9 +10,9 @@ from saved_models import METHODS, REFERENCES, dataset, model, recommender, train
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.evaluation import evaluate
+from pyg_negsamp.evaluation import evaluate, full_rank
 from pyg_negsamp.losses import SampledSoftmaxLoss
-from pyg_negsamp.serving import TrainedModel, lists
+from pyg_negsamp.serving import TrainedModel, lists, ranking
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -95,6 +95,32 @@ def test_blocks_are_the_whole(method: str, monkeypatch: pytest.MonkeyPatch) -> N
     blocks = list(made.recommend_blocks(k=5, unknown="popular"))
     assert [block["user"].nunique() for block in blocks] == [7, 7, 7, 7, 2]
     pd.testing.assert_frame_equal(pd.concat(blocks, ignore_index=True), whole)
+
+
+@every_method
+def test_blocks_of_scores_do_not_show(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three users, and three items, at a time."""
+    made = model(method)
+    items = [item for item in made.items if int(item[1:]) not in untrained_items()]
+    asked = [lambda: made.recommend(k=5, unknown="popular")]
+    if method != "popularity":
+        asked.append(lambda: made.similar_items(items, k=4))
+    whole = [ask() for ask in asked]
+    monkeypatch.setitem(full_rank.BLOCK_BYTES, "cpu", 3 * 40 * 4)
+    for ask, expected in zip(asked, whole, strict=True):
+        pd.testing.assert_frame_equal(ask(), expected, rtol=1e-5)
+
+
+@every_method
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_scores_of_pairs(method: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unsorted and repeated, and in blocks of any size."""
+    for name in ("PAIRS", "USERS"):
+        monkeypatch.setattr(ranking, name, at_once)
+    generator = np.random.default_rng(0)
+    user, item = generator.integers(30, size=50), generator.integers(40, size=50)
+    found = model(method).score([f"u{u:03}" for u in user], [f"i{i:03}" for i in item])
+    np.testing.assert_allclose(found, scores_of(method)[user, item], rtol=1e-5, atol=1e-6)
 
 
 def test_nobody_asked() -> None:

@@ -24,7 +24,7 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.nn import MF, LightGCN
 from pyg_negsamp.training import Fitted, NonFiniteLossError, Recommender, fit
-from pyg_negsamp.transforms import DNS
+from pyg_negsamp.transforms import DNS, IRGAN
 
 adam = partial(torch.optim.Adam, lr=1e-2, fused=True)
 sgd = partial(torch.optim.SGD, lr=1.0, momentum=0.9)
@@ -103,11 +103,12 @@ def test_an_optimizer_gets_all_parameters_and_is_the_one_used(splits: list[Heter
         got.extend(parameters)
         return torch.optim.SGD(parameters, lr=0.0)
 
-    model = recommender(splits[0], optimizer=still)
+    model = Recommender(MF(splits[0], 8), IRGAN(IRGAN.proposal(splits[0])), optimizer=still)
     before = model.encoder.embedding.weight.detach().clone()
     train(model, splits, epochs=1)
     assert torch.equal(before, model.encoder.embedding.weight)
     assert {id(x) for x in got} == {id(x) for x in model.parameters()}
+    assert {id(x) for x in got} > {id(x) for x in model.encoder.parameters()}
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_names_what_a_batch_lacks() -> None:
     for batch in (HeteroData(), problem.data):
         with pytest.raises(ValueError, match=r"'src_index'.*or with 'edge_label_index'"):
             sampler(batch)
-    empty = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=3)
+    empty = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
     with pytest.raises(ValueError, match=r"RNS: 'batch' must be .*'src_index'"):
         RNS(UniformCandidates(empty))(empty)
     batch = problem.batch()
@@ -338,7 +338,7 @@ def test_known_candidates_give_way_to_others_of_the_row(seed: int) -> None:
     hopeless = [all(row) for row in known]
     assert hopeless[0]
     assert hopeless[4]
-    weight = torch.tensor([[0.0 if bad else 0.2] * 5 for bad in hopeless])
+    weight = torch.tensor([[0.0 if bad else 1.0] * 5 for bad in hopeless])
     torch.testing.assert_close(out["item"].dst_neg_weight, weight)
 
 
@@ -387,7 +387,7 @@ def test_weights_of_negatives_chosen_per_layer(cls: type[NegativeSampling]) -> N
     sampler = cls(UniformCandidates(problem.data), num_negatives=2)
     out = sampler(batch, local_x(batch, problem), generator=generator())
     assert out["item"].dst_neg_index.shape == (len(known), 2, 4)
-    weight = [[0.0 if all(row) else 0.5] * 2 for row in known]
+    weight = [[0.0 if all(row) else 1.0] * 2 for row in known]
     assert out["item"].dst_neg_weight.tolist() == weight
     for row, drawn, bad in zip(
         out["item"].dst_neg_index, batch["item"].dst_neg_index.tolist(), known, strict=True
@@ -413,9 +413,10 @@ def test_weights_are_the_same_where_nothing_is_known() -> None:
     batch, _ = subgraph(problem)
     empty = copy.copy(problem.data)
     empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
-    out = RNS(UniformCandidates(empty), num_negatives=5)(batch)["item"]
+    sampler = RNS(UniformCandidates(empty), num_negatives=5, check_positives=False)
+    out = sampler(batch)["item"]
     assert torch.equal(out.dst_neg_index, batch["item"].dst_neg_index)
-    assert out.dst_neg_weight.unique().tolist() == pytest.approx([0.2])
+    assert out.dst_neg_weight.unique().tolist() == [1.0]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grid import as_given, every_case, problem_and_candidates
 from oracles import dens
+from pyg_negsamp import scoring
 from pyg_negsamp.layers import POOLS, gather_rows
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import DENS, DNS
@@ -77,6 +78,15 @@ class TestDENS(SamplerContract):
         assert not torch.equal(chosen[0], chosen[1])
         assert not torch.equal(chosen[1], chosen[2])
         assert torch.equal(chosen[2], chosen[3])
+
+    @pytest.mark.parametrize("pool", POOLS)
+    def test_blocks_do_not_show(self, pool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One row at a time gets what all at once get."""
+        problem, candidates = problem_and_candidates(3)
+        sampler = seeded(self.make(problem, num_negatives=2, pool=pool))
+        whole = self.sample(sampler, problem, candidates=candidates).index
+        monkeypatch.setattr(scoring, "BLOCK_BYTES", 1)
+        assert torch.equal(self.sample(sampler, problem, candidates=candidates).index, whole)
 
     def test_factor_falls_to_zero_and_can_be_fixed(self) -> None:
         sampler, fixed = DENS(warmup=4), DENS(warmup=4, factor=0.25)

@@ -125,7 +125,23 @@ class TestPRIS(SamplerContract):
         sampler = PRIS(PopularityCandidates(problem.data), num_negatives=3)
         weight = self.sample(sampler, problem, candidates=candidates).weight
         torch.testing.assert_close(weight.sum(1), torch.ones(9))
-        assert (weight >= 0).all()
+        assert (weight[:, :2] > 0).any()
+        assert not weight[:, 2].any()  # infinitely more likely to be drawn than the others
+
+    def test_reads_logarithms_of_probabilities_too(self) -> None:
+        """A proposal may say them up to a constant, or as they are: below zero."""
+
+        class Normalised(PopularityCandidates):
+            def log_mass(self, item: Tensor) -> Tensor:
+                return super().log_mass(item) - 800
+
+        problem = toy(0)
+        weights = [
+            self.sample(PRIS(source(problem.data), num_negatives=3), problem).weight
+            for source in (PopularityCandidates, Normalised)
+        ]
+        assert weights[0].std(1).median() > 1e-3
+        torch.testing.assert_close(*weights)
 
     def test_takes_eight_unless_told_otherwise(self) -> None:
         problem = toy(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -168,6 +169,14 @@ class TestSRNS(SamplerContract):
             assert not observed.gather(1, memory).any()
         assert any(not torch.equal(memory, seen[0]) for memory in seen)
 
+    def test_users_without_links_have_a_memory_too(self) -> None:
+        """Not item 0, which may be what they are asked negatives for."""
+        problem = toy()
+        problem.data["user"].num_nodes = 200
+        memory = self.make(problem).memory[7:]
+        assert len(memory.unique()) == 12
+        assert chisquare(memory.flatten().bincount(minlength=12)).pvalue > 1e-3
+
     def test_same_graph_same_first_memory(self) -> None:
         problem = toy()
         before = torch.random.get_rng_state()
@@ -216,7 +225,8 @@ class TestSRNS(SamplerContract):
         """Of the memory and the newcomers, together fewer or more than there are items."""
         problem = toy(num_layers)
         problem.user, problem.pos = torch.tensor([4, 0, 6]), torch.tensor([1, 2, 3])
-        arguments = {"num_negatives": num_negatives, "pool": pool}
+        arguments: dict[str, Any] = {"num_negatives": num_negatives, "pool": pool}
+        arguments["check_positives"] = False  # any will do
         sampler = self.make(problem, tau=1e-9, num_new=num_new, **arguments)
         newcomers = sampler.candidates(problem.user, num_new, problem.generator())
         options = torch.cat([sampler.memory[problem.user], newcomers], 1)
@@ -236,7 +246,7 @@ class TestSRNS(SamplerContract):
         problem = toy(0)
         problem.user, problem.pos = torch.tensor([2, 5, 2, 2]), torch.tensor([0, 1, 0, 3])
         for seed in range(8):
-            sampler = self.make(problem, tau=1e-9, num_new=5)
+            sampler = self.make(problem, tau=1e-9, num_new=5, check_positives=False)
             memory = sampler.memory.clone()
             newcomers = sampler.candidates(problem.user, 5, torch.Generator().manual_seed(seed))
             generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""`pyg-negsamp reproduce`, as its users do."""
+"""Tables of YAML are filled by `pyg-negsamp compare --table`, and `reproduce`, as users do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from small_table import SMALL, result
 
 from pyg_negsamp.cli import main
-from pyg_negsamp.experiments import cells, protocols
+from pyg_negsamp.experiments import cells, protocols, table_files
 from pyg_negsamp.experiments.cells import Cell, load_all, plan
 from pyg_negsamp.experiments.table_files import packaged, read_table
 
@@ -41,14 +41,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(file: Path, *flags: str) -> Path:
     out = file.parent / "out"
-    main(["reproduce", str(file), "--out", str(out), "--seeds", "1", *flags])
+    words = ["--table", str(file), "--no-references", "--seeds", "1", "--out", str(out)]
+    main(["compare", *words, *flags])
     return out
 
 
 def error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        main(["reproduce", *words])
+        main([*words])
     said = capsys.readouterr().err
     assert stopped.value.code == 2
     assert said.count("\n") == 1, said
@@ -126,7 +127,7 @@ def test_a_killed_run_goes_on_where_it_was(
         run(small)
     assert stopped.value.code == 130
     said = capsys.readouterr().err
-    assert said == "\npyg-negsamp reproduce: interrupted; the same command goes on\n"
+    assert said == "\npyg-negsamp compare: interrupted; the same command goes on\n"
     out = run(small)
     assert calls == [False, False, True, False]
     ours = list(csv.reader((out / "table.csv").open()))
@@ -185,8 +186,9 @@ def test_workers_end_with_the_parent(small: Path, how: signal.Signals) -> None:
     found = small.parent / "out" / "cells"
     small.write_text(CLEAN.replace("epochs: 3", "epochs: 1000000, patience: 1000000"))
     workers: list[psutil.Process] = []
-    command = [sys.executable, "-m", "pyg_negsamp", "reproduce", str(small), "--jobs", "2"]
-    parent = psutil.Popen([*command, "--out", str(found.parent)], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "pyg_negsamp", "compare", "--table", str(small)]
+    command += ["--no-references", "--jobs", "2", "--out", str(found.parent)]
+    parent = psutil.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         # Popularity is finished at once; then both train, for ever.
         while len(list(found.glob("*/checkpoints/last.ckpt"))) < 2:
@@ -203,8 +205,26 @@ def test_workers_end_with_the_parent(small: Path, how: signal.Signals) -> None:
                 process.kill()
     assert parent.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
     if how == signal.SIGINT:
-        assert said == "\npyg-negsamp reproduce: interrupted; the same command goes on\n"
+        assert said == "\npyg-negsamp compare: interrupted; the same command goes on\n"
     assert [file.parent.name[:10] for file in found.glob("*/metrics.json")] == ["popularity"]
+
+
+def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("compare", "--table", str(small))
+    assert "No such file" in error(capsys, "compare", "--table", "nothing.yaml")
+    assert "--seeds must be at least 1" in error(capsys, *words, "--seeds", "0")
+    assert "--jobs must be at least 1" in error(capsys, *words, "--jobs", "0")
+    assert "a time like" in error(capsys, *words, "--budget", "soon")
+    small.write_text(CLEAN.replace("{neg: rns}", "{neg: rns, beta: 1}"))
+    out = small.parent / "out"
+    said = error(capsys, *words, "--out", str(out))
+    assert f"{small}, row 2: Config: 'beta' must be left out" in said
+    assert not out.exists()
+    small.write_text(SMALL + "  - {method: [")
+    assert f'in "{small}"' in error(capsys, *words)
+
+
+# The tables that ship with the package
 
 
 def test_lists_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,22 +235,26 @@ def test_lists_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_table_by_name_reads_data_from_the_root(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    for name in ("ahns/amazon-phones", "ahns/amazon-phones.yaml"):
-        said = error(capsys, name, "--root", str(tmp_path / "none"), "--out", str(tmp_path / "out"))
-        assert str(tmp_path / "none") in said
+    folders = ("--root", str(tmp_path / "none"), "--out", str(tmp_path / "out"))
+    said = error(capsys, "reproduce", "ahns/amazon-phones", *folders)
+    assert str(tmp_path / "none") in said
     assert not (tmp_path / "out").exists()
 
 
-def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "No such file: nothing.yaml" in error(capsys, "nothing.yaml")
-    assert "which table? --list names all" in error(capsys)
-    assert "--seeds must be at least 1" in error(capsys, str(small), "--seeds", "0")
-    assert "--jobs must be at least 1" in error(capsys, str(small), "--jobs", "0")
-    assert "a time like" in error(capsys, str(small), "--budget", "soon")
-    small.write_text(CLEAN.replace("{neg: rns}", "{neg: rns, beta: 1}"))
-    out = small.parent / "out"
-    said = error(capsys, str(small), "--out", str(out))
-    assert f"{small}, row 2: Config: 'beta' must be left out" in said
-    assert not out.exists()
-    small.write_text(SMALL + "  - {method: [")
-    assert f'in "{small}"' in error(capsys, str(small))
+def test_a_table_by_name_is_filled(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(table_files, "PAPERS", small.parent)
+    (small.parent / "own").mkdir()
+    small.rename(small.parent / "own" / "tiny.yaml")
+    out = str(small.parent / "out")
+    main(["reproduce", "own/tiny", "--root", "nowhere", "--budget", "0s", "--out", out])
+    assert "ahns, table 2, tiny, protocol clean" in capsys.readouterr().out
+
+
+def test_reproduce_takes_names_only(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "which table? --list names all" in error(capsys, "reproduce")
+    said = error(capsys, "reproduce", "ahns/amazon-phone")
+    assert "'TABLE' must be one of those that --list shows; did you mean 'ahns/amazon" in said
+    said = error(capsys, "reproduce", str(small))
+    assert "a file of your own is for compare --table" in said

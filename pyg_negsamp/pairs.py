@@ -1,0 +1,101 @@
+"""Sets of links: which items belong to a user, and which pairs are there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import coalesce
+
+from pyg_negsamp.graph import is_in
+from pyg_negsamp.ragged import entries_of
+
+#: Odd multipliers that spread every bit of a number over 64 (those of splitmix64).
+MIX = (-4658895280553007687, -7723592293110705685)
+
+
+class Fingerprint(NamedTuple):
+    """Tells one set of links from another, in whatever order and however often they come.
+
+    Attributes:
+        num_links: Number of distinct links.
+        code: Sum of their hashes, in 64 bits.
+    """
+
+    num_links: int
+    code: int
+
+
+class Pairs(torch.nn.Module):
+    """Distinct pairs of users and items, sorted.
+
+    A module without parameters, so that it moves to a device with its owner. It is not part of any
+    `state_dict`: it is rebuilt from the graph. Memory: 8 bytes per pair and per user.
+
+    Args:
+        index: `[2, E]` int64 pairs, row 0 users, row 1 items; those that come again count once.
+        num_users: Number of users, `U`.
+        num_items: Number of items, `I`; `U * I` fits in int64.
+
+    Attributes:
+        key: The pairs as `user * I + item`, sorted; int64.
+        first: `[U + 1]` where each user's pairs start in `key`.
+    """
+
+    key: Tensor
+    first: Tensor
+
+    def __init__(self, index: Tensor, num_users: int, num_items: int) -> None:
+        super().__init__()
+        self.num_users, self.num_items = num_users, num_items
+        user, item = coalesce(index, num_nodes=max(num_users, num_items))
+        self.register_buffer("key", user * num_items + item, persistent=False)
+        first = torch.searchsorted(user, torch.arange(num_users + 1).to(user))
+        self.register_buffer("first", first, persistent=False)
+
+    @property
+    def user(self) -> Tensor:
+        """`[E]` the users, ascending."""
+        return self.key // max(self.num_items, 1)
+
+    @property
+    def item(self) -> Tensor:
+        """`[E]` their items, ascending for each user."""
+        return self.key % max(self.num_items, 1)
+
+    def of(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """The items of some users.
+
+        Args:
+            user: `[B]` user ids.
+
+        Returns:
+            Positions in `user` and item ids, two int64 `[E]`, in that order.
+        """
+        first = self.first[user]
+        row, entry = entries_of(first, self.first[user + 1] - first)
+        return row, self.key[entry] - user[row] * self.num_items
+
+    def hold(self, user: Tensor, item: Tensor) -> Tensor:
+        """Which pairs are there.
+
+        Args:
+            user: User ids.
+            item: Item ids, of a shape that goes with that of `user`.
+
+        Returns:
+            Bool, of the common shape.
+        """
+        return is_in(user.long() * self.num_items + item, self.key)
+
+    def extra_repr(self) -> str:
+        """What `print` shows between the brackets."""
+        return f"{self.key.numel()} links"
+
+    def fingerprint(self) -> Fingerprint:
+        """What tells this set from others."""
+        mixed = self.key
+        for factor in MIX:
+            mixed = (mixed ^ (mixed >> 30)) * factor
+        return Fingerprint(self.key.numel(), int((mixed ^ (mixed >> 31)).sum()))

@@ -1,0 +1,80 @@
+"""Checks that need to know the graph: are positives links of it, and tables of its length?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import is_integer
+
+#: Rows of a call that are looked up; only if one of them is unknown, all are.
+ROWS_LOOKED_AT = 64
+
+
+def check_known(
+    owner: object,
+    candidates: Candidates,
+    user: Tensor,
+    pos: Tensor,
+    looked_at: int = ROWS_LOOKED_AT,
+) -> None:
+    """Refuses positives that are no known links: the model would get them as negatives, too.
+
+    Args:
+        owner: Who asks, for the error.
+        candidates: What negatives are drawn from.
+        user: `[B]` user ids, in the numbering of the whole graph.
+        pos: `[B]` item ids.
+        looked_at: Rows to look up, spread over all; the others only if one of these is unknown.
+
+    Raises:
+        ValueError: Saying how many of how many are unknown, and what may be the cause.
+    """
+    step = max(1, len(user) // looked_at)
+    if bool(candidates.known.hold(user[::step], pos[::step]).all()):
+        return
+    unknown = int((~candidates.known.hold(user, pos)).sum())
+    raise invalid(
+        owner,
+        "pos",
+        "links that the candidates know, or they may be drawn as negatives. Perhaps the split is "
+        "disjoint (give its supervision links to the candidates: also=...), or item ids are not "
+        "those of the graph (a joint numbering puts users first), or these are held-out links "
+        "(PyG's AmazonBook has such in the training graph's edge_label_index: delete it). If it "
+        "is meant to be so: check_positives=False",
+        f"{unknown} of {len(user)} unknown",
+    )
+
+
+def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
+    """Refuses users and positives that are not `[B]` whole numbers each."""
+    if user.dim() != 1 or user.shape != pos.shape:
+        got = f"{[*user.shape]} and {[*pos.shape]}"
+        raise invalid(owner, "user, pos", "two tensors [B]", got)
+    for name, index in (("user", user), ("pos", pos)):
+        if not is_integer(index):
+            raise invalid(owner, name, "integers", index.dtype)
+
+
+def check_lengths(owner: object, users: int, items: int, num_users: int, num_items: int) -> None:
+    """Refuses tables of other lengths than the graph's numbers of users and items.
+
+    Args:
+        owner: Who asks, for the error.
+        users: Length of the users' table.
+        items: Length of the items' table.
+        num_users: Number of users in the graph, or in a batch with a numbering of its own.
+        num_items: Number of items there.
+
+    Raises:
+        ValueError: Saying which is wrong, and how to split a joint table.
+    """
+    if (users, items) == (num_users, num_items):
+        return
+    expected = f"[{num_users}, D] and [{num_items}, D], a row for each user and for each item"
+    if (users, items) == (num_items, num_users):
+        expected += " (they seem to be swapped)"
+    elif num_users + num_items in (users, items):
+        expected += f" (split a joint table: x[:{num_users}], x[{num_users}:])"
+    raise invalid(owner, "user_xs, item_xs", expected, f"{users} and {items} rows")
