@@ -100,8 +100,8 @@ def check_target(to: str) -> None:
 def say_who_is_unknown(model: TrainedModel, users: Sequence[str] | None) -> None:
     """Says how many users get the popular list, and names up to five."""
     asked = model.users.tolist() if users is None else users
-    trained = model.trained_on(users=asked)
-    others = [user for user, known in zip(asked, trained, strict=True) if not known]
+    known = model.knows(asked)
+    others = [user for user, right in zip(asked, known, strict=True) if not right]
     if others:
         who = f"{len(others)} of {len(asked)} users are not known or have no training links"
         say(f"{who}, and get what is popular: {some_of(others)}")

@@ -17,8 +17,8 @@ from pyg_negsamp.serving.ids import Ids, named
 from pyg_negsamp.serving.links import SavedLinks
 from pyg_negsamp.serving.ranking import Ranking, best_of
 
-#: Users per frame.
-USERS = 1024
+#: Users per frame at most, and rows that make lists too long for so many.
+USERS, ROWS = 1024, 2**22
 UNKNOWN = ("raise", "popular")
 
 
@@ -100,8 +100,10 @@ class Lists:
         exclude_seen: bool,
     ) -> Iterator[pd.DataFrame]:
         score = self.ranking.scores_of(columns)
-        for start in range(0, max(len(position), 1), USERS):
-            block = slice(start, start + USERS)
+        longest = min(k, self.links.num_items if columns is None else len(columns))
+        size = max(1, min(USERS, ROWS // max(longest, 1)))
+        for start in range(0, max(len(position), 1), size):
+            block = slice(start, start + size)
             at, mine = position[block], known[block]
             found = self._best(score, at[mine], columns, k, exclude_seen)
             if not bool(mine.all()):

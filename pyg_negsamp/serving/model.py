@@ -173,7 +173,7 @@ class TrainedModel:
         blocks = self.recommend_blocks(users, k, exclude_seen, items, unknown)
         return pd.concat(list(blocks), ignore_index=True)
 
-    def trained_on(self, users: Iterable[Any]) -> np.ndarray:
+    def knows(self, users: Iterable[Any]) -> np.ndarray:
         """Which users have lists of their own: `[n]` bool, those known who have training links.
 
         Args:
