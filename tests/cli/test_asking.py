@@ -247,3 +247,14 @@ def test_evaluate(run_folder: Path, capsys) -> None:
     assert f"{expected['NDCG@10']:.4f}" in tables[1].splitlines()[1]
     for name in ("quartile 1", "head", "tail"):
         assert name in tables[0]
+
+
+def test_lists_are_as_long_as_in_training_by_default(tmp_path: Path, capsys) -> None:
+    data = InteractionDataset.from_frame(purchases("text"))
+    config = {"top_k": [3, 7]}
+    TrainedModel.from_training(ItemKNN(data[0]), data, config=config).save(tmp_path / "model")
+    call(evaluate, tmp_path)
+    said = capsys.readouterr().out
+    assert "NDCG@3" in said
+    assert "NDCG@7" in said
+    assert "NDCG@10" not in said
