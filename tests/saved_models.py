@@ -12,12 +12,12 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import InteractionDataset, PredefinedSplit
 from pyg_negsamp.nn import ENCODERS, Encoder
-from pyg_negsamp.references import EASE, ItemKNN, popularity
+from pyg_negsamp.references import EASE, ItemKNN, Popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender
 from pyg_negsamp.transforms import RNS
 
-REFERENCES = {"popularity": popularity, "item-knn": ItemKNN, "ease": EASE}
+REFERENCES = {"popularity": Popularity, "item-knn": ItemKNN, "ease": EASE}
 METHODS = [*ENCODERS, *REFERENCES]
 
 

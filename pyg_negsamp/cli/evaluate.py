@@ -21,15 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Which model, and how long the lists are."""
     parser.add_argument("model", metavar="RUN", help="folder of a run, or of a saved model")
     parser.add_argument(
-        "--top-k", type=int, nargs="+", default=[10, 20], metavar="K",
-        help="lengths of the lists (default 10 20)",
+        "--top-k", type=int, nargs="+", metavar="K",
+        help="lengths of the lists (default: those that it was trained with)",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
     """Prints a table per length of the lists: a row for all, and one per group."""
     model = TrainedModel.load(args.model)
-    lengths = list(dict.fromkeys(args.top_k))
+    kept = model.config.get("top_k")  # of a model that was made in Python, anything
+    lengths = list(dict.fromkeys(args.top_k or (kept if isinstance(kept, list) else [10, 20])))
     whole, groups = model.evaluate(k=lengths), model.evaluate_groups(k=lengths)
     known = groups[["by", "name", "least", "most", "users", "held_out"]]
     links = known["least"].astype(str) + "-" + known["most"].astype(str)

@@ -5,13 +5,13 @@
     pyg-negsamp recommend RUN --items allowed.csv | head
 
 The answer is CSV with the columns user, item, score and rank. Nobody is offered what the person has
-in the data already.
+in the data already. Users that the model was not trained on get what is popular, and standard error
+says who they are.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,10 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from pyg_negsamp.cli.asked import ids_in, items_of, say
 from pyg_negsamp.files import whole, writing
 from pyg_negsamp.serving import TrainedModel
+from pyg_negsamp.serving.ids import some_of
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 5.0
@@ -36,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--users", nargs="+", metavar="ID", help="users (default: all)")
     who.add_argument(
-        "--users-file", type=Path, metavar="FILE", help="a user per line, or CSV with a column user"
+        "--users-file",
+        type=Path,
+        metavar="FILE",
+        help="a user per line; or CSV, TSV or parquet with a column user, or of the name in the "
+        "training data",
     )
     parser.add_argument(
         "--top-k", type=int, default=10, metavar="K", help="items per user (default 10)"
@@ -53,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--items",
-        type=Path,
-        metavar="FILE",
-        help="choose among these: an item per line, or CSV with a column item "
-        "(default: all with training links)",
+        nargs="+",
+        metavar="ID|FILE",
+        help="choose among these: items, or a file of them as for --users-file; those not known "
+        "are left out (default: all with training links)",
     )
     parser.add_argument(
         "--to", default="-", metavar="FILE", help="a file.csv or file.parquet (default: - for here)"
@@ -66,9 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> None:
     """Writes the lists, block by block."""
     check_target(args.to)
-    users = args.users if args.users_file is None else read_ids(args.users_file, "user")
-    items = None if args.items is None else read_ids(args.items, "item")
     model = TrainedModel.load(args.model)
+    users = None if args.users is None else [user.strip() for user in args.users]
+    if args.users_file is not None:
+        users = ids_in(args.users_file, "user", model)
+    items = None if args.items is None else items_of(args.items, model)
+    if args.unknown == "popular":
+        say_who_is_unknown(model, users)
     blocks = model.recommend_blocks(users, args.top_k, not args.include_seen, items, args.unknown)
     total = len(model.users) if users is None else len(users)
     if users is None:
@@ -87,26 +97,14 @@ def check_target(to: str) -> None:
         raise ValueError(f"--to must be a file.csv, a file.parquet or - (got {to})")
 
 
-def read_ids(path: Path, column: str) -> list[str]:
-    """The ids in a file: one per line, or a column of that name in a CSV with a header.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds no id, or has several columns and none of that name.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        rows = [row for row in csv.reader(lines) if any(map(str.strip, row))]
-    header = [name.strip() for name in rows[0]] if rows else []
-    if column in header:
-        at, rows = header.index(column), rows[1:]
-    elif len(header) > 1:
-        raise ValueError(f"{path} must have a column '{column}', or one id per line (got {header})")
-    else:
-        at = 0
-    ids = [row[at].strip() for row in rows if len(row) > at]
-    if not ids:
-        raise ValueError(f"{path} must name at least one {column} (got none)")
-    return ids
+def say_who_is_unknown(model: TrainedModel, users: Sequence[str] | None) -> None:
+    """Says how many users get the popular list, and names up to five."""
+    asked = model.users.tolist() if users is None else users
+    known = model.knows(asked)
+    others = [user for user, right in zip(asked, known, strict=True) if not right]
+    if others:
+        who = f"{len(others)} of {len(asked)} users are not known or have no training links"
+        say(f"{who}, and get what is popular: {some_of(others)}")
 
 
 def write_blocks(blocks: Iterable[pd.DataFrame], to: str) -> None:
@@ -165,4 +163,4 @@ def with_progress(blocks: Iterable[pd.DataFrame], total: int) -> Iterator[pd.Dat
         done, now = done + block["user"].nunique(), time.monotonic()
         if now - said > PAUSE and done:
             said, left = now, (now - started) / done * (total - done)
-            print(f"{done} of {total} users, {left:.0f} s left", file=sys.stderr, flush=True)
+            say(f"{done} of {total} users, {left:.0f} s left")

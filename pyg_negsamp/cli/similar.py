@@ -1,6 +1,7 @@
 """Finds the items most like given ones, by a saved model.
 
     pyg-negsamp similar RUN --items sku9 sku4
+    pyg-negsamp similar RUN --items some.csv
 
 The answer is CSV with the columns item, similar, score and rank.
 """
@@ -11,13 +12,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pyg_negsamp.cli.asked import items_of
 from pyg_negsamp.serving import TrainedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Which model, and which items."""
     parser.add_argument("model", metavar="RUN", help="folder of a run, or of a saved model")
-    parser.add_argument("--items", nargs="+", required=True, metavar="ID", help="items")
+    parser.add_argument(
+        "--items",
+        nargs="+",
+        required=True,
+        metavar="ID|FILE",
+        help="items, or a file of them: one per line; or CSV, TSV or parquet with a column item, "
+        "or of the name in the training data; those not known are left out",
+    )
     parser.add_argument(
         "--top-k", type=int, default=10, metavar="K", help="similar ones per item (default 10)"
     )
@@ -25,5 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the lists."""
-    found = TrainedModel.load(args.model).similar_items(args.items, args.top_k)
+    model = TrainedModel.load(args.model)
+    found = model.similar_items(items_of(args.items, model), args.top_k)
     found.to_csv(sys.stdout, index=False)

@@ -10,7 +10,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
 
-from pyg_negsamp.datasets.columns import Columns, Writing
+from pyg_negsamp.datasets.columns import Column, Columns, Writing
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.separators import KNOWN, USUAL, first_lines, guess_separator
 from pyg_negsamp.datasets.sources import inner_name, read_bytes, read_text
@@ -43,8 +43,10 @@ def listed_ids(path: Path, columns: Columns, writing: Writing, known: pd.Series)
     if not path.is_file():
         raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
     suffix = Path(inner_name(path)).suffix
-    ids = _from_parquet(path, columns) if suffix == ".parquet" else None
-    ids = _from_text(path, suffix, columns, writing, known) if ids is None else ids
+    if suffix == ".parquet":
+        ids = parquet_column(path, columns.item)
+    else:
+        ids = _from_text(path, suffix, columns, writing, known)
     blank = ids.isna() | (ids.astype(str).str.strip() == "")
     if blank.any():
         expected = "a catalogue without missing ids"
@@ -72,33 +74,53 @@ def add_to_adjacency(log: InteractionLog, path: Path, writing: Writing) -> Inter
     return log._replace(num_items=num_items, listed=listed)
 
 
-def _from_parquet(path: Path, columns: Columns) -> pd.Series:
+def parquet_column(path: Path, wanted: Column) -> pd.Series:
+    """The column of that name, else the first.
+
+    Raises:
+        ValueError: If the file is no parquet table.
+    """
     try:
         content = BytesIO(read_bytes(path))
         names = pyarrow.parquet.read_schema(content).names
-        name = columns.item if columns.item in names else names[0]
+        name = wanted if wanted in names else names[0]
         return pd.read_parquet(content, columns=[str(name)])[name]
     except pyarrow.ArrowException as error:
         raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
 
 
-def _from_text(
-    path: Path, suffix: str, columns: Columns, writing: Writing, known: pd.Series
-) -> pd.Series:
+def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
+    """All fields of a text, without blanks around; a header is the first row.
+
+    A separator is looked for in the first line. Where there is none, each line is one field.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
     text = read_text(path, writing.encoding)
     lines = first_lines(text)
     if not lines:
-        return pd.Series([], dtype=str)
-    format = suffix.removeprefix(".") if suffix.removeprefix(".") in USUAL else "text"
+        return pd.DataFrame()
+    suffix = Path(inner_name(path)).suffix.removeprefix(".")
+    format = suffix if suffix in USUAL else "text"
     used = [sep for sep in ((writing.sep or ""), *KNOWN) if sep and sep in lines[0]]
     sep = NO_SEPARATOR
     if used:
         sep = writing.sep if writing.sep in used else guess_separator(lines, format)
-    frame = parse_text(text, sep, False, path, format).apply(lambda column: column.str.strip())
+    return parse_text(text, sep, False, path, format).apply(lambda column: column.str.strip())
+
+
+def _from_text(
+    path: Path, suffix: str, columns: Columns, writing: Writing, known: pd.Series
+) -> pd.Series:
+    frame = text_fields(path, writing)
+    if frame.empty:
+        return pd.Series([], dtype=str)
     first = frame.iloc[0].tolist()
     by_name = isinstance(columns.item, str) and columns.item in first
     at = first.index(columns.item) if by_name else 0
-    header = by_name or (format in USUAL and isinstance(columns.item, str))
+    is_table = suffix.removeprefix(".") in USUAL
+    header = by_name or (is_table and isinstance(columns.item, str))
     if header and not by_name and (known.astype(str) == first[at]).any():
         header = False
     ids = frame[at].iloc[1:] if header else frame[at]

@@ -83,5 +83,5 @@ def require_kind(owner: object, name: str, value: Any, kind: type) -> None:
 def require_path(owner: object, name: str, value: Any) -> Path:
     """Returns `value` as a path; raises `ValueError` unless it is a string or a path."""
     if not isinstance(value, str | Path):
-        raise invalid(owner, name, "a file, as a string or a path", describe(value))
+        raise invalid(owner, name, "a file or folder, as a string or a path", describe(value))
     return Path(value).expanduser()

@@ -26,6 +26,8 @@ BLOCK_BYTES = {"cpu": 2**24, "cuda": 2**29}
 
 #: Users whose lists are counted at a time: PyG's metrics take as long for a hundred as for ten.
 USERS_COUNTED = 1024
+#: Entries of lists that are counted at a time, where lists are so long that these are fewer users.
+ENTRIES_COUNTED = 2**22
 
 #: What ranks: a model; embeddings of users and items, `[N, D]` or `H` of them per node type, whose
 #: pooled dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`, in
@@ -140,7 +142,8 @@ def _joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
     """Successive blocks as one, of some `USERS_COUNTED` users."""
     for first in blocks:
         size = len(first.user)  # of all blocks but the last
-        several = [first, *islice(blocks, USERS_COUNTED // size)]
+        counted = min(USERS_COUNTED, ENTRIES_COUNTED // first.top.size(1))
+        several = [first, *islice(blocks, counted // size)]
         shift = [first.held_out.new_tensor([[n * size], [0]]) for n in range(len(several))]
         held_out = [block.held_out + by for block, by in zip(several, shift, strict=True)]
         user, top = (torch.cat([block[part] for block in several]) for part in (0, 1))

@@ -1,4 +1,4 @@
-"""From names to objects: the only place of the library that looks methods up."""
+"""From the names in a configuration to objects."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
-from pyg_negsamp.references import popularity
+from pyg_negsamp.references import Popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender, last_checkpoint
 
@@ -159,7 +159,7 @@ def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> O
     model = TrainedModel.from_training(
         selected.model, dataset, selected.known, config=described, metrics=metrics
     )
-    reference = evaluate(popularity(selected.known), test_data, k)
+    reference = evaluate(Popularity(selected.known), test_data, k)
     return Outcome(config, model, selected, test, other, reference)
 
 

@@ -7,7 +7,7 @@ from pyg_negsamp.losses.contrastive import ContrastiveLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
 
-#: Losses by the name that scripts know them by.
+#: Losses by the name that the command knows them by.
 LOSSES: dict[str, type[torch.nn.Module]] = {
     "bpr": BPRLoss,
     "soft-bpr": SoftBPRLoss,

@@ -7,7 +7,7 @@ from pyg_negsamp.nn.ngcf import NGCF, NGCFConv
 from pyg_negsamp.nn.sgl import SGL
 from pyg_negsamp.nn.simgcl import SimGCL, XSimGCL
 
-#: Encoders by the name that scripts know them by.
+#: Encoders by the name that the command knows them by.
 ENCODERS: dict[str, type[Encoder]] = {
     "mf": MF,
     "lightgcn": LightGCN,

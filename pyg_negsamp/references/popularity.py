@@ -56,8 +56,3 @@ class Popularity(Reference):
 
     def _take(self, tensors: dict[str, Tensor]) -> None:
         self.rank = tensors["rank"]
-
-
-def popularity(data: HeteroData, edge_type: EdgeType | None = None) -> Popularity:
-    """Makes a :class:`Popularity`, under the name that scripts know it by."""
-    return Popularity(data, edge_type)

@@ -122,8 +122,8 @@ def _extra(name: str) -> Any:
     try:
         return import_module(EXTRAS[name])
     except ImportError as error:
-        expected = f'one that is installed (pip install "pyg_negsamp[{name}]")'
-        raise invalid("export", "format", expected, f"{name!r}, {error}") from error
+        how = f'pip install "pyg_negsamp[{name}]"'
+        raise ValueError(f"export: the format {name} needs the extra {name!r}: {how}") from error
 
 
 # One writer per format: folder, ids and tables in, files out -----------------------------------

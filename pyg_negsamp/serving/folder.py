@@ -188,7 +188,8 @@ def find_folder(path: Path) -> Path:
     old = aside(path.resolve(), "old")
     if old.is_dir():
         return old
-    raise FileNotFoundError(f"no saved model: {path} does not exist")
+    what = "is a file, not the folder of a run or of a saved model"
+    raise FileNotFoundError(f"no saved model: {path} {what if path.exists() else 'does not exist'}")
 
 
 def _read_record(file: Path) -> dict[str, Any]:

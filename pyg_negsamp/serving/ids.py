@@ -125,8 +125,13 @@ def ids_of(index: pd.Index | None, size: int, kind: str) -> Ids:
 
 def named(ids: Sequence[Any]) -> str:
     """Up to five ids for an error, and how many there are if not one."""
-    different = list(dict.fromkeys(map(repr, ids)))
-    if not different:
+    number = len({*map(repr, ids)})
+    if not number:
         return "none"
-    some = ", ".join(different[:NAMED]) + ", ..." * (len(different) > NAMED)
-    return some if len(different) == 1 else f"{len(different)}: {some}"
+    return some_of(ids) if number == 1 else f"{number}: {some_of(ids)}"
+
+
+def some_of(ids: Sequence[Any]) -> str:
+    """Up to five ids, each once."""
+    different = list(dict.fromkeys(map(repr, ids)))
+    return ", ".join(different[:NAMED]) + ", ..." * (len(different) > NAMED)

@@ -12,12 +12,10 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 from torch_geometric.utils import coalesce
 
+from pyg_negsamp.datasets.log import TEST
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, held_out_links, known_links
 from pyg_negsamp.ragged import entries_of
-
-PARTS = ("train", "val", "test")
-TRAIN, VAL, TEST = range(3)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from pyg_negsamp.serving.ids import Ids, named
 from pyg_negsamp.serving.links import SavedLinks
 from pyg_negsamp.serving.ranking import Ranking, best_of
 
-#: Users per frame.
-USERS = 1024
+#: Users per frame at most, and rows that make lists too long for so many.
+USERS, ROWS = 1024, 2**22
 UNKNOWN = ("raise", "popular")
 
 
@@ -52,6 +52,23 @@ class Lists:
             raise invalid("TrainedModel", "items", "at least one item, or None for all", "none")
         return columns
 
+    def find(self, users: Iterable[Any] | None) -> tuple[list[Any] | None, Tensor, Tensor]:
+        """Looks users up.
+
+        Args:
+            users: Outside ids; `None` for all.
+
+        Returns:
+            The ids, `None` for all; `[n]` their positions, -1 for those who are not known; and
+            `[n]` bool, who is known and has training links.
+        """
+        asked, position = None, torch.arange(len(self.users))
+        if users is not None:
+            asked, position = self.users.find(users, "users")
+        known = position >= 0
+        known[position >= 0] = self.links.user_count[position[position >= 0]] > 0
+        return asked, position, known
+
     def for_users(
         self,
         users: Iterable[Any] | None,
@@ -64,12 +81,7 @@ class Lists:
         check_k(k)
         if unknown not in UNKNOWN:
             raise invalid("TrainedModel", "unknown", "'raise' or 'popular'", repr(unknown))
-        if users is None:
-            asked, position = None, torch.arange(len(self.users))
-        else:
-            asked, position = self.users.find(users, "users")
-        known = position >= 0
-        known[position >= 0] = self.links.user_count[position[position >= 0]] > 0
+        asked, position, known = self.find(users)
         if unknown == "raise" and not bool(known.all()):
             index = (~known).nonzero().flatten()
             ids = [asked[at] for at in index] if asked else self.users.at(position[index]).tolist()
@@ -88,8 +100,10 @@ class Lists:
         exclude_seen: bool,
     ) -> Iterator[pd.DataFrame]:
         score = self.ranking.scores_of(columns)
-        for start in range(0, max(len(position), 1), USERS):
-            block = slice(start, start + USERS)
+        longest = min(k, self.links.num_items if columns is None else len(columns))
+        size = max(1, min(USERS, ROWS // max(longest, 1)))
+        for start in range(0, max(len(position), 1), size):
+            block = slice(start, start + size)
             at, mine = position[block], known[block]
             found = self._best(score, at[mine], columns, k, exclude_seen)
             if not bool(mine.all()):

@@ -173,6 +173,14 @@ class TrainedModel:
         blocks = self.recommend_blocks(users, k, exclude_seen, items, unknown)
         return pd.concat(list(blocks), ignore_index=True)
 
+    def knows(self, users: Iterable[Any]) -> np.ndarray:
+        """Which users have lists of their own: `[n]` bool, those known who have training links.
+
+        Args:
+            users: Ids.
+        """
+        return self._lists.find(users)[2].numpy()
+
     def recommend_blocks(
         self,
         users: Iterable[Any] | None = None,

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pyg_negsamp import __version__
 from pyg_negsamp.csr import binary_matrix
+from pyg_negsamp.datasets.interactions import PARTS
 from pyg_negsamp.serving.folder import RECORD, find_folder, read_folder, write_folder
 from pyg_negsamp.serving.ids import Ids
-from pyg_negsamp.serving.links import PARTS, SavedLinks
+from pyg_negsamp.serving.links import SavedLinks
 from pyg_negsamp.serving.ranking import ByReference, Tables
 from pyg_negsamp.serving.record import KEPT, REFERENCES, check_record
 
@@ -55,7 +56,7 @@ def write_model(path: Path, parts: Parts) -> None:
             {
                 "user": links.user.numpy(),
                 "item": links.item.numpy(),
-                "part": np.array(PARTS)[links.part.numpy()],
+                "part": np.array([*PARTS])[links.part.numpy()],
                 "trained": links.trained.numpy(),
             }
         ),
@@ -88,7 +89,7 @@ def _parts(
     links = SavedLinks(
         torch.tensor(frame["user"].to_numpy()),
         torch.tensor(frame["item"].to_numpy()),
-        torch.tensor(pd.Index(PARTS).get_indexer(pd.Index(frame["part"])).astype(np.uint8)),
+        torch.tensor(pd.Index([*PARTS]).get_indexer(pd.Index(frame["part"])).astype(np.uint8)),
         torch.tensor(frame["trained"].to_numpy()),
         len(users),
         len(items),

@@ -20,7 +20,7 @@ from pyg_negsamp.transforms.rns import RNS
 from pyg_negsamp.transforms.sdns import SDNS
 from pyg_negsamp.transforms.srns import SRNS
 
-#: Samplers by the name that scripts know them by.
+#: Samplers by the name that the command knows them by.
 SAMPLERS: dict[str, type[NegativeSampling]] = {
     "rns": RNS,
     "pns": PNS,

@@ -62,7 +62,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         ValueError: If `num_negatives < 1` or `num_candidates < num_negatives`.
     """
 
-    #: What a script uses for `candidates` when nobody says otherwise.
+    #: What the command uses for `candidates` when nobody says otherwise.
     proposal: ClassVar[type[Candidates]] = UniformCandidates
     #: `K` unless told otherwise.
     default_num_negatives: ClassVar[int] = 1

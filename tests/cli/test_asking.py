@@ -114,10 +114,106 @@ def test_files_of_ids_that_cannot_be_read(
     (tmp_path / "items.csv").write_text(text)
     with pytest.raises(ValueError, match=said):
         call(recommend, run_folder, "--items", tmp_path / "items.csv")
+    for command in (recommend, similar):
+        with pytest.raises(ValueError, match=r"--items .* or a file of them \(got '.*none.csv'\)"):
+            call(command, run_folder, "--items", tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError):
-        call(recommend, run_folder, "--items", tmp_path / "none.csv")
+        call(recommend, run_folder, "--users-file", tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"--to must be a file\.csv"):
         call(recommend, run_folder, "--to", "lists.xlsx")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A model whose training data call their columns `customer` and `sku`."""
+    data = InteractionDataset.from_frame(purchases("text"))
+    config = {"user_column": "customer", "item_column": "sku"}
+    made = TrainedModel.from_training(ItemKNN(data[0]), data, config=config)
+    made.save(tmp_path / "run" / "model")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.txt", "c1\nc2\n", ""),
+        ("a.txt", " c1 \n\n c2\n", ""),
+        ("a.csv", "user\nc1\nc2\n", ""),
+        ("a.csv", "customer\nc1\nc2\n", ""),
+        ("a.csv", "c1\nc2\n", ""),
+        ("a.csv", "Kunde\nc1\nc2\n", "the first line, 'Kunde', is taken for a header"),
+        ("a.csv", "age;customer\n7;c1\n7;c2\n", ""),
+        ("a.csv", "age\tuser\n7\tc1\n7\tc2\n", ""),
+        ("a.tsv", "customer\tuser\nc1\t7\nc2\t7\n", ""),
+        ("a.csv", 'age,customer\n"7,5","c1"\n7,\n7,c2\n', "1 rows without user, left out"),
+        ("a.csv", "\ufeffcustomer\r\nc1\r\nc2\r\n", ""),
+        ("a.csv", b"\xff\xfe" + "customer\nc1\nc2\n".encode("utf-16-le"), ""),
+        ("a.parquet", "", ""),
+    ],
+)
+def test_files_of_users_are_read_as_meant(
+    small: Path, tmp_path: Path, name: str, text: str | bytes, said: str, capsys
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    if name.endswith("parquet"):
+        pd.DataFrame({"age": [7, 7], "customer": ["c1", "c2"]}).to_parquet(file)
+    call(recommend, small, "--users-file", file, "--top-k", 2)
+    found = capsys.readouterr()
+    assert read(found.out)["user"].tolist() == ["c1", "c1", "c2", "c2"]
+    assert found.err.count("\n") == bool(said)
+    assert said in found.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"age,size\n1,2\n", "must have a column 'customer' or 'user', or one id per line"),
+        (b"c1\nc\x00\n", "NUL byte"),
+        ("c1\nKäthe\n".encode("latin-1"), "line 2 is not utf-8"),
+        ("customer\nc1\n".encode("utf-16-le"), "NUL byte"),
+        (b'customer\n"c1\n', "readable"),
+        (b"customer,age\nc1,2\nc1,2,3\n", "readable"),
+        (b"customer\n \n", "at least one user"),
+    ],
+)
+def test_files_that_are_no_lists_are_named(
+    small: Path, tmp_path: Path, text: bytes, said: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(text)
+    with pytest.raises(ValueError, match=r"a\.csv") as error:
+        call(recommend, small, "--users-file", tmp_path / "a.csv")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_who_is_unknown_is_said_on_standard_error(small: Path, capsys) -> None:
+    call(recommend, small, "--users", " c1 ", *(f"x{n}" for n in range(6)), "--top-k", 1)
+    said = capsys.readouterr()
+    assert read(said.out)["user"].tolist() == ["c1", *(f"x{n}" for n in range(6))]
+    assert said.err == (
+        "6 of 7 users are not known or have no training links, and get what is popular: "
+        "'x0', 'x1', 'x2', 'x3', 'x4', ...\n"
+    )
+
+
+@pytest.mark.parametrize("command", [recommend, similar])
+def test_items_are_ids_or_a_file_of_them(
+    command: ModuleType, small: Path, tmp_path: Path, capsys
+) -> None:
+    """Those not known are left out, but not all."""
+    (tmp_path / "some.csv").write_text("sku\ns1\ns2\nold\n")
+    column, answers = ("user", ["--users", "c1"]) if command is recommend else ("item", [])
+    outs = []
+    for items in (["s1", "s2"], ["s1", " s2", "old"], [tmp_path / "some.csv"]):
+        call(command, small, *answers, "--items", *items)
+        said = capsys.readouterr()
+        outs.append(said.out)
+        assert said.err in ("", "1 of 3 items are not known, and left out: 'old'\n")
+    assert read(outs[0])[column].nunique() >= 1
+    assert outs[0] == outs[1] == outs[2]
+    with pytest.raises(ValueError, match=r"--items must be ids .* \(got 2: 'old', 'older'\)"):
+        call(command, small, "--items", "old", "older")
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -151,3 +247,14 @@ def test_evaluate(run_folder: Path, capsys) -> None:
     assert f"{expected['NDCG@10']:.4f}" in tables[1].splitlines()[1]
     for name in ("quartile 1", "head", "tail"):
         assert name in tables[0]
+
+
+def test_lists_are_as_long_as_in_training_by_default(tmp_path: Path, capsys) -> None:
+    data = InteractionDataset.from_frame(purchases("text"))
+    config = {"top_k": [3, 7]}
+    TrainedModel.from_training(ItemKNN(data[0]), data, config=config).save(tmp_path / "model")
+    call(evaluate, tmp_path)
+    said = capsys.readouterr().out
+    assert "NDCG@3" in said
+    assert "NDCG@7" in said
+    assert "NDCG@10" not in said

@@ -72,8 +72,11 @@ def test_does_not_depend_on_the_block_size(
 ) -> None:
     x_dict, data = problem()
     whole = evaluate(x_dict, data, (2, 5))
-    monkeypatch.setattr("pyg_negsamp.evaluation.full_rank.USERS_COUNTED", users_counted)
-    assert evaluate(x_dict, data, (2, 5), block_size=block_size) == pytest.approx(whole, abs=1e-6)
+    for name, value in (("USERS_COUNTED", users_counted), ("ENTRIES_COUNTED", 5 * users_counted)):
+        with monkeypatch.context() as patch:
+            patch.setattr(full_rank, name, value)
+            found = evaluate(x_dict, data, (2, 5), block_size=block_size)
+        assert found == pytest.approx(whole, abs=1e-6)
 
 
 @pytest.mark.parametrize("users", [1, 7])

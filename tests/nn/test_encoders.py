@@ -14,7 +14,7 @@ from oracles import lightgcn, pooling
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS, facing_layers, gather_rows, pool_layers, pool_rows
 from pyg_negsamp.nn import MF, Encoder, LightGCN
-from pyg_negsamp.references import popularity
+from pyg_negsamp.references import Popularity
 
 NUM_USERS, NUM_ITEMS = 8, 11
 
@@ -156,7 +156,7 @@ def test_popularity_ranks_by_links_and_breaks_ties_by_id() -> None:
     data = HeteroData()
     data["user"].num_nodes, data["item"].num_nodes = 3, 5
     data[EDGE_TYPE].edge_index = torch.tensor([[0, 1, 2, 0, 1], [3, 3, 3, 1, 4]])
-    scores = popularity(data)(torch.arange(3))
+    scores = Popularity(data)(torch.arange(3))
     assert scores.argsort(dim=1, descending=True).tolist() == [[3, 1, 4, 0, 2]] * 3
 
 

@@ -15,7 +15,7 @@ from oracles import ease, neighbours
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.references import EASE, ItemKNN, Popularity, item_knn, popularity
+from pyg_negsamp.references import EASE, ItemKNN, Popularity, item_knn
 
 EVERYONE = torch.arange(NUM_USERS)
 
@@ -144,7 +144,7 @@ def test_evaluates_like_embeddings_with_the_same_scores(
     found = evaluate(model, splits[2], (5, 20), block_size=block_size)
     embeddings: dict[str, Tensor] = {"user": model(torch.arange(60)), "item": torch.eye(80)}
     assert found == pytest.approx(evaluate(embeddings, splits[2], (5, 20)), abs=1e-6)
-    reference = evaluate(popularity(splits[0]), splits[2], (5, 20))
+    reference = evaluate(Popularity(splits[0]), splits[2], (5, 20))
     assert found["NDCG@20"] > reference["NDCG@20"]
 
 

@@ -95,6 +95,9 @@ def test_blocks_are_the_whole(method: str, monkeypatch: pytest.MonkeyPatch) -> N
     blocks = list(made.recommend_blocks(k=5, unknown="popular"))
     assert [block["user"].nunique() for block in blocks] == [7, 7, 7, 7, 2]
     pd.testing.assert_frame_equal(pd.concat(blocks, ignore_index=True), whole)
+    monkeypatch.setattr(lists, "ROWS", 120)  # lists of 40 items: three users at a time
+    blocks = list(made.recommend_blocks(k=10**9, unknown="popular"))
+    assert {block["user"].nunique() for block in blocks} == {3}
 
 
 @every_method

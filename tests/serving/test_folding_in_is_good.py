@@ -9,7 +9,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.nn import ENCODERS
-from pyg_negsamp.references import popularity
+from pyg_negsamp.references import Popularity
 from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import RNS
 
@@ -27,6 +27,6 @@ def test_folded_in_users_are_ranked_well(name: str, tmp_path) -> None:
     rows = encoder.fold_in(user, item, 60, recommender.loss, recommender.l2)
     own = evaluate(tables, test, (20,), ("NDCG",))["NDCG@20"]
     folded = evaluate({**tables, "user": rows}, test, (20,), ("NDCG",))["NDCG@20"]
-    popular = evaluate(popularity(train), test, (20,), ("NDCG",))["NDCG@20"]
+    popular = evaluate(Popularity(train), test, (20,), ("NDCG",))["NDCG@20"]
     assert folded > popular
     assert folded > 0.85 * own

@@ -238,8 +238,11 @@ def test_a_record_runs_no_code(saved: Path, tmp_path: Path) -> None:
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no saved model"):
+    with pytest.raises(FileNotFoundError, match=r"no saved model: .*nothing does not exist"):
         TrainedModel.load(tmp_path / "nothing")
+    (tmp_path / "some.csv").touch()
+    with pytest.raises(FileNotFoundError, match=r"some.csv is a file, not the folder of a run"):
+        TrainedModel.load(tmp_path / "some.csv")
     with pytest.raises(ValueError, match=r"no saved model"):
         TrainedModel.load(tmp_path)
 
