@@ -76,9 +76,10 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType = EDGE_TYPE) -> Lin
     index = links_in(store)
     if index is None:
         expected = f"a graph with 'edge_index' or 'adj_t' on {edge_type}"
-        raise invalid("known_links", "data", expected, data)
+        raise invalid("known_links", "data", expected, f"one with {list(store.keys())}")
     if num_users is None or num_items is None:
-        raise invalid("known_links", "data", "a graph whose node types state 'num_nodes'", data)
+        expected = "a graph whose node types state 'num_nodes'"
+        raise invalid("known_links", "data", expected, f"{num_users} and {num_items}")
     _check_ids("known_links", "edge_index", index, num_users, num_items)
     return Links(index, num_users, num_items)
 

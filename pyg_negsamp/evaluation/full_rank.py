@@ -146,7 +146,7 @@ def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
     """The held-out links `[2, E]`; refuses a split without any."""
     held_out = held_out_links(data, edge_type)
     if held_out.size(1) == 0:
-        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", data)
+        raise invalid("evaluate", "data", "a split with held-out links in edge_label_index", "none")
     return held_out
 
 

@@ -76,7 +76,7 @@ def read_positives(
                     "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
                     "as RandomLinkSplit makes it"
                 )
-                raise invalid(owner, "batch", expected, batch)
+                raise invalid(owner, "batch", expected, f"one with {list(store.keys())}")
         found = Positives(users.src_index, items.dst_pos_index)
         if "dst_neg_index" in items:
             found.candidates = items.dst_neg_index.view(len(found.user), -1)
