@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import NoReturn
 
-from pyg_negsamp.errors import ArgumentError
+from pyg_negsamp.errors import ArgumentError, nearest
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and leaves with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints `message` alone, without the usage; names the flag that an unknown one is like."""
-        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
-        if message.startswith("unrecognized arguments: -"):
-            close = get_close_matches(unknown, self.flags(), 1)
-            message += f"; did you mean {close[0]}?" if close else ""
+        """Prints `message` alone, without the usage; names what an unknown word is like."""
+        if flag := re.match(r"unrecognized arguments: (-\S+)", message):
+            message += nearest(flag[1], self.flags()).replace("'", "")
+        elif choice := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            message += nearest(choice[1], re.findall(r"[\w-]+", choice[2]))
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
     def flags(self) -> list[str]:

@@ -24,7 +24,11 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     add_config_flags(parser, argv)
     group = parser.add_argument_group("search")
     group.add_argument(
-        "--trials", type=int, default=20, metavar="N", help="trials of the study, in all"
+        "--trials",
+        type=int,
+        default=20,
+        metavar="N",
+        help="trials of the study, in all. Default: 20.",
     )
     group.add_argument(
         "--search",
@@ -39,7 +43,7 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="epochs before a trial may be given up",
+        help="epochs before a trial may be given up. Default: 10.",
     )
     group.add_argument(
         "--storage",

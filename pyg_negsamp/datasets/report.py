@@ -16,6 +16,9 @@ from pyg_negsamp.datasets.ids import same_number
 from pyg_negsamp.datasets.log import Repeats
 from pyg_negsamp.datasets.times import to_dates
 
+#: Times between these, from 1973 to 2100, look like seconds since 1970.
+SECONDS = (100_000_000, 4_102_444_800)
+
 
 def summarize(
     name: str,
@@ -82,11 +85,21 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     for key, value in summary.items():
         text = f"{value:.6f}" if isinstance(value, float) else str(value)
         texts[key] = f"{value:,}" if isinstance(value, int) else text
+        if key in ("time_first", "time_last"):
+            texts[key] = format_moment(value)
     width = max(len(key) for key in texts)
     right = max([14, *(len(text) for key, text in texts.items() if key != "name")])
     return "\n".join(
         f"{key.replace('_', ' '):<{width}}  {text:>{right}}" for key, text in texts.items()
     )
+
+
+def format_moment(moment: str | float) -> str:
+    """A moment of a summary: a number beside its date, if it can be one in seconds since 1970."""
+    if isinstance(moment, str) or not SECONDS[0] <= moment < SECONDS[1]:
+        return str(moment)
+    date = to_dates(torch.tensor([int(moment)]))[0]
+    return f"{moment} ({date} if in seconds)"
 
 
 def _spread(name: str, degree: Tensor) -> dict[str, Any]:

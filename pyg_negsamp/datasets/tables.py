@@ -24,7 +24,7 @@ from pyg_negsamp.datasets.ids import (
 )
 from pyg_negsamp.datasets.log import OWNER, InteractionLog, require_links, split_column
 from pyg_negsamp.datasets.sources import read_bytes
-from pyg_negsamp.datasets.text_tables import read_text_table
+from pyg_negsamp.datasets.text_tables import REMEDY, read_text_table
 from pyg_negsamp.datasets.times import times
 from pyg_negsamp.datasets.values import numbers, positive_weights
 from pyg_negsamp.errors import invalid
@@ -167,5 +167,5 @@ def _check_complete(frame: pd.DataFrame, columns: Columns, source: str) -> None:
             f"the first in data row {missing[role].argmax() + 1}"
             for role in roles
         ]
-        expected = "a column without missing values"
+        expected = f"a column without missing values ({REMEDY})"
         raise invalid(OWNER, ", ".join(roles), expected, "; ".join(found))

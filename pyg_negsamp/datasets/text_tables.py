@@ -15,15 +15,20 @@ from pyg_negsamp.datasets.columns import Columns, Writing, check_columns
 from pyg_negsamp.datasets.log import OWNER
 from pyg_negsamp.datasets.separators import BLANKS, MOVIELENS, first_lines, guess_separator
 from pyg_negsamp.datasets.sources import read_text
+from pyg_negsamp.datasets.values import numbers
 from pyg_negsamp.errors import invalid
 
 WHOLE = r"0|-?[1-9]\d*"  # a whole number as programs write it: no sign, no zeros in front
 UNIT_SEPARATOR = "\x1f"  # one character in place of `::`, for the faster parser
+#: What to do about missing values.
+REMEDY = "remove those rows; or leave a column out that is not needed"
 UNREADABLE = (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, OverflowError)
 
 
 def read_text_table(path: Path, format: str, columns: Columns, writing: Writing) -> pd.DataFrame:
     """Reads the wanted columns of a text table as they are written, without blanks around.
+
+    Ratings and weights become numbers.
 
     Args:
         path: The file. Without header if a column is given by position.
@@ -50,6 +55,13 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     else:
         _check_no_header(frame, columns, path)
     _check_complete(frame, columns, path, text, sep)
+
+    def line(row: int) -> str:
+        return f"line {_line_of_row(text, sep, row + header)} of {path}"
+
+    for role in ("rating", "weight"):  # here, where a line can be named
+        if (name := getattr(columns, role)) is not None:
+            frame[name] = numbers(frame[name], role, writing.decimal, place=line)
     return frame
 
 
@@ -124,7 +136,7 @@ def _check_complete(
                 f"{missing[role].sum()} missing in column {getattr(columns, role)!r} of {path}, "
                 f"the first in line {_line_of_row(text, sep, row)}"
             )
-        expected = "a column without missing values"
+        expected = f"a column without missing values ({REMEDY})"
         raise invalid(OWNER, ", ".join(roles), expected, "; ".join(found))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import torch
@@ -22,7 +24,11 @@ def kind_of(column: pd.Series) -> str:
 
 
 def numbers(
-    column: pd.Series, role: str, decimal: str = ".", expected: str = "a column of numbers"
+    column: pd.Series,
+    role: str,
+    decimal: str = ".",
+    expected: str = "a column of numbers",
+    place: Callable[[int], str] = lambda row: f"data row {row + 1}",
 ) -> np.ndarray:
     """A column as finite numbers.
 
@@ -31,6 +37,7 @@ def numbers(
         role: What they are, for errors.
         decimal: Mark before the fraction in text.
         expected: What errors ask for.
+        place: From a row, counted from zero, to what errors call it.
 
     Returns:
         `[E]` int64 if all are whole numbers by type, else float64.
@@ -40,15 +47,16 @@ def numbers(
     """
     kind = kind_of(column)
     if kind == "string":
-        return _written(column.astype(str).str.strip(), role, decimal, expected)
+        return _written(column.astype(str).str.strip(), role, decimal, expected, place)
     if kind not in NUMBERS and len(column):
         raise invalid(OWNER, role, expected, f"{kind} in {column.name!r}")
     if kind == "integer":
         return _whole(column, role)
     values = column.to_numpy().astype(np.float64)
     if not np.isfinite(values).all():
-        bad = values[~np.isfinite(values)][0]
-        raise invalid(OWNER, role, f"{expected}, all finite", f"{bad} in {column.name!r}")
+        row = int((~np.isfinite(values)).argmax())
+        came = f"{values[row]} in {column.name!r}, {place(row)}"
+        raise invalid(OWNER, role, f"{expected}, all finite", came)
     return values
 
 
@@ -76,7 +84,9 @@ def _whole(column: pd.Series, role: str) -> np.ndarray:
     return whole
 
 
-def _written(text: pd.Series, role: str, decimal: str, expected: str) -> np.ndarray:
+def _written(
+    text: pd.Series, role: str, decimal: str, expected: str, place: Callable[[int], str]
+) -> np.ndarray:
     plain = text
     if decimal == ",":  # a point would be read as a mark that it is not
         plain = text.str.replace(".", "?", regex=False).str.replace(",", ".", regex=False)
@@ -85,10 +95,12 @@ def _written(text: pd.Series, role: str, decimal: str, expected: str) -> np.ndar
     values = pd.to_numeric(plain, errors="coerce")
     bad = ~np.isfinite(values.to_numpy().astype(np.float64))
     if bad.any():
-        first = text[bad].iloc[0]
+        row = int(bad.argmax())
+        first = text.iloc[row]
         if decimal == "." and pd.Series([first]).str.fullmatch(r"[+-]?\d*,\d+").item():
             expected += " (decimal=',' reads a decimal comma)"
-        raise invalid(OWNER, role, expected, f"{describe(first)} in {text.name!r}")
+        came = f"{describe(first)} in {text.name!r}, {place(row)}"
+        raise invalid(OWNER, role, expected, came)
     if pd.api.types.is_integer_dtype(values):
         return _whole(values, role)
     return values.to_numpy().astype(np.float64)

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.k_core import k_core
 from pyg_negsamp.datasets.log import InteractionLog
-from pyg_negsamp.datasets.times import to_dates
+from pyg_negsamp.datasets.report import format_moment
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.data import load_data
 
@@ -69,7 +69,7 @@ def describe(config: Config) -> Description:
     return Description(
         summary={name: value for name, value in summary.items() if not name.startswith(told)},
         degrees=degrees(dataset),
-        times=times(dataset),
+        times=times(summary),
         filters=filters(whole, rated, data.min_rating, data.k_core),
         ratings=ratings(whole, data.min_rating),
         leakage=leakage(summary, data.val_file, data.test_file),
@@ -92,14 +92,11 @@ def degrees(dataset: InteractionDataset) -> pd.DataFrame:
     return pd.DataFrame(found).T
 
 
-def times(dataset: InteractionDataset) -> tuple[str, str] | None:
+def times(summary: dict[str, Any]) -> tuple[str, str] | None:
     """The first and the last moment: dates where the source has dates, else numbers."""
-    store = dataset.interactions[dataset.edge_type]
-    if "time" not in store:
+    if "time_first" not in summary:
         return None
-    ends = torch.stack([store.time.min(), store.time.max()])
-    said = to_dates(ends) if store.get("time_is_date", False) else ends.tolist()
-    return str(said[0]), str(said[1])
+    return format_moment(summary["time_first"]), format_moment(summary["time_last"])
 
 
 def filters(

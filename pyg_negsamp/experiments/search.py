@@ -96,15 +96,18 @@ def tune(
     if file.is_dir():
         raise ConfigError("to", "a file to write", str(to))
     need_optuna()
-    from pyg_negsamp.experiments.studies import open_study
+    from pyg_negsamp.experiments.studies import open_study, quiet
     from pyg_negsamp.experiments.trials import Trials
 
     dataset = load_data(config)
     # Before there is a study: one that failed would stand in the way of the fields put right.
     check_space(given, space, dataset[0])
     url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
-    study = open_study(url, name, question(config, (dataset[0], dataset[1]), space), least_epochs)
-    return Trials(study, given, space, dataset, trials, file, say, progress).run()
+    with quiet():
+        study = open_study(
+            url, name, question(config, (dataset[0], dataset[1]), space), least_epochs
+        )
+        return Trials(study, given, space, dataset, trials, file, say, progress).run()
 
 
 def need_optuna() -> None:
@@ -154,18 +157,19 @@ def search_space(
         spaces = {"encoder": spaces["encoder"]}
     if search is None:
         search = ("encoder",) if config.is_reference else ("sampler", "loss")
-    found = {}
+    left: dict[str, dict[str, Choice | Range]] = {}
+    for part, (prefix, space) in spaces.items():
+        fields = {"layers" if n == "num_layers" else prefix + n: x for n, x in space.items()}
+        left[part] = {name: values for name, values in fields.items() if name not in given}
     for part in search:
         if part not in spaces:
             expected = f"out of {', '.join(name for name in SEARCHED if name in spaces)}"
             raise ConfigError("search", expected, part)
-        prefix, space = spaces[part]
-        for name, values in space.items():
-            field = "layers" if name == "num_layers" else prefix + name
-            if field not in given:
-                found[field] = values
+    found = {name: values for part in search for name, values in left[part].items()}
     if not found:
-        raise ConfigError("search", "parts with something left to search", " ".join(search))
+        there = [f"{part} ({', '.join(fields)})" for part, fields in left.items() if fields]
+        expected = f"parts with something left to search, out of {', '.join(there) or 'none'}"
+        raise ConfigError("search", expected, " ".join(search))
     return found
 
 

@@ -35,6 +35,19 @@ BEAT, GRACE = 60.0, 180.0
 TRIES = 3
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna says nothing below an error inside; afterwards it is as it was found."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
 def open_study(
     url: str, name: str, question: Mapping[str, Any], least_epochs: int = 10
 ) -> optuna.Study:
@@ -49,8 +62,6 @@ def open_study(
     Raises:
         ValueError: If the storage cannot be used, or the study was begun with another question.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", ExperimentalWarning)
     for left in reversed(range(TRIES)):
         try:
             study = optuna.create_study(

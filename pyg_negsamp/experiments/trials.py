@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
@@ -193,7 +192,7 @@ class Trials:
         return earlier < self.num_trials and not running
 
     def train(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> float:
-        """Trains with the fields of a trial; its checkpoints go."""
+        """Trains with the fields of a trial, and keeps nothing."""
         try:
             config = Config.of(**{**self.given, **chosen})
             if config.is_reference:
@@ -204,15 +203,12 @@ class Trials:
             self.say(str(error))
             raise optuna.TrialPruned from None
         options = {**fit_options(config), "progress": self.progress}
-        with TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
-            try:
-                fitted = fit(
-                    model, self.train_data, self.val_data, folder,
-                    **options, callbacks=[Pruning(trial)],
-                )  # fmt: skip
-            except NonFiniteLossError as error:
-                self.say(str(error))
-                raise optuna.TrialPruned from None
+        try:
+            callbacks = [Pruning(trial)]
+            fitted = fit(model, self.train_data, self.val_data, **options, callbacks=callbacks)
+        except NonFiniteLossError as error:
+            self.say(str(error))
+            raise optuna.TrialPruned from None
         trial.set_user_attr("best_epoch", fitted.best_epoch + 1)
         return fitted.best
 

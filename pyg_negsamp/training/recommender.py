@@ -116,9 +116,8 @@ class Recommender(LightningModule):
     def _check_parts(self, encoder: Encoder, sampler: NegativeSampling) -> None:
         """Refuses a sampler that was not made for the encoder."""
         if sampler.pool != encoder.pool:
-            raise invalid(
-                self, "sampler", f"one with the encoder's pool {encoder.pool!r}", repr(sampler.pool)
-            )
+            expected = f"one with the encoder's pool {encoder.pool!r}"
+            raise invalid(self, "sampler", expected, f"pool {sampler.pool!r}")
         if sampler.edge_type != encoder.edge_type:
             expected = f"one with the encoder's edge_type {encoder.edge_type}"
             raise invalid(self, "sampler", expected, sampler.edge_type)
@@ -126,7 +125,7 @@ class Recommender(LightningModule):
             expected = f"one for the encoder's width {encoder.width} (dim)"
             raise invalid(self, "sampler", expected, f"width {sampler.width}")
         if sampler.candidates is None:
-            raise invalid(self, "sampler", "one with candidates to draw from", None)
+            raise invalid(self, "sampler", "one with candidates to draw from", "none")
         size, other = (
             f"{graph.num_users} users and {graph.num_items} items"
             for graph in (encoder, sampler.candidates)
@@ -207,7 +206,8 @@ class Recommender(LightningModule):
             return torch.optim.Adam(self.parameters(), lr=self.lr, fused=True)
         made = self.optimizer(list(self.parameters()))
         if not isinstance(made, Optimizer):
-            raise invalid(self, "optimizer", "a function that makes a torch Optimizer", made)
+            expected = "a function that makes a torch Optimizer"
+            raise invalid(self, "optimizer", expected, type(made).__name__)
         return made
 
     def configure_optimizers(self) -> Optimizer | dict[str, Any]:  # type: ignore[override]
@@ -217,7 +217,8 @@ class Recommender(LightningModule):
             return optimizer
         scheduler = self.scheduler(optimizer)
         if not isinstance(scheduler, LRScheduler):
-            raise invalid(self, "scheduler", "a function that makes a torch LRScheduler", scheduler)
+            expected = "a function that makes a torch LRScheduler"
+            raise invalid(self, "scheduler", expected, type(scheduler).__name__)
         config: dict[str, Any] = {"scheduler": scheduler, "interval": "epoch"}
         if isinstance(scheduler, ReduceLROnPlateau):
             if scheduler.mode != "max":

@@ -41,6 +41,7 @@ def test_an_unknown_sub_command_is_one_line(capsys: pytest.CaptureFixture[str]) 
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert "trian" in said
+    assert said.endswith("did you mean 'train'?\n")
     assert said.count("\n") == 1
 
 

@@ -39,6 +39,16 @@ def test_describe_prints_a_table_per_question(capsys: pytest.CaptureFixture[str]
     assert "density" in said
 
 
+def test_numbers_that_look_like_seconds_are_shown_as_dates(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = Path("links.csv").read_text().splitlines()
+    rows = [f"{line},{1_700_000_000 + at}" for at, line in enumerate(lines[1:])]
+    Path("links.csv").write_text("\n".join([f"{lines[0]},at", *rows]) + "\n")
+    main(["data", "describe", *FILE, "--time-column", "at"])
+    assert "times from 1700000000 (2023-11-14T22:13:20 if in seconds)" in capsys.readouterr().out
+
+
 def test_what_prepare_wrote_is_trained_on(capsys: pytest.CaptureFixture[str]) -> None:
     main(["data", "prepare", *FILE, "--k-core", "2", "2", "--val-share", "0.2", "--to", "to"])
     said = capsys.readouterr().out
@@ -61,6 +71,11 @@ def test_fields_may_come_from_a_file(capsys: pytest.CaptureFixture[str]) -> None
     [
         ("", "required: VERB"),
         ("nothing", "invalid choice: 'nothing'"),
+        ("descrbe", "did you mean 'describe'?"),
+        ("describe --dataset links.csv --user-column custome", "did you mean 'customer'?"),
+        ("describe --dataset tiny --time-column day", "--time-column must be left out"),
+        ("describe --dataset tiny --k-core 2 2", "--k-core must be left out"),
+        ("prepare --dataset tiny --k-core -1 2 --to to", "--k-core must be greater than or equal"),
         ("prepare", "required: --to"),
         ("prepare --dataset tiny --to .", ". already holds something"),
         ("prepare --dataset tiny --to links.csv", "links.csv already holds something"),
@@ -95,3 +110,4 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         said = capsys.readouterr().out
         assert found in said
         assert "--neg" not in said
+        assert "--decimal" not in said or "Default: '.'." in said

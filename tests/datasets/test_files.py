@@ -286,6 +286,17 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
             {},
             r"1 missing in column 'user' of .*line 3.*'item'.*line 4",
         ),
+        (
+            "user,item,stars\na,1,5\n\nb,2,'bad'\nc,3,1\n",
+            {"rating": "stars"},
+            r"'rating' must be a column of numbers .*'bad.* in 'stars', line 4 of .*log\.csv",
+        ),
+        (
+            "user,item,stars\na,1,5\nb,2,inf\n",
+            {"weight": "stars"},
+            r"'weight' must be a column of numbers .*'inf' in 'stars', line 3 of ",
+        ),
+        ("user,item,stars\na,1,\n", {"rating": "stars"}, "remove those rows; or leave a column"),
         ("user,item\na,1\nb,\nc,\n", {}, r"'item'.*2 missing in column 'item' of .*in line 3"),
         ("uid,item\na,1\n", {}, r"'user' must be a column of .*\['uid', 'item'\].*got 'user'"),
         ("a,1\nb,2\n", {"user": 0, "item": 5}, r"'item' must be a column of .*\[0, 1\].*got 5"),

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -306,6 +307,16 @@ def test_a_study_keeps_to_its_question(fits: list[Recommender]) -> None:
     assert len(complete(study_of(SQLITE, "mf-mixgcf-bpr-tiny"))) == 1
 
 
+def test_the_process_is_left_as_it_was(fits: list[Recommender]) -> None:
+    level = optuna.logging.get_verbosity()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="a filter of the caller")
+        before = list(warnings.filters)
+        begin(1, storage="journal:///a.log")
+        assert warnings.filters == before
+    assert optuna.logging.get_verbosity() == level == optuna.logging.INFO
+
+
 def test_mistakes_do_not_stand_in_the_way(fits: list[Recommender]) -> None:
     for wrong, said in (({"beta": 1}, "it is for"), ({"lr": -1}, "'lr'"), ({"epochs": 0}, "epoch")):
         with pytest.raises(ValueError, match=said):
@@ -323,7 +334,10 @@ def test_mistakes_do_not_stand_in_the_way(fits: list[Recommender]) -> None:
         ({"count": 0}, "'trials' must be at least 1"),
         ({"least_epochs": -1}, "'least_epochs' must be at least 0"),
         ({"search": ["everything"]}, "'search' must be out of sampler, loss, encoder, training"),
-        ({"neg": "rns"}, "something left to search"),
+        (
+            {"neg": "rns"},
+            r"something left to search, out of training \(lr, l2\) \(got 'sampler loss'\)",
+        ),
         ({"neg": "nope"}, "'neg' must be one of"),
         ({"dataset": "nothing"}, "'dataset' must be"),
         ({"to": "."}, "'to' must be a file to write"),
