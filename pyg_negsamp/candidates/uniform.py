@@ -92,7 +92,8 @@ class UniformCandidates(Candidates):
         doubtful = torch.from_numpy(self.filter(user, item).view(-1).numpy().nonzero()[0])
         item = item.long()
         of_user, drawn = user.take(doubtful // num), item.take(doubtful)
-        return item.put_(doubtful, self._outcome(of_user, drawn))
+        item.view(-1).scatter_(0, doubtful, self._outcome(of_user, drawn))
+        return item
 
     def _outcome(self, user: Tensor, item: Tensor) -> Tensor:
         """The numbers drawn, or what stands in for them."""

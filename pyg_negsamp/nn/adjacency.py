@@ -125,7 +125,9 @@ class Thinning(torch.nn.Module):
         # How often each link comes in the data.
         count = (self.value / (self.weight[row] * self.weight[column])).round()
         count *= self._both_ways(keep)
-        weight = inverse_root(torch.bincount(row, count, minlength=self.num_nodes))
+        # Not `bincount`, whose order of summing on GPUs is anybody's guess.
+        degree = count.new_zeros(self.num_nodes).scatter_add_(0, row, count)
+        weight = inverse_root(degree)
         return (weight[row] * weight[column] * count).to(self.value.dtype)
 
     def _both_ways(self, keep: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
@@ -115,6 +116,15 @@ class SamplerContract:
             before = torch.random.get_rng_state()
             first, second = self.sample(sampler, problem), self.sample(other, problem)
             assert torch.equal(before, torch.random.get_rng_state())
+            torch.testing.assert_close(first.xs, second.xs, rtol=0, atol=0)
+
+    def test_deterministic_algorithms_change_nothing(self) -> None:
+        """Torch's strictest mode finds nothing to refuse, and the result is the same."""
+        for problem, sampler in self.cases():
+            other = copy.deepcopy(sampler)
+            first = self.sample(sampler, problem)
+            with _deterministic_algorithms():
+                second = self.sample(other, problem)
             torch.testing.assert_close(first.xs, second.xs, rtol=0, atol=0)
 
     def test_one_tensor_is_one_layer(self) -> None:
@@ -304,3 +314,14 @@ class SamplerContract:
         if sampler.reads_embeddings:
             with pytest.raises(ValueError, match="x_dict"):
                 sampler(problem.batch())
+
+
+@contextmanager
+def _deterministic_algorithms() -> Iterator[None]:
+    """Has torch refuse whatever may give another result when it is repeated."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
