@@ -119,7 +119,9 @@ def test_ease_refuses_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> N
         if available >= needed:
             EASE(graph())
         else:
-            with pytest.raises(ValueError, match=f"^EASE: 'data'.*{NUM_ITEMS} need .* GiB.*free"):
+            with pytest.raises(
+                ValueError, match=f"^EASE: 'data'.*takes .* GiB.*{NUM_ITEMS} items.*free"
+            ):
                 EASE(graph())
 
 
