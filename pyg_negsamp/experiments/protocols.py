@@ -158,8 +158,8 @@ def start(config: Config, data: HeteroData, dataset: InteractionDataset, say: Sa
     model = make_recommender(config, data)
     if config.training.warm_start is not None:
         earlier = TrainedModel.load(config.training.warm_start)
-        users, items = earlier.warm_start(model.encoder, dataset)
-        say(f"warm start from {config.training.warm_start}: {users} users, {items} items are new")
+        new = earlier.warm_start(model.encoder, dataset)
+        say(f"warm start from {config.training.warm_start}: {new}")
     return model
 
 

@@ -17,16 +17,18 @@ from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
+from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.folding import Folding
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
 from pyg_negsamp.serving.ids import ids_of, named
 from pyg_negsamp.serving.lists import Lists
+from pyg_negsamp.serving.making import described
 from pyg_negsamp.serving.ranking import ByReference, Tables
 from pyg_negsamp.serving.store import Parts, read_model, write_model
 from pyg_negsamp.serving.taking import take
-from pyg_negsamp.serving.warm import New, copy_rows
+from pyg_negsamp.serving.warm import New, copy_rows, trained_on
 
 
 class TrainedModel:
@@ -348,14 +350,16 @@ class TrainedModel:
     def warm_start(self, encoder: Encoder, dataset: InteractionDataset) -> New:
         """Copies what was learned of users and items that are still there into a fresh encoder.
 
-        Rows go by id. Users and items that the model does not know keep the rows drawn for them.
+        Rows go by id. Users and items that the model does not know keep the rows drawn for them. So
+        do parameters that it does not have, since it may be of another kind of encoder.
 
         Args:
             encoder: The encoder, over the dataset's training graph; changed in place.
             dataset: The data, for its ids.
 
         Returns:
-            How many users and how many items are new.
+            How many users and items are new, how many held-out links of the data the model was
+            trained on, and whether it is of another kind.
 
         Raises:
             ValueError: If the model is a reference, if widths differ, or if an argument is no such
@@ -377,5 +381,13 @@ class TrainedModel:
             own.find(index, "dataset")[1]
             for own, index in zip((self._users, self._items), theirs, strict=True)
         )
-        sizes = (len(self.users), len(self.items))
-        return copy_rows(self._state, sizes, encoder, users, items)
+        copy_rows(self._state, (len(self.users), len(self.items)), encoder, users, items)
+        val, test = (held_out_links(graph, dataset.edge_type) for graph in (dataset[1], dataset[2]))
+        was = self._record["method"]["class"]
+        return New(
+            users=int((users < 0).sum()),
+            items=int((items < 0).sum()),
+            val=trained_on(self._links, val, users, items),
+            test=trained_on(self._links, test, users, items),
+            other=None if was == described(encoder)["class"] else was,
+        )

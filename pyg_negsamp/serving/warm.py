@@ -9,24 +9,57 @@ from torch import Tensor
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn import Encoder
+from pyg_negsamp.serving.links import SavedLinks
 
 
 class New(NamedTuple):
-    """How much an earlier model did not know.
+    """What an earlier model did not know, and what it knew of links that are to be found.
+
+    As text, it is a line for whoever started a run.
 
     Attributes:
         users: Number of users without a row in it.
         items: Number of items without one.
+        val: Validation links that it was trained on; metrics on these are too good.
+        test: Test links that it was trained on.
+        other: Class of its encoder, if it is another one.
     """
 
     users: int
     items: int
+    val: int
+    test: int
+    other: str | None
+
+    def __str__(self) -> str:
+        said = f"{self.users} users, {self.items} items are new"
+        if self.other:
+            said += f"; it is another encoder, {self.other}, of which what fits is taken"
+        if self.val or self.test:
+            said += (
+                f"; it was trained on {self.val} validation and {self.test} test links, "
+                "so metrics on these are too good"
+            )
+        return said
+
+
+def trained_on(links: SavedLinks, held_out: Tensor, users: Tensor, items: Tensor) -> int:
+    """How many links an earlier model was trained on.
+
+    Args:
+        links: Its own.
+        held_out: `[2, E]` links of a later dataset.
+        users: `[U]` for each user of that the position in the earlier model, or -1.
+        items: `[I]` the same for items.
+    """
+    pairs = torch.stack([users[held_out[0].cpu()], items[held_out[1].cpu()]])
+    return int(links.trained_on(pairs[:, (pairs >= 0).all(dim=0)]).sum())
 
 
 @torch.no_grad()
 def copy_rows(
     state: dict[str, Tensor], sizes: tuple[int, int], encoder: Encoder, users: Tensor, items: Tensor
-) -> New:
+) -> None:
     """Copies what is known of each node into a fresh encoder, in place.
 
     A parameter with a row per node, `[U + I, ...]` with users before items, is copied row by row;
@@ -60,4 +93,3 @@ def copy_rows(
             parameter[into] = earlier[source[into]].to(parameter)
         else:
             parameter.copy_(earlier)
-    return New(int((users < 0).sum()), int((items < 0).sum()))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from saved_models import METHODS, REFERENCES, dataset, model, recommender, trained
 
+from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.losses import BPRLoss, ContrastiveLoss, SampledSoftmaxLoss
 from pyg_negsamp.nn import ENCODERS, MF
 from pyg_negsamp.serving import TrainedModel
@@ -143,7 +144,12 @@ def test_a_warm_start_copies_rows_by_id(method: str, tmp_path) -> None:
         later.encoder.embedding.weight.fill_(7)
     new = TrainedModel.load(tmp_path / "model").warm_start(later.encoder, data)
     ids = [(dataset().user_ids, data.user_ids), (dataset().item_ids, data.item_ids)]
-    assert new == tuple(len(set(now) - set(before)) for before, now in ids)
+    assert new[:2] == tuple(len(set(now) - set(before)) for before, now in ids)
+    old = {*zip(*named_links(dataset(), 0), strict=True)}
+    held_out = [{*zip(*named_links(data, part), strict=True)} for part in (1, 2)]
+    assert new[2:4] == tuple(len(links & old) for links in held_out)
+    assert min(new[2:4]) > 0
+    assert new.other is None
     assert new.users > 0
     assert new.items > 0
     before = earlier.encoder._split(earlier.encoder.embedding.weight)
@@ -156,6 +162,26 @@ def test_a_warm_start_copies_rows_by_id(method: str, tmp_path) -> None:
     for name, parameter in earlier.encoder.named_parameters():
         if "embedding" not in name:
             assert torch.equal(dict(later.encoder.named_parameters())[name], parameter)
+
+
+def named_links(data: InteractionDataset, part: int) -> tuple[list[str], list[str]]:
+    """Users and items of the links of a part."""
+    store = data[part]["user", "item"]
+    user, item = store.edge_index if part == 0 else store.edge_label_index
+    return data.user_ids[user.numpy()].tolist(), data.item_ids[item.numpy()].tolist()
+
+
+def test_a_warm_start_from_another_encoder_takes_what_fits_and_says_so() -> None:
+    earlier, later = recommender(dataset()[0], "mf"), recommender(dataset()[0], "ngcf")
+    weights = [name for name, _ in later.encoder.named_parameters() if "embedding" not in name]
+    before = {name: later.encoder.get_parameter(name).clone() for name in weights}
+    new = TrainedModel.from_training(earlier, dataset()).warm_start(later.encoder, dataset())
+    assert torch.equal(later.encoder.embedding.weight, earlier.encoder.embedding.weight)
+    assert all(torch.equal(later.encoder.get_parameter(name), before[name]) for name in weights)
+    assert new == (0, 0, 0, 0, "MF")
+    assert str(new) == (
+        "0 users, 0 items are new; it is another encoder, MF, of which what fits is taken"
+    )
 
 
 def test_a_warm_start_copies_biases() -> None:
