@@ -79,8 +79,8 @@ def add_field(group: argparse._ArgumentGroup, each: FieldOf, several: bool) -> N
     if choices:
         said += f" One of: {', '.join(map(str, choices))}."
     if each.default is not None:
-        many = each.default if isinstance(each.default, tuple) else (each.default,)
-        shown = " ".join(map(str, many))
+        values = each.default if isinstance(each.default, tuple) else (each.default,)
+        shown = " ".join(map(str, values))
         said += f" Default: {shown}." if shown[-1].isalnum() else f" Default: '{shown}'."
     default_metavar = {"neg": "NAME", "loss": "NAME", "encoder": "NAME"}.get(each.name, "VALUE")
     metavar = METAVARS.get(each.name, default_metavar)

@@ -24,7 +24,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from pyg_negsamp.serving import TrainedModel
+import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 5.0
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     check_target(args.to)
     users = args.users if args.users_file is None else read_ids(args.users_file, "user")
     items = None if args.items is None else read_ids(args.items, "item")
-    model = TrainedModel.load(args.model)
+    model = pyg_negsamp.TrainedModel.load(args.model)
     blocks = model.recommend_blocks(users, args.top_k, not args.include_seen, items, args.unknown)
     total = len(model.users) if users is None else len(users)
     if users is None:

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pyg_negsamp.serving import TrainedModel
+import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -25,5 +25,5 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the lists."""
-    found = TrainedModel.load(args.model).similar_items(args.items, args.top_k)
+    found = pyg_negsamp.TrainedModel.load(args.model).similar_items(args.items, args.top_k)
     found.to_csv(sys.stdout, index=False)
