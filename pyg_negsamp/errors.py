@@ -11,10 +11,12 @@ class ArgumentError(ValueError):
     """An argument that cannot be.
 
     Attributes:
+        owner: Who refuses it.
         argument: Its name.
         complaint: What is wrong with it, such as `'must be at least 1 (got 0)'`.
     """
 
+    owner: str
     argument: str
     complaint: str
 
@@ -35,7 +37,7 @@ def invalid(owner: object, argument: str, expected: str, got: object) -> Argumen
         owner = owner.__name__ if isinstance(owner, type) else type(owner).__name__
     complaint = f"must be {expected} (got {got})"
     error = ArgumentError(f"{owner}: '{argument}' {complaint}")
-    error.argument, error.complaint = argument, complaint
+    error.owner, error.argument, error.complaint = owner, argument, complaint
     return error
 
 

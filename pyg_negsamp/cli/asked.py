@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pyg_negsamp.datasets.catalogue import parquet_column, text_fields
-from pyg_negsamp.datasets.columns import Writing
-from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.serving.ids import named, some_of
+if TYPE_CHECKING:  # help does not wait for it
+    from pyg_negsamp import TrainedModel
 
 
 def say(text: str) -> None:
@@ -29,6 +28,8 @@ def items_of(given: Sequence[str], model: TrainedModel) -> list[str]:
     Raises:
         ValueError: If none of them is known, or the file cannot be read.
     """
+    from pyg_negsamp.serving.ids import named, some_of
+
     ids = [item.strip() for item in given]
     file = Path(given[0])
     if len(ids) == 1 and not is_known(ids, "item", model).any() and file.is_file():
@@ -57,6 +58,9 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         ValueError: If it holds no id, has several columns and none of these names, or cannot be
             read.
     """
+    from pyg_negsamp.datasets.catalogue import parquet_column, text_fields
+    from pyg_negsamp.datasets.columns import Writing
+
     names = [name for name in (model.config.get(f"{kind}_column"), kind) if isinstance(name, str)]
     if path.suffix == ".parquet":
         ids = parquet_column(path, names[0]).astype(str)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pyg_negsamp.serving import TrainedModel
+import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints a table per length of the lists: a row for all, and one per group."""
-    model = TrainedModel.load(args.model)
+    model = pyg_negsamp.TrainedModel.load(args.model)
     kept = model.config.get("top_k")  # of a model that was made in Python, anything
     lengths = list(dict.fromkeys(args.top_k or (kept if isinstance(kept, list) else [10, 20])))
     whole, groups = model.evaluate(k=lengths), model.evaluate_groups(k=lengths)

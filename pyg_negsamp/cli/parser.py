@@ -12,7 +12,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -52,7 +52,7 @@ def one_line_errors(parser: Parser) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         parser.exit(141)
     except Exception as error:
-        code, said = judged(error)
+        code, said = judged(error, parser.flags())
         if code is None:
             raise
         if code == 2:
@@ -60,23 +60,37 @@ def one_line_errors(parser: Parser) -> Iterator[None]:
         parser.exit(code, f"{parser.prog}: {' '.join(said.split())}\n")
 
 
-def judged(error: Exception) -> tuple[int | None, str]:
-    """The exit code of an error and what to say; `None` for one of ours to mend."""
+def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
+    """The exit code of an error and what to say; `None` for one of ours to mend.
+
+    Args:
+        error: What was raised.
+        flags: Those of the command: an argument that has one goes by its name.
+    """
     import yaml
 
+    if isinstance(error, ArgumentError) and (flag := flag_of(error, flags)):
+        return 2, f"{flag} {error.complaint}"
+    if isinstance(error, ValueError | OSError | yaml.YAMLError):
+        return 2, str(error)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return 2, f"out of memory: {error}"
+    # Not above: who asks a saved model does not wait for lightning.
     from pyg_negsamp.datasets import DownloadError
-    from pyg_negsamp.experiments import ConfigError
-    from pyg_negsamp.experiments.parts import FIELDS
     from pyg_negsamp.training import NonFiniteLossError
 
-    if isinstance(error, ConfigError):
-        return 2, f"--{error.argument.replace('_', '-')} {error.complaint}"
-    if isinstance(error, ArgumentError):  # of a deeper room, which knows no flags
-        for name in (error.argument, f"{error.argument}_column"):
-            if name in FIELDS:
-                return 2, f"--{name.replace('_', '-')} {error.complaint}"
-    if isinstance(error, ValueError | OSError | DownloadError | yaml.YAMLError):
+    if isinstance(error, DownloadError):
         return 2, str(error)
-    if isinstance(error, NonFiniteLossError):
-        return 1, str(error)
-    return None, ""
+    return (1, str(error)) if isinstance(error, NonFiniteLossError) else (None, "")
+
+
+def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:
+    """The flag of an argument that a deeper room refuses; `None` where that is not certain."""
+    flag = f"--{error.argument.replace('_', '-')}"
+    if error.owner == "Config":
+        return flag
+    if error.owner == "InteractionDataset" and f"{flag}-column" in flags:
+        return f"{flag}-column"
+    # Several methods may have it: --alpha is a sampler's, --encoder-alpha an encoder's.
+    alike = [other for other in flags if other.endswith(flag[1:])]
+    return flag if alike == [flag] else None

@@ -16,17 +16,19 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
 from pyg_negsamp.cli.asked import ids_in, items_of, say
 from pyg_negsamp.files import whole, writing
-from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.serving.ids import some_of
+
+if TYPE_CHECKING:
+    from pyg_negsamp import TrainedModel
 
 #: Seconds between two lines of progress where there is no terminal.
 PAUSE = 5.0
@@ -72,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> None:
     """Writes the lists, block by block."""
     check_target(args.to)
-    model = TrainedModel.load(args.model)
+    model = pyg_negsamp.TrainedModel.load(args.model)
     users = None if args.users is None else [user.strip() for user in args.users]
     if args.users_file is not None:
         users = ids_in(args.users_file, "user", model)
@@ -103,6 +105,8 @@ def say_who_is_unknown(model: TrainedModel, users: Sequence[str] | None) -> None
     known = model.knows(asked)
     others = [user for user, right in zip(asked, known, strict=True) if not right]
     if others:
+        from pyg_negsamp.serving.ids import some_of
+
         who = f"{len(others)} of {len(asked)} users are not known or have no training links"
         say(f"{who}, and get what is popular: {some_of(others)}")
 

@@ -12,8 +12,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
 from pyg_negsamp.cli.asked import items_of
-from pyg_negsamp.serving import TrainedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -34,6 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the lists."""
-    model = TrainedModel.load(args.model)
+    model = pyg_negsamp.TrainedModel.load(args.model)
     found = model.similar_items(items_of(args.items, model), args.top_k)
     found.to_csv(sys.stdout, index=False)

@@ -47,7 +47,8 @@ class ConfigError(ArgumentError):
     """
 
     def __init__(self, field: str, expected: str, got: object) -> None:
-        self.argument, self.complaint = field, f"must be {expected} (got {describe(got)})"
+        self.owner, self.argument = "Config", field
+        self.complaint = f"must be {expected} (got {describe(got)})"
         super().__init__(f"Config: '{field}' {self.complaint}")
 
 

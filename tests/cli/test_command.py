@@ -83,7 +83,16 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["train"])
 
 
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; from pyg_negsamp.cli import main\ntry: main([])\nexcept SystemExit: pass\n"
-    code += "assert 'torch' not in sys.modules"
+@pytest.mark.parametrize(
+    ("argv", "without"),
+    [
+        ([], "torch"),
+        (["recommend", "--help"], "torch"),
+        (["evaluate", "--bogus"], "torch"),
+        (["similar", "none", "--items", "1"], "lightning"),
+    ],
+)
+def test_no_command_waits_for_what_it_does_not_need(argv: list[str], without: str) -> None:
+    code = f"import sys; from pyg_negsamp.cli import main\ntry: main({argv})\n"
+    code += f"except SystemExit: pass\nassert {without!r} not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

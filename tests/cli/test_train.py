@@ -108,7 +108,18 @@ def test_config_file_gives_defaults_and_flags_win(tmp_path: Path) -> None:
     assert again["test"] == first["test"]
 
 
-def test_resume_reads_the_config_of_the_run(tmp_path: Path) -> None:
+def test_another_method_takes_the_place_of_that_in_a_file(tmp_path: Path) -> None:
+    run(tmp_path / "run", "--num-candidates", "4")
+    file = str(tmp_path / "run" / "config.yaml")
+    main(["train", "--config", file, "--encoder", "item-knn", "--out", str(tmp_path / "knn")])
+    written = yaml.safe_load((tmp_path / "knn" / "config.yaml").read_text())
+    assert written["encoder"] == "item-knn"
+    assert not {"neg", "dim", "epochs", "num_candidates"} & {*written}
+
+
+def test_resume_reads_the_config_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(tmp_path / "parts", "--neg", "mixgcf", "--lr", "0.01")
     main(["train", "--resume", "--out", str(tmp_path / "parts"), "--epochs", "4"])
     run(tmp_path / "whole", "--neg", "mixgcf", "--lr", "0.01", "--epochs", "4")
@@ -117,6 +128,9 @@ def test_resume_reads_the_config_of_the_run(tmp_path: Path) -> None:
     )
     assert parts["test"] == whole["test"]
     assert len(parts["history"]) == 4
+    assert "--epochs must be at least 4" in error(
+        capsys, "--resume", "--out", str(tmp_path / "parts"), "--epochs", "3", "--neg", "mixgcf"
+    )
 
 
 def test_paper_protocol_says_so_and_selects_on_test(
@@ -227,7 +241,8 @@ def test_own_files(tmp_path: Path) -> None:
         ("--epochs 0", "--epochs must be greater than or equal to 1"),
         ("--beta 1 --neg rns", "--beta must be left out: it is for ahns, dins (got 'rns')"),
         ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
-        ("--beta -1", "DINS: 'beta'"),
+        ("--beta -1", "--beta must be a number >= 0"),
+        ("--loss ssm --loss-temperature -1", "'temperature'"),
         ("--num-candidates 0", "--num-candidates"),
         ("--lr -1", "--lr must be a number in [0, inf)"),
         ("--seed -1", "--seed"),
@@ -238,7 +253,8 @@ def test_own_files(tmp_path: Path) -> None:
         ("--dataset nothing.csv", "nothing.csv"),
         ("--config nothing.yaml", "nothing.yaml"),
         ("--resume", "--resume needs --out"),
-        ("--resume --out nowhere", "nowhere"),
+        ("--resume --out nowhere", "there is no run to resume in nowhere"),
+        ("--dim 99999999999", "--dim must be less: it needs"),
         ("--warm-start nowhere", "nowhere"),
         ("--layers 2", "--layers must be left out: mf has none"),
         ("--encoder ease --dim 8", "must be left out: ease is not trained"),
