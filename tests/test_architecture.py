@@ -25,7 +25,7 @@ ROOMS = (
 )
 PACKAGE = ROOT / "pyg_negsamp"
 #: The ground floor itself, from the ground up.
-GROUND = ("errors", "space", "ragged", "graph", "csr", "layers", "scoring")
+GROUND = ("errors", "space", "numerics", "ragged", "graph", "csr", "layers", "scoring")
 
 
 def imported(file: Path) -> set[str]:

@@ -18,6 +18,7 @@ from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import EDGE_TYPE, Links, held_out_links, known_links
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import all_scores
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
@@ -179,7 +180,7 @@ def dot_products(
         if edge_type[end] not in x_dict:
             expected = f"embeddings of '{edge_type[0]}' and '{edge_type[2]}'"
             raise invalid("evaluate", "x_dict", expected, f"those of {[*x_dict]}")
-    users, items = (pool_layers(as_layers(x_dict[edge_type[end]]), pool) for end in (0, 2))
+    users, items = (wide(pool_layers(as_layers(x_dict[edge_type[end]]), pool)) for end in (0, 2))
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
         (items, links.num_items, edge_type[2]),
