@@ -1,5 +1,7 @@
 """Every score of the library: of pairs, of candidates, of all items; dot products and cosines.
 
+Scores of tables in half precision are in single precision, see :mod:`pyg_negsamp.numerics`.
+
 | function           | users      | items                 | scores    | gradient |
 |--------------------|------------|-----------------------|-----------|----------|
 | `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
@@ -18,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 from pyg_negsamp.csr import csr
+from pyg_negsamp.numerics import wide
 
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
@@ -37,6 +40,7 @@ def dot(user: Tensor, item: Tensor) -> Tensor:
     Returns:
         `[B, K]`.
     """
+    user, item = wide(user), wide(item)
     if item.size(1) < FEW:
         return torch.linalg.vecdot(user.unsqueeze(1), item)
     return torch.bmm(item, user.unsqueeze(2)).squeeze(2)
@@ -48,11 +52,12 @@ def cosine(user: Tensor, item: Tensor) -> Tensor:
     The same as :func:`dot` of normalised vectors, in a quarter of the passes over `item`: with
     `K` in the hundreds, these are what a step takes its time for.
     """
-    return _Cosine.apply(user, item)
+    return _Cosine.apply(wide(user), wide(item))
 
 
 def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
     """Vectors `[N, D]` whose dot products are the scores: normalised ones for cosines."""
+    pooled = wide(pooled)
     return normalize(pooled, dim=-1) if similarity == "cosine" else pooled
 
 
@@ -74,7 +79,8 @@ def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
     """
     num_rows, num_candidates = candidates.shape
     on_cpu = user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64)
-    if on_cpu and num_candidates <= items.size(0):
+    # Compiled code reads rows where they lie by itself, and knows no sparse tensors.
+    if on_cpu and not torch.compiler.is_compiling() and num_candidates <= items.size(0):
         # Sampled dense-dense product: reads the item rows where they lie, copies none. It has no
         # room for more entries than the dense product has.
         pointer = torch.arange(num_rows + 1) * num_candidates
@@ -82,9 +88,7 @@ def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         pattern = csr(pointer, candidates.reshape(-1), zeros, (num_rows, items.size(0)))
         products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
         return products.values().view(num_rows, num_candidates)
-    return rows_in_blocks(
-        candidates, (items,), lambda block, rows: torch.einsum("bd,bmd->bm", user[block], rows)
-    )
+    return rows_in_blocks(candidates, (items,), lambda block, rows: dot(user[block], rows))
 
 
 def rows_in_blocks(
@@ -103,7 +107,7 @@ def rows_in_blocks(
     """
     num_rows, num_candidates = candidates.shape
     step = max(num_rows, 1)
-    if candidates.device.type == "cpu":
+    if candidates.device.type == "cpu" and not torch.compiler.is_compiling():
         row_bytes = num_candidates * sum(x.size(1) * x.element_size() for x in tables)
         step = max(1, BLOCK_BYTES // row_bytes)
     blocks = [slice(start, start + step) for start in range(0, num_rows, step)]

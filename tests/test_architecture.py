@@ -26,7 +26,8 @@ ROOMS = (
 PACKAGE = ROOT / "pyg_negsamp"
 #: The ground floor itself, from the ground up.
 GROUND = (
-    "errors", "files", "memory", "space", "ragged", "graph", "pairs", "csr", "layers", "scoring",
+    "errors", "files", "memory", "space", "numerics", "ragged", "graph", "pairs", "csr", "layers",
+    "scoring",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
 from pyg_negsamp.layers import Pool, as_layers, check_pool, pool_layers
+from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import all_scores
 
 #: Bytes of scores held at a time: within a CPU's cache, or enough to keep a GPU busy.
@@ -204,7 +205,7 @@ def dot_products(
             raise invalid(
                 "evaluate", "x_dict", "[N, D] tensors, one or several per type", short(xs)
             )
-    users, items = (pool_layers(xs, pool) for xs in layers)
+    users, items = (wide(pool_layers(xs, pool)) for xs in layers)
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
         (items, links.num_items, edge_type[2]),

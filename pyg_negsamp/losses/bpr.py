@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from pyg_negsamp.errors import invalid, number_in
+from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.space import Choice, Space
 
 
@@ -32,23 +33,25 @@ class BPRLoss(torch.nn.Module):
         Args:
             pos: `[B]` scores of the positives.
             neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each.
+            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. Their values are
+                not checked, for which a GPU would have to wait.
 
         Returns:
-            A scalar.
+            A scalar, in single precision at least; 0 for no positives.
 
         Raises:
             ValueError: If the shapes disagree.
         """
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        loss = softplus(self.softness * (neg - pos.unsqueeze(1)))
+        loss = softplus(self.softness * (wide(neg) - wide(pos).unsqueeze(1)))
         if weight is None:
-            return loss.mean()
+            return mean(loss)
         if weight.shape != neg.shape:
             raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
+        weight = wide(weight)
         total = weight.sum(dim=1)
-        return ((loss * weight).sum(dim=1) / total.where(total > 0, 1)).mean()
+        return mean((loss * weight).sum(dim=1) / total.where(total > 0, 1))
 
 
 class SoftBPRLoss(BPRLoss):

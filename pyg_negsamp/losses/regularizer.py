@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyg_negsamp.numerics import wide
+
 
 def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
     r"""Half the squared norms of a batch's ego embeddings, per positive.
@@ -20,7 +22,8 @@ def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         neg: `[B, K, D]` layer-0 rows of the negatives.
 
     Returns:
-        A scalar, to be multiplied by the coefficient.
+        A scalar, to be multiplied by the coefficient; in single precision at least.
     """
+    user, pos, neg = wide(user), wide(pos), wide(neg)
     total = user.square().sum() + pos.square().sum() + neg.square().sum()
     return total / (2 * max(user.size(0), 1))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pyg_negsamp.errors import invalid, number_in, one_of
+from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.space import Range, Space
 
 
@@ -46,23 +47,24 @@ class SampledSoftmaxLoss(torch.nn.Module):
         Args:
             pos: `[B]` scores of the positives.
             neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each.
+            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. A negative one
+                makes the loss NaN.
 
         Returns:
-            A scalar.
+            A scalar, in single precision at least; 0 for no positives.
 
         Raises:
             ValueError: If the shapes disagree.
         """
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        logit = (neg - pos.unsqueeze(1)) / self.temperature
+        logit = (wide(neg) - wide(pos).unsqueeze(1)) / self.temperature
         if weight is not None:
             if weight.shape != neg.shape:
                 raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-            logit = logit + weight.log()
+            logit = logit + wide(weight).log()
         # The positive's own logit, 0, keeps a row without any weight from a gradient of NaN.
-        return -pad(logit, (1, 0)).log_softmax(dim=1)[:, 0].mean()
+        return mean(-pad(logit, (1, 0)).log_softmax(dim=1)[:, 0])
 
 
 class KPairBPRLoss(SampledSoftmaxLoss):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from pyg_negsamp.errors import number_in
+from pyg_negsamp.numerics import wide
 
 
 def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -27,7 +28,8 @@ def info_nce(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """
     if not len(first):
         return first.sum()
-    similarity = normalize(first, dim=-1) @ normalize(second, dim=-1).t() / temperature
+    first, second = (normalize(wide(x), dim=-1) for x in (first, second))
+    similarity = first @ second.t() / temperature
     return cross_entropy(similarity, torch.arange(len(first), device=first.device))
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import leaky_relu, normalize
+from torch.nn.functional import leaky_relu
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
@@ -23,6 +23,7 @@ from pyg_negsamp.nn.dropout import check_rate, dropout
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import new_link_weights, sum_by_owner
 from pyg_negsamp.nn.propagation import propagate_once
+from pyg_negsamp.numerics import unit_rows
 from pyg_negsamp.space import Choice, Space
 
 
@@ -158,7 +159,7 @@ class NGCF(Encoder):
 
     def _returned(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """The layers as they are returned."""
-        return [xs[0], *(normalize(x, dim=-1) for x in xs[1:])]
+        return [xs[0], *map(unit_rows, xs[1:])]
 
     @torch.no_grad()
     def fold_in(

@@ -21,7 +21,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
+from pyg_negsamp.csr import csr
 from pyg_negsamp.layers import gather_rows
+from pyg_negsamp.numerics import wide
 
 
 def multiply(adjacency: Tensor, x: Tensor) -> Tensor:
@@ -34,14 +36,16 @@ def multiply(adjacency: Tensor, x: Tensor) -> Tensor:
         adjacency: Sparse CSR `[N, N]`.
         x: `[N, D]`.
     """
+    values = adjacency.values().to(x.dtype)
     if x.device.type != "cpu":
-        return adjacency @ x
+        size = (len(x), len(x))
+        return csr(adjacency.crow_indices(), adjacency.col_indices(), values, size) @ x
     return embedding_bag(
         adjacency.col_indices(),
         x.detach(),
         adjacency.crow_indices(),
         mode="sum",
-        per_sample_weights=adjacency.values().to(x.dtype),
+        per_sample_weights=values,
         include_last_offset=True,
     )
 
@@ -115,21 +119,22 @@ class _ReadRows(torch.autograd.Function):
             user_grad, item_grad = user_grad * scale, item_grad * scale
         num_layers = len(ctx.adjacencies)
         first = num_layers + 1 - user_grad.size(1)  # the lowest layer that the tables hold
-        out = user_grad.new_zeros(ctx.size)
+        # In single precision at least: what many rows of a batch add to one node is a large sum.
+        out = wide(user_grad.new_zeros(ctx.size))
         for layer in range(num_layers, -1, -1):
             if layer >= first:
                 _add_rows(out[: ctx.num_users], user, user_grad, layer - first)
                 _add_rows(out[ctx.num_users :], item, item_grad, layer - first)
             if layer:
                 out = multiply(ctx.adjacencies[layer - 1], out)
-        return out, None, None, None, None, None
+        return out.to(user_grad.dtype), None, None, None, None, None
 
 
 def _add_rows(out: Tensor, index: Tensor, grad: Tensor, layer: int) -> None:
     """Adds `grad[:, layer]` to rows `index` (`[R]`, or `[R, H]`) of `out`, in place."""
     row = index[:, layer] if index.dim() == 2 else index
     # An expanded index takes torch's row-wise scatter: on CPU ten times faster than index_add_.
-    out.scatter_add_(0, row.unsqueeze(1).expand(-1, out.size(1)), grad[:, layer])
+    out.scatter_add_(0, row.unsqueeze(1).expand(-1, out.size(1)), grad[:, layer].to(out.dtype))
 
 
 def read_rows(

@@ -14,23 +14,19 @@ of your own for that.
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch_geometric.data import Data
 
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.layers import POOLS, pool_rows
+from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.losses import BPRLoss
-from pyg_negsamp.testing.toy_problem import Toy, toy
-from pyg_negsamp.transforms import Negatives, NegativeSampling
+from pyg_negsamp.testing.numbers import NumbersContract
+from pyg_negsamp.testing.toy_problem import toy
 
 
-class SamplerContract:
+class SamplerContract(NumbersContract):
     """Inherit, set `sampler_class`, and let pytest run it.
 
     Attributes:
@@ -38,30 +34,6 @@ class SamplerContract:
         arguments: What its constructor needs besides the common arguments.
         least_candidates: The fewest candidates it can choose from.
     """
-
-    sampler_class: ClassVar[type[NegativeSampling]]
-    arguments: ClassVar[dict[str, Any]] = {}
-    least_candidates: ClassVar[int] = 1
-
-    def make(self, problem: Toy, **arguments: Any) -> NegativeSampling:
-        """Builds the sampler over candidates from the toy graph, in the problem's precision."""
-        arguments = {"num_candidates": 6, **self.arguments, **arguments}
-        edge_type = arguments.get("edge_type", EDGE_TYPE)
-        candidates = self.sampler_class.proposal(problem.data, edge_type=edge_type)
-        return self.sampler_class(candidates, **arguments).to(problem.user_xs[0].dtype)
-
-    def cases(self) -> Iterator[tuple[Toy, NegativeSampling]]:
-        """Problems and samplers for one layer and four, one negative and three, every pooling."""
-        for num_layers, num_negatives, pool in itertools.product((0, 3), (1, 3), POOLS):
-            problem = toy(num_layers)
-            yield problem, self.make(problem, num_negatives=num_negatives, pool=pool)
-
-    def sample(self, sampler: NegativeSampling, problem: Toy, **arguments: Any) -> Negatives:
-        """Calls `sample` on the problem with its own random stream."""
-        arguments = {"generator": problem.generator(), **arguments}
-        return sampler.sample(
-            problem.user, problem.pos, problem.user_xs, problem.item_xs, **arguments
-        )
 
     # Results --------------------------------------------------------------------------------
 
@@ -116,15 +88,6 @@ class SamplerContract:
             before = torch.random.get_rng_state()
             first, second = self.sample(sampler, problem), self.sample(other, problem)
             assert torch.equal(before, torch.random.get_rng_state())
-            torch.testing.assert_close(first.xs, second.xs, rtol=0, atol=0)
-
-    def test_deterministic_algorithms_change_nothing(self) -> None:
-        """Torch's strictest mode finds nothing to refuse, and the result is the same."""
-        for problem, sampler in self.cases():
-            other = copy.deepcopy(sampler)
-            first = self.sample(sampler, problem)
-            with _deterministic_algorithms():
-                second = self.sample(other, problem)
             torch.testing.assert_close(first.xs, second.xs, rtol=0, atol=0)
 
     def test_one_tensor_is_one_layer(self) -> None:
@@ -314,14 +277,3 @@ class SamplerContract:
         if sampler.reads_embeddings:
             with pytest.raises(ValueError, match="x_dict"):
                 sampler(problem.batch())
-
-
-@contextmanager
-def _deterministic_algorithms() -> Iterator[None]:
-    """Has torch refuse whatever may give another result when it is repeated."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

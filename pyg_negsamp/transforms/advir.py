@@ -12,6 +12,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_rows
+from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -94,13 +95,14 @@ class AdvIR(IRGAN):
         if not self.shifting:
             return negatives
         pooled = (pool_rows(x, self.pool) for x in (user.unsqueeze(1), pos.unsqueeze(1), neg))
-        shifted = self.perturbed_loss(*pooled).mean()
+        shifted = mean(self.perturbed_loss(*pooled))
         assert negatives.loss is not None
         negatives.loss = negatives.loss + self.gamma * shifted
         return negatives
 
     def perturbed_loss(self, user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         """BPR of shifted vectors, `[B, K]`, from `[B, 1, D]`, `[B, 1, D]` and `[B, K, D]`."""
+        user, pos, neg = wide(user), wide(pos), wide(neg)
         with torch.no_grad():
             # The gradient's common factor, sigmoid(u.n - u.p), drops out by normalising.
             towards_neg = self.epsilon * normalize(user, dim=-1)

@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
 from pyg_negsamp.layers import Pool, pool_layers
-from pyg_negsamp.scoring import candidate_scores
+from pyg_negsamp.scoring import candidate_scores, dot
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
@@ -94,7 +94,7 @@ class AHNS(NegativeSampling):
         users = pool_layers([x[user] for x in user_xs], self.pool)
         items = pool_layers(item_xs, self.pool)
         scores = candidate_scores(users, items, candidates)
-        target = self.target((users * items[pos]).sum(-1, keepdim=True))
+        target = self.target(dot(users, items[pos].unsqueeze(1)))
         # A target beyond the candidates' scores selects the outermost ones, and does so without
         # losing their differences to rounding once it is moved to the edge.
         target = target.clamp(scores.amin(1, keepdim=True), scores.amax(1, keepdim=True))

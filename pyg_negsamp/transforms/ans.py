@@ -14,6 +14,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, one_of, whole_number, yes_or_no
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
 from pyg_negsamp.memory import check_memory
+from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -149,11 +150,11 @@ class ANS(NegativeSampling):
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Factors, augmentation, and the `K` best of the augmented candidates."""
         facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
-        whole_user, pos = pool_rows(user, self.pool).unsqueeze(1), pos.unsqueeze(1)
+        whole_user, pos = wide(pool_rows(user, self.pool)).unsqueeze(1), pos.unsqueeze(1)
         hard, pos_hard, loss = neg, pos.expand_as(neg), None
 
         def score(part: Tensor) -> Tensor:
-            return torch.linalg.vecdot(whole_user, pool_rows(part, self.pool))
+            return torch.linalg.vecdot(whole_user, wide(pool_rows(part, self.pool)))
 
         if self.disentangle or self.hard_only:
             gate = torch.sigmoid(self.item_map(neg) * self.user_map(facing))
@@ -184,26 +185,26 @@ class ANS(NegativeSampling):
         if self.direction:
             target = (pos - pos_hard) - (neg - hard) if self.disentangle else pos - neg
             noise = noise * target.sign()
-        return neg + noise
+        return neg + noise.to(neg.dtype)
 
     def _auxiliary_loss(
         self, contrast: Tensor, hard: Tensor, easy: Tensor, pos_hard: Tensor, pos_easy: Tensor
     ) -> Tensor:
         """The two losses of the gates (eq. 5 and 7), on the pooled parts."""
         hard, easy, pos_hard, pos_easy = (
-            pool_rows(part, self.pool) for part in (hard, easy, pos_hard, pos_easy)
+            wide(pool_rows(part, self.pool)) for part in (hard, easy, pos_hard, pos_easy)
         )
         if self.variant == "printed":
             distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
-            return self.gamma * (contrast + distance).sum(1).mean()
+            return self.gamma * mean((contrast + distance).sum(1))
         # The gradient of this norm at 0 is 0.
         norm = torch.linalg.vector_norm
         distance = norm(pos_hard - hard, dim=-1) + norm(pos_easy * easy, dim=-1)
-        return self.gamma * (pad(contrast, (1, 0)).logsumexp(1) + distance.mean(1)).mean()
+        return self.gamma * mean(pad(contrast, (1, 0)).logsumexp(1) + distance.mean(1))
 
     def _margin(self, hard: Tensor, pos_hard: Tensor) -> Tensor:
         """The bound on the noise (eq. 10), `[B, M, H, 1]`; 1 where its denominator is 0."""
-        x = self.margin_map(hard * pos_hard)
+        x = wide(self.margin_map(hard * pos_hard))
         # Below 0.01 in size the sigmoid is 0 or 1 to the last bit, and its gradient 0 times
         # infinity.
         smallest = torch.where(x < 0, -0.01, 0.01)
@@ -211,7 +212,7 @@ class ANS(NegativeSampling):
 
     def _regulate(self, noise: Tensor, margin: Tensor) -> Tensor:
         """The noise in the bound, `[B, M, H, D]`."""
-        length = noise.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        length = wide(noise).norm(dim=-1, keepdim=True).clamp(min=1e-12)
         if self.variant == "printed":
             return noise * (margin / length).clamp(max=1)
         return noise * (0.1 * margin / length)

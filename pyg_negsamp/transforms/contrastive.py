@@ -13,6 +13,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import one_of, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.numerics import wide
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
@@ -125,7 +126,7 @@ class ContrastiveDNS(NegativeSampling):
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
             return
         users, items = (
-            normalize(pool_layers(as_layers(xs), self.pool)) for xs in self._ends(x_dict)
+            normalize(wide(pool_layers(as_layers(xs), self.pool))) for xs in self._ends(x_dict)
         )
         sign = 1 if self.mode == "similar" else -1
         rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))

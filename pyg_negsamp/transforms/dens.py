@@ -14,6 +14,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
 from pyg_negsamp.memory import check_memory
+from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.scoring import rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -135,7 +136,7 @@ class DENS(NegativeSampling):
                 block: slice, neg: Tensor, of_neg: Tensor, v: Tensor = v, of_pos: Tensor = from_pos
             ) -> Tensor:
                 gate = torch.sigmoid(of_neg + of_pos[block].unsqueeze(1))
-                return ((self.factor - gate) * neg * v[block].unsqueeze(1)).sum(-1)
+                return (wide((self.factor - gate) * neg) * v[block].unsqueeze(1)).sum(-1)
 
             scores = rows_in_blocks(candidates, (items, from_neg), score)
             best = scores.topk(self.num_negatives, dim=1).indices
@@ -155,7 +156,7 @@ class DENS(NegativeSampling):
         facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1)
         pos_in = self.relevant_part_of_pos(facing, pos)
         neg_in = self.relevant_part_of_neg(pos_in.unsqueeze(1), neg)
-        users = pool_rows(user, self.pool).unsqueeze(1)
+        users = wide(pool_rows(user, self.pool)).unsqueeze(1)
 
         def score(part: Tensor) -> Tensor:
             return (users * pool_rows(part, self.pool)).sum(-1)
@@ -163,7 +164,7 @@ class DENS(NegativeSampling):
         p_in, p_out = score(pos_in.unsqueeze(1)), score((pos - pos_in).unsqueeze(1))
         n_in, n_out = score(neg_in), score(neg - neg_in)
         terms = (p_out - p_in, n_in - n_out, n_in - p_in, p_out - n_out)
-        loss = self.gamma * torch.stack([softplus(term).mean() for term in terms]).mean()
+        loss = self.gamma * torch.stack([mean(softplus(term)) for term in terms]).mean()
         return Negatives(chosen.index, neg, loss=loss)
 
     def extra_repr(self) -> str:

@@ -14,7 +14,8 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.memory import check_memory
-from pyg_negsamp.scoring import candidate_scores
+from pyg_negsamp.numerics import mean
+from pyg_negsamp.scoring import candidate_scores, dot
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -100,7 +101,7 @@ class IRGAN(NegativeSampling):
 
     def log_policy(self, user: Tensor, candidates: Tensor) -> Tensor:
         """Logarithms of the generator's probabilities over the candidates, `[B, M]`."""
-        scores = torch.einsum("bd,bmd->bm", self.users(user), self.items(candidates))
+        scores = dot(self.users(user), self.items(candidates))
         return (scores / self.temperature).log_softmax(dim=1)
 
     def select(
@@ -117,7 +118,7 @@ class IRGAN(NegativeSampling):
         drawn = torch.multinomial(policy, self.num_negatives, generator=generator)
         users = pool_layers([x[user] for x in user_xs], self.pool)
         items = pool_layers(item_xs, self.pool)
-        pos_score = (users * items[pos]).sum(-1, keepdim=True)
+        pos_score = dot(users, items[pos].unsqueeze(1))
         reward = softplus(candidate_scores(users, items, candidates) - pos_score)
         advantage = reward.gather(1, drawn) - (policy * reward).sum(1, keepdim=True)
         return Selection(candidates.gather(1, drawn), (user, candidates, drawn, advantage))
@@ -126,4 +127,4 @@ class IRGAN(NegativeSampling):
         """The drawn candidates as they are, and the loss of the generator."""
         ids, candidates, drawn, advantage = chosen.state
         log_p = self.log_policy(ids, candidates).gather(1, drawn)
-        return Negatives(chosen.index, neg, loss=-(advantage * log_p).mean())
+        return Negatives(chosen.index, neg, loss=-mean(advantage * log_p))

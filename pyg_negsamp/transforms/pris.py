@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.layers import pool_rows
+from pyg_negsamp.scoring import dot
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.rns import RNS
@@ -57,8 +58,7 @@ class PRIS(RNS):
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The proposals, with their weights `[B, K]`."""
         with torch.no_grad():
-            users = pool_rows(user, self.pool).unsqueeze(1)
-            logit = (users * pool_rows(neg, self.pool)).sum(-1)
+            logit = dot(pool_rows(user, self.pool), pool_rows(neg, self.pool))
             if self.candidates is not None:
                 log_q = self.candidates.log_mass(chosen.index).to(logit)
                 never = log_q == -torch.inf

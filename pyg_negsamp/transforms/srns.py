@@ -15,7 +15,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.memory import check_memory
-from pyg_negsamp.scoring import candidate_scores
+from pyg_negsamp.scoring import candidate_scores, dot
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.batch import stores
@@ -249,5 +249,5 @@ def probability(users: Tensor, items: Tensor, pos: Tensor, candidates: Tensor) -
         pos: `[B]` positives.
         candidates: `[B, M]` item ids.
     """
-    pos_score = (users * items[pos]).sum(-1, keepdim=True)
+    pos_score = dot(users, items[pos].unsqueeze(1))
     return torch.sigmoid(candidate_scores(users, items, candidates) - pos_score)

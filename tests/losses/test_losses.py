@@ -9,6 +9,7 @@ import torch
 
 from oracles import bpr, contrastive_dns, sdns, softmax
 from pyg_negsamp.losses import (
+    LOSSES,
     BPRLoss,
     ContrastiveLoss,
     KPairBPRLoss,
@@ -204,3 +205,39 @@ def test_softmax_losses_refuse_bad_arguments(temperature: float) -> None:
         ContrastiveLoss(temperature)
     with pytest.raises(ValueError, match="SampledSoftmaxLoss: 'similarity'"):
         SampledSoftmaxLoss(similarity="euclid")
+
+
+# All losses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_enough_for_the_scores(
+    name: str, weighted: bool, dtype: torch.dtype
+) -> None:
+    """Of which differences are taken, and quotients by small temperatures, beyond float16."""
+    size = torch.tensor([1.0, 100.0, 1e4])
+    pos, neg = (-size).to(dtype), torch.stack([size, -size], dim=1).to(dtype)
+    weight = torch.tensor([0.25, 0.75]).expand(3, 2) if weighted else None
+    results = []
+    for kind in (dtype, torch.double):
+        inputs = pos.to(kind).requires_grad_(), neg.to(kind).requires_grad_()
+        loss = LOSSES[name]()(*inputs, None if weight is None else weight.to(kind))
+        results.append((loss, *torch.autograd.grad(loss, inputs)))
+    for half, double in zip(*results, strict=True):
+        torch.testing.assert_close(half.double(), double, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_positives_no_loss(name: str, weighted: bool) -> None:
+    pos, neg = torch.zeros(0, requires_grad=True), torch.zeros(0, 3)
+    loss = LOSSES[name]()(pos, neg, neg if weighted else None)
+    assert loss == 0
+    loss.backward()  # and something to go back through
+
+
+def test_squared_lengths_beyond_half_precision() -> None:
+    rows = torch.full((4, 64), 100.0, dtype=torch.half)
+    assert l2_penalty(rows, rows, rows.view(2, 2, 64)) == 960000

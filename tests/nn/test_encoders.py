@@ -122,6 +122,19 @@ def test_copies_saves_and_changes_precision(which: int) -> None:
     assert encoder.float()()["user"][-1].dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_batch_adds_up_in_half_precision(which: int, dtype: torch.dtype) -> None:
+    """A popular item's gradient is the sum of thousands, of which each alone is hardly a bit."""
+    gradients = []
+    for encoder in (encoders()[which].to(dtype).double(), encoders()[which].to(dtype)):
+        user, item = torch.arange(4096) % NUM_USERS, torch.zeros(4096, dtype=torch.long)
+        rows = encoder.rows(encoder.tables(), user, item)
+        (pool_rows(rows[0], "mean") * pool_rows(rows[1], "mean")).sum().div(4096).backward()
+        gradients.append(encoder.embedding.weight.grad.double())
+    assert (gradients[0] - gradients[1]).norm() < 0.02 * gradients[0].norm()
+
+
 def test_users_and_items_are_initialised_apart() -> None:
     """Xavier's bound depends on the size of the table."""
     data = HeteroData()

@@ -216,7 +216,7 @@ def test_precisions_and_devices(case: str, dtype: torch.dtype, device: str) -> N
     encoder.train()
     encoder.start_epoch(torch.Generator(device).manual_seed(3))
     loss = step(encoder)
-    assert loss.dtype == dtype
+    assert bool(loss.isfinite())
     loss.backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, name
