@@ -12,7 +12,7 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,8 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 from pyg_negsamp.csr import csr
-from pyg_negsamp.numerics import wide
+from pyg_negsamp.numerics import unit_rows, wide
 
+#: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
+#: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
+Score: TypeAlias = Literal["dot", "cosine"] | Callable[[Tensor, Tensor], Tensor]
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
 #: Items per row below which a matrix product takes up to three times as long as the sums.
@@ -55,6 +58,13 @@ def cosine(user: Tensor, item: Tensor) -> Tensor:
     return _Cosine.apply(wide(user), wide(item))
 
 
+def similarity_of(score: Score) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function of pairs, `[B, D]` and `[B, K, D]` to `[B, K]`, that a score is."""
+    if callable(score):
+        return score
+    return cosine if score == "cosine" else dot
+
+
 def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
     """Vectors `[N, D]` whose dot products are the scores: normalised ones for cosines."""
     pooled = wide(pooled)
@@ -66,17 +76,24 @@ def all_scores(user: Tensor, items: Tensor) -> Tensor:
     return user @ items.t()
 
 
-def candidate_scores(user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-    """Dot products of users with their candidates, without gradient.
+def candidate_scores(
+    user: Tensor, items: Tensor, candidates: Tensor, score: Score = "dot"
+) -> Tensor:
+    """Scores of users with their candidates, without gradient.
 
     Args:
         user: `[B, D]` user rows.
         items: `[I, D]` item table.
         candidates: `[B, M]` item ids.
+        score: Which score. Default: the dot product.
 
     Returns:
         `[B, M]`.
     """
+    if callable(score):
+        return rows_in_blocks(candidates, (items,), lambda block, rows: score(user[block], rows))
+    if score == "cosine":
+        user, items = unit_rows(user), unit_rows(items)
     num_rows, num_candidates = candidates.shape
     on_cpu = user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64)
     # Compiled code reads rows where they lie by itself, and knows no sparse tensors.

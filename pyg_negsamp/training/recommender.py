@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -37,7 +37,7 @@ class Recommender(LightningModule):
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
             Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
-            goes by them too. The sampler is not told: the scores that it compares are its own.
+            goes by them too, and so does the sampler's choice.
         lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
         l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
         k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
@@ -107,9 +107,10 @@ class Recommender(LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
-        self.similarity = getattr(self.loss, "similarity", "dot")
+        self.similarity: Literal["dot", "cosine"] = getattr(self.loss, "similarity", "dot")
         if self.similarity not in ("dot", "cosine"):
             raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
+        sampler.follow(self.similarity)
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
 

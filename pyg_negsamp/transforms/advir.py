@@ -13,6 +13,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -46,7 +47,7 @@ class AdvIR(IRGAN):
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -67,6 +68,7 @@ class AdvIR(IRGAN):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -77,6 +79,7 @@ class AdvIR(IRGAN):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )

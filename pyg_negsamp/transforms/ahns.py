@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
 from pyg_negsamp.layers import Pool, pool_layers
-from pyg_negsamp.scoring import candidate_scores, dot
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
@@ -40,7 +40,7 @@ class AHNS(NegativeSampling):
         beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
         p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 4 to 64.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
@@ -66,6 +66,7 @@ class AHNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -74,6 +75,7 @@ class AHNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -93,8 +95,8 @@ class AHNS(NegativeSampling):
         """The candidates rated best (smallest) by eq. 2."""
         users = pool_layers([x[user] for x in user_xs], self.pool)
         items = pool_layers(item_xs, self.pool)
-        scores = candidate_scores(users, items, candidates)
-        target = self.target(dot(users, items[pos].unsqueeze(1)))
+        scores = self.scores(users, items, candidates)
+        target = self.target(self.pair_scores(users, items[pos].unsqueeze(1)))
         # A target beyond the candidates' scores selects the outermost ones, and does so without
         # losing their differences to rounding once it is moved to the edge.
         target = target.clamp(scores.amin(1, keepdim=True), scores.amax(1, keepdim=True))

@@ -15,6 +15,7 @@ from pyg_negsamp.errors import number_in, one_of, whole_number, yes_or_no
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -73,7 +74,7 @@ class ANS(NegativeSampling):
         magnitude: Whether to regulate the noise.
         hard_only: Whether to be HNS instead.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 2 to 32.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -105,6 +106,7 @@ class ANS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -113,6 +115,7 @@ class ANS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )

@@ -24,9 +24,10 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
-from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
+from pyg_negsamp.errors import invalid, one_of, short, whole_number, yes_or_no
 from pyg_negsamp.graph import EDGE_TYPE, is_integer
 from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
+from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
 from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
@@ -51,6 +52,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             method's own, and no less than `K`.
         num_negatives: Negatives per positive, `K`. Default: the method's own, usually 1.
         pool: How layers become the scoring embedding; must be the encoder's.
+        score: How a user and an item become a number, for samplers that look at scores: `'dot'`,
+            `'cosine'`, or a function or module (the model's decoder) from rows of users `[B, D]`
+            and of items `[B, K, D]` to `[B, K]`. Default: that of the recommender which the sampler
+            is given to; else dot products.
         edge_type: Names of the user and item node types in batches and in `x_dict`. Default: that
             of the candidates.
         check_positives: Whether to refuse positives that the candidates do not know as links: they
@@ -88,6 +93,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -105,8 +111,34 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
+        self.given_score = score
+        self.score: Score = self._score("dot" if score is None else score)
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
+
+    def _score(self, score: Score) -> Score:
+        if not callable(score):
+            one_of(self, "score", score, ("dot", "cosine"))
+        return score
+
+    def follow(self, score: Score) -> None:
+        """Has the sampler score as the model does that it is trained with.
+
+        Raises:
+            ValueError: If it was told another score itself.
+        """
+        if self.given_score is not None and self.given_score != score:
+            expected = f"that of the model, {score!r}, or left out"
+            raise invalid(self, "score", expected, short(self.given_score))
+        self.score = self._score(score)
+
+    def scores(self, user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+        """Scores `[B, M]` of rows `[B, D]` with candidates `[B, M]` of a table `[I, D]`."""
+        return candidate_scores(user, items, candidates, self.score)
+
+    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        """Scores `[B, K]` of rows `[B, D]` with rows `[B, K, D]`."""
+        return similarity_of(self.score)(user, item)
 
     def _edge_type(self, said: EdgeType | None) -> EdgeType:
         """The edge type in full: what was said, or that of the candidates."""

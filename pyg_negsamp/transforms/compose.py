@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.typing import NodeType
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
@@ -47,7 +48,9 @@ class Compose(NegativeSampling):
             num_candidates=select.num_candidates,
             num_negatives=select.num_negatives,
             pool=select.pool,
+            score=select.given_score,
             edge_type=select.edge_type,
+            check_positives=select.check_positives,
         )
         self.selector, self.synthesizer = select, synthesize
         self.width = select.width or synthesize.width
@@ -56,6 +59,12 @@ class Compose(NegativeSampling):
     def needs_global_ids(self) -> bool:
         """As either of the two."""
         return self.selector.needs_global_ids or self.synthesizer.needs_global_ids
+
+    def follow(self, score: Score) -> None:
+        """Has both score as the model does."""
+        super().follow(score)
+        self.selector.follow(score)
+        self.synthesizer.follow(score)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Tells both where training stands."""

@@ -14,6 +14,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import one_of, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.numerics import wide
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
@@ -60,7 +61,7 @@ class ContrastiveDNS(NegativeSampling):
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives: Negatives per positive, `K`. Default 2.
-        pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -87,6 +88,7 @@ class ContrastiveDNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -95,6 +97,7 @@ class ContrastiveDNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )

@@ -32,7 +32,7 @@ class CuCo(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     default_num_candidates = 16
@@ -58,4 +58,6 @@ class CuCo(NegativeSampling):
         """The highest-scored of the candidates that the curriculum leaves."""
         left = candidates.size(1) * max(self.max_epochs - self.epoch, 0) // self.max_epochs
         candidates = candidates[:, : max(left, self.num_negatives)]
-        return Selection(hardest(user, user_xs, item_xs, candidates, self.num_negatives, self.pool))
+        return Selection(
+            hardest(user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score)
+        )

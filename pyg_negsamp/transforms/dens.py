@@ -15,7 +15,7 @@ from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean, wide
-from pyg_negsamp.scoring import rows_in_blocks
+from pyg_negsamp.scoring import Score, rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -53,7 +53,7 @@ class DENS(NegativeSampling):
         warmup: Epochs until the factor `f` has fallen to zero, `T_0`. Default 100.
         factor: A fixed factor in place of the schedule. Default -1: the schedule.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -80,6 +80,7 @@ class DENS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -88,6 +89,7 @@ class DENS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -136,7 +138,7 @@ class DENS(NegativeSampling):
                 block: slice, neg: Tensor, of_neg: Tensor, v: Tensor = v, of_pos: Tensor = from_pos
             ) -> Tensor:
                 gate = torch.sigmoid(of_neg + of_pos[block].unsqueeze(1))
-                return (wide((self.factor - gate) * neg) * v[block].unsqueeze(1)).sum(-1)
+                return self.pair_scores(v[block], (self.factor - gate) * neg)
 
             scores = rows_in_blocks(candidates, (items, from_neg), score)
             best = scores.topk(self.num_negatives, dim=1).indices

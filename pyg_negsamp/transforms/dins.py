@@ -13,6 +13,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
 from pyg_negsamp.layers import Pool, facing_layers
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
@@ -45,7 +46,7 @@ class DINS(NegativeSampling):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
@@ -67,6 +68,7 @@ class DINS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -75,6 +77,7 @@ class DINS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -92,7 +95,9 @@ class DINS(NegativeSampling):
     ) -> Selection:
         """The boundary items of each layer (eq. 3)."""
         return Selection(
-            hardest_per_layer(user, user_xs, item_xs, candidates, self.num_negatives, self.pool)
+            hardest_per_layer(
+                user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score
+            )
         )
 
     def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:

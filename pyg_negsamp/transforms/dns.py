@@ -29,7 +29,7 @@ class DNS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     default_num_candidates = 16
@@ -47,4 +47,6 @@ class DNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The `K` highest-scored candidates."""
-        return Selection(hardest(user, user_xs, item_xs, candidates, self.num_negatives, self.pool))
+        return Selection(
+            hardest(user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score)
+        )

@@ -12,6 +12,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, whole_number
 from pyg_negsamp.layers import Pool
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest
@@ -34,7 +35,7 @@ class DNSMN(NegativeSampling):
         n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to
             be tuned together with `M`.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If not `K <= N <= M`, besides what the base class raises.
@@ -57,6 +58,7 @@ class DNSMN(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -65,6 +67,7 @@ class DNSMN(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -86,5 +89,5 @@ class DNSMN(NegativeSampling):
         """`K` of the `N` highest-scored candidates, at random."""
         if candidates.size(1) < self.n:
             raise invalid(self, "candidates", f"[B, M] with M >= n = {self.n}", [*candidates.shape])
-        hard = hardest(user, user_xs, item_xs, candidates, self.n, self.pool)
+        hard = hardest(user, user_xs, item_xs, candidates, self.n, self.pool, self.score)
         return Selection(random_choice(hard, self.num_negatives, generator))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.layers import Pool, facing_layers, pool_layers
-from pyg_negsamp.scoring import candidate_scores
+from pyg_negsamp.scoring import Score, candidate_scores
 
 
 def hardest(
@@ -18,6 +18,7 @@ def hardest(
     candidates: Tensor,
     num: int,
     pool: Pool,
+    score: Score = "dot",
 ) -> Tensor:
     """The `num` candidates with the highest scores, hardest first: `[B, num]` item ids.
 
@@ -28,9 +29,10 @@ def hardest(
         candidates: `[B, M]` item ids.
         num: How many to keep, `K <= M`.
         pool: How layers become the scoring embedding.
+        score: How rows become a score. Default: by dot products.
     """
     pooled_user = pool_layers([x[user] for x in user_xs], pool)
-    scores = candidate_scores(pooled_user, pool_layers(item_xs, pool), candidates)
+    scores = candidate_scores(pooled_user, pool_layers(item_xs, pool), candidates, score)
     return candidates.gather(1, scores.topk(num, dim=1).indices)
 
 
@@ -41,15 +43,16 @@ def hardest_per_layer(
     candidates: Tensor,
     num: int,
     pool: Pool,
+    score: Score = "dot",
 ) -> Tensor:
     """At each layer, the `num` candidates hardest there: `[B, num, H]` item ids.
 
-    Layer `l` ranks by the dot product with the user vector that its items meet in the score,
+    Layer `l` ranks by the score with the user vector that its items meet in the score,
     see :func:`pyg_negsamp.layers.facing_layers`. Arguments as in :func:`hardest`.
     """
     facing = facing_layers([x[user] for x in user_xs], pool)
     chosen = [
-        candidate_scores(rows, items, candidates).topk(num, dim=1).indices
+        candidate_scores(rows, items, candidates, score).topk(num, dim=1).indices
         for rows, items in zip(facing, item_xs, strict=True)
     ]
     return torch.stack([candidates.gather(1, index) for index in chosen], dim=2)

@@ -15,7 +15,7 @@ from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean
-from pyg_negsamp.scoring import candidate_scores, dot
+from pyg_negsamp.scoring import Score, dot
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -49,7 +49,7 @@ class IRGAN(NegativeSampling):
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -72,6 +72,7 @@ class IRGAN(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -80,6 +81,7 @@ class IRGAN(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -118,8 +120,8 @@ class IRGAN(NegativeSampling):
         drawn = torch.multinomial(policy, self.num_negatives, generator=generator)
         users = pool_layers([x[user] for x in user_xs], self.pool)
         items = pool_layers(item_xs, self.pool)
-        pos_score = dot(users, items[pos].unsqueeze(1))
-        reward = softplus(candidate_scores(users, items, candidates) - pos_score)
+        pos_score = self.pair_scores(users, items[pos].unsqueeze(1))
+        reward = softplus(self.scores(users, items, candidates) - pos_score)
         advantage = reward.gather(1, drawn) - (policy * reward).sum(1, keepdim=True)
         return Selection(candidates.gather(1, drawn), (user, candidates, drawn, advantage))
 

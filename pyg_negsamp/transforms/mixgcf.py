@@ -36,7 +36,7 @@ class MixGCF(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     default_num_candidates = 16
@@ -54,7 +54,9 @@ class MixGCF(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The hardest candidates of each layer, and the coefficients to mix them with."""
-        index = hardest_per_layer(user, user_xs, item_xs, candidates, self.num_negatives, self.pool)
+        index = hardest_per_layer(
+            user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score
+        )
         return Selection(index, self.coefficients(index, item_xs[0], generator))
 
     def coefficients(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.layers import pool_rows
-from pyg_negsamp.scoring import dot
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.rns import RNS
@@ -38,7 +37,7 @@ class PRIS(RNS):
             :class:`~pyg_negsamp.candidates.PopularityCandidates`.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives: Negatives per positive, `K`. Default 8.
-        pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
     """
 
     #: Ours.
@@ -58,7 +57,7 @@ class PRIS(RNS):
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The proposals, with their weights `[B, K]`."""
         with torch.no_grad():
-            logit = dot(pool_rows(user, self.pool), pool_rows(neg, self.pool))
+            logit = self.pair_scores(pool_rows(user, self.pool), pool_rows(neg, self.pool))
             if self.candidates is not None:
                 log_q = self.candidates.log_mass(chosen.index).to(logit)
                 never = log_q == -torch.inf

@@ -11,6 +11,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
 from pyg_negsamp.layers import Pool
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.dns import DNS
 
@@ -33,7 +34,7 @@ class SDNS(DNS):
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
             work best.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha` is out of range, besides what the base class raises.
@@ -53,6 +54,7 @@ class SDNS(DNS):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -61,6 +63,7 @@ class SDNS(DNS):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )

@@ -15,7 +15,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.memory import check_memory
-from pyg_negsamp.scoring import candidate_scores, dot
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
 from pyg_negsamp.transforms.batch import stores
@@ -57,7 +57,7 @@ class SRNS(NegativeSampling):
         tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
             highest-scored items stays, and these are too often liked (see docs/results.md).
         num_candidates: Size of the memory, `S_1`. Default 20.
-        num_negatives, pool, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -84,6 +84,7 @@ class SRNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
     ) -> None:
@@ -92,6 +93,7 @@ class SRNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            score=score,
             edge_type=edge_type,
             check_positives=check_positives,
         )
@@ -186,13 +188,25 @@ class SRNS(NegativeSampling):
         """The candidates with the highest score and deviation."""
         users = pool_layers([x[user] for x in user_xs], self.pool)
         items = pool_layers(item_xs, self.pool)
-        value = probability(users, items, pos, candidates)
+        value = self.probability(users, items, pos, candidates)
         weight = self.alpha * min(1.0, self.epoch / self.warmup)
         if weight and self.history and len(self.history[0][1]) == len(items):
-            past = [probability(u[user], i, pos, candidates) for u, i in self._history(items)]
+            past = [self.probability(u[user], i, pos, candidates) for u, i in self._history(items)]
             value = value + weight * torch.stack(past).std(dim=0, correction=0)
         best = value.topk(self.num_negatives, dim=1).indices
         return Selection(candidates.gather(1, best))
+
+    def probability(self, users: Tensor, items: Tensor, pos: Tensor, candidates: Tensor) -> Tensor:
+        """The chance of each candidate to beat the positive, `P(k | u, p)`, `[B, M]`.
+
+        Args:
+            users: `[B, D]` user rows.
+            items: `[I, D]` item table.
+            pos: `[B]` positives.
+            candidates: `[B, M]` item ids.
+        """
+        pos_score = self.pair_scores(users, items[pos].unsqueeze(1))
+        return torch.sigmoid(self.scores(users, items, candidates) - pos_score)
 
     def _history(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
         """The tables of the last epochs, on the device of `like` after a checkpoint was read."""
@@ -211,7 +225,7 @@ class SRNS(NegativeSampling):
         """Lets `new [B, S_2]` candidates join the memories of `user`, and as many leave."""
         pool = torch.cat([self.memory[user], new], dim=1)
         users = pool_layers([x[user] for x in user_xs], self.pool)
-        scores = candidate_scores(users, pool_layers(item_xs, self.pool), pool)
+        scores = self.scores(users, pool_layers(item_xs, self.pool), pool)
         # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.
         noise = torch.rand(pool.shape, dtype=torch.double, device=pool.device, generator=generator)
         gumbel = -(-noise.clamp(min=1e-300).log()).log()
@@ -238,16 +252,3 @@ def is_repeat(item: Tensor) -> Tensor:
     same = torch.zeros_like(item, dtype=torch.bool)
     same[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return torch.empty_like(same).scatter_(1, place, same)
-
-
-def probability(users: Tensor, items: Tensor, pos: Tensor, candidates: Tensor) -> Tensor:
-    """The chance of each candidate to beat the positive, `P(k | u, p)`, `[B, M]`.
-
-    Args:
-        users: `[B, D]` user rows.
-        items: `[I, D]` item table.
-        pos: `[B]` positives.
-        candidates: `[B, M]` item ids.
-    """
-    pos_score = dot(users, items[pos].unsqueeze(1))
-    return torch.sigmoid(candidate_scores(users, items, candidates) - pos_score)
