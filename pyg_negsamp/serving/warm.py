@@ -50,7 +50,7 @@ class New(NamedTuple):
 
 
 def start_from(parts: Parts, encoder: Encoder, dataset: InteractionDataset) -> New:
-    """What :meth:`pyg_negsamp.serving.TrainedModel.warm_start` does, with the parts of its model."""
+    """Does what :meth:`pyg_negsamp.serving.TrainedModel.warm_start` says, of a model's parts."""
     method = parts.record["method"]["class"]
     if isinstance(parts.ranking, ByReference):
         raise invalid("TrainedModel", "model", "one with an encoder to start from", method)
