@@ -73,8 +73,9 @@ def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
         return 2, f"{flag} {error.complaint}"
     if isinstance(error, ValueError | OSError | yaml.YAMLError):
         return 2, str(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return 2, f"out of memory: {error}"
+    # Of torch, on the CPU and on a GPU, it is a RuntimeError.
+    if isinstance(error, MemoryError) or re.search("can't allocate|out of memory", str(error)):
+        return 2, f"out of memory: {str(error).splitlines()[0] if str(error) else 'on the CPU'}"
     # Not above: who asks a saved model does not wait for lightning.
     from pyg_negsamp.datasets import DownloadError
     from pyg_negsamp.training import NonFiniteLossError

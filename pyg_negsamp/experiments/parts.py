@@ -152,7 +152,7 @@ class TrainingConfig:
     """Seed of everything drawn but the split."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
-    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"] = "32-true"
     """Floating point of training, by lightning's names."""
     max_time: Annotated[str, AfterValidator(_duration)] | None = None
     """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""

@@ -126,6 +126,7 @@ class Thinning(torch.nn.Module):
         count = (self.value / (self.weight[row] * self.weight[column])).round()
         count *= self._both_ways(keep)
         # Not `bincount`, whose order of summing on GPUs is anybody's guess.
+        count = count.double()
         degree = count.new_zeros(self.num_nodes).scatter_add_(0, row, count)
         weight = inverse_root(degree)
         return (weight[row] * weight[column] * count).to(self.value.dtype)

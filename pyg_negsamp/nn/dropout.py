@@ -15,10 +15,17 @@ def check_rate(owner: object, name: str, rate: float) -> float:
 
 def kept(num: int, rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draws which of `num` things to keep: `[num]` bool on the device of `like`."""
-    return torch.rand(num, device=like.device, generator=generator) >= rate
+    return _kept((num,), rate, like.device, generator)
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
     """Zeroes entries of `x` with probability `rate`, and divides the others by `1 - rate`."""
-    keep = torch.rand(x.shape, device=x.device, generator=generator) >= rate
-    return x * (keep / (1 - rate)).to(x.dtype)
+    keep = _kept(x.shape, rate, x.device, generator)
+    return x * keep.to(x.dtype).div_(1 - rate)
+
+
+def _kept(
+    size: tuple[int, ...], rate: float, device: torch.device, generator: torch.Generator | None
+) -> Tensor:
+    """In single precision whatever torch's default is: in half, rates would be rounded."""
+    return torch.rand(size, dtype=torch.float32, device=device, generator=generator) >= rate

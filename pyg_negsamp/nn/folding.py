@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER
 from pyg_negsamp.nn.adjacency import Adjacency, inverse_root
+from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import cosine, dot
 
 #: Negatives per person, shared by that person's links, and the seed that they are drawn from.
@@ -42,8 +43,8 @@ def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: in
         weight: `[E]`.
         num: Number of persons.
     """
-    rows = x[item] * weight.to(x.dtype).unsqueeze(1)
-    return x.new_zeros(num, x.size(1)).index_add_(0, owner, rows)
+    rows = wide(x[item]) * weight.unsqueeze(1)
+    return rows.new_zeros(num, x.size(1)).index_add_(0, owner, rows).to(x.dtype)
 
 
 def fitted_rows(

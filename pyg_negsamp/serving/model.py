@@ -17,18 +17,16 @@ from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
-from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.folding import Folding
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
-from pyg_negsamp.serving.ids import ids_of, named
+from pyg_negsamp.serving.ids import named
 from pyg_negsamp.serving.lists import Lists
-from pyg_negsamp.serving.making import described
 from pyg_negsamp.serving.ranking import ByReference, Tables
 from pyg_negsamp.serving.store import Parts, read_model, write_model
 from pyg_negsamp.serving.taking import take
-from pyg_negsamp.serving.warm import New, copy_rows, trained_on
+from pyg_negsamp.serving.warm import New, start_from
 
 
 class TrainedModel:
@@ -370,24 +368,4 @@ class TrainedModel:
             ("dataset", dataset, InteractionDataset),
         ):
             require_kind(self, name, given, kind)
-        if isinstance(self._ranking, ByReference):
-            method = self._record["method"]["class"]
-            raise invalid(self, "model", "one with an encoder to start from", method)
-        theirs = (
-            ids_of(dataset.user_ids, encoder.num_users, "user").index,
-            ids_of(dataset.item_ids, encoder.num_items, "item").index,
-        )
-        users, items = (
-            own.find(index, "dataset")[1]
-            for own, index in zip((self._users, self._items), theirs, strict=True)
-        )
-        copy_rows(self._state, (len(self.users), len(self.items)), encoder, users, items)
-        val, test = (held_out_links(graph, dataset.edge_type) for graph in (dataset[1], dataset[2]))
-        was = self._record["method"]["class"]
-        return New(
-            users=int((users < 0).sum()),
-            items=int((items < 0).sum()),
-            val=trained_on(self._links, val, users, items),
-            test=trained_on(self._links, test, users, items),
-            other=None if was == described(encoder)["class"] else was,
-        )
+        return start_from(self._parts, encoder, dataset)

@@ -7,9 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import Encoder
+from pyg_negsamp.serving.ids import ids_of
 from pyg_negsamp.serving.links import SavedLinks
+from pyg_negsamp.serving.making import described
+from pyg_negsamp.serving.ranking import ByReference
+from pyg_negsamp.serving.store import Parts
 
 
 class New(NamedTuple):
@@ -41,6 +47,30 @@ class New(NamedTuple):
                 "so metrics on these are too good"
             )
         return said
+
+
+def start_from(parts: Parts, encoder: Encoder, dataset: InteractionDataset) -> New:
+    """Does what :meth:`pyg_negsamp.serving.TrainedModel.warm_start` says, of a model's parts."""
+    method = parts.record["method"]["class"]
+    if isinstance(parts.ranking, ByReference):
+        raise invalid("TrainedModel", "model", "one with an encoder to start from", method)
+    theirs = (
+        ids_of(dataset.user_ids, encoder.num_users, "user").index,
+        ids_of(dataset.item_ids, encoder.num_items, "item").index,
+    )
+    users, items = (
+        own.find(index, "dataset")[1]
+        for own, index in zip((parts.users, parts.items), theirs, strict=True)
+    )
+    copy_rows(parts.state, (len(parts.users), len(parts.items)), encoder, users, items)
+    val, test = (held_out_links(graph, dataset.edge_type) for graph in (dataset[1], dataset[2]))
+    return New(
+        users=int((users < 0).sum()),
+        items=int((items < 0).sum()),
+        val=trained_on(parts.links, val, users, items),
+        test=trained_on(parts.links, test, users, items),
+        other=None if method == described(encoder)["class"] else method,
+    )
 
 
 def trained_on(links: SavedLinks, held_out: Tensor, users: Tensor, items: Tensor) -> int:

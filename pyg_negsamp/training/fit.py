@@ -105,8 +105,9 @@ def fit(
         planned: Epochs that schedules count on, at least `epochs`. Default: `epochs`.
         precision: Lightning's name of the arithmetic: `'32-true'`, `'64-true'` (weights become
             double and stay so; the matrix of a graph encoder keeps the precision that it was
-            made in) or `'bf16-mixed'` (products of a step in 16 bits; weights and
-            validation stay in 32). Default `'32-true'`.
+            made in), `'bf16-mixed'` (products of a step in 16 bits; weights and validation stay
+            in 32) or `'bf16-true'` (weights become bfloat16 and stay so, at half the memory;
+            scores, losses and validation are in 32 bits). Default `'32-true'`.
         max_time: When to stop: after the first epoch that ends later than this, counted from the
             start of this call. `'DD:HH:MM:SS'`, a `timedelta` or a dictionary of its arguments.
             The last checkpoint is that of a whole epoch, to go on from. If it comes before the
@@ -159,6 +160,8 @@ def fit(
         )
         if not resume:
             recommender.history = []
+        if precision == "bf16-true":
+            recommender.to(torch.bfloat16)
         recommender.train()  # an earlier run has left it in evaluation mode
         recommender.planned_epochs = planned  # and perhaps with a schedule of its own
         checkpoint = str(last) if resume else None

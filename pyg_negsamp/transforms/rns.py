@@ -51,5 +51,8 @@ def random_choice(candidates: Tensor, num: int, generator: torch.Generator | Non
     """
     if candidates.size(1) == num:
         return candidates
-    order = torch.rand(candidates.shape, device=candidates.device, generator=generator)
+    # In single precision whatever torch's default is: in half, many numbers would be the same.
+    order = torch.rand(
+        candidates.shape, dtype=torch.float32, device=candidates.device, generator=generator
+    )
     return candidates.gather(1, order.topk(num, dim=1).indices)

@@ -468,9 +468,9 @@ def test_users_without_links_may_have_no_pool_until_they_draw() -> None:
     with pytest.raises(ValueError, match="1 users without, such as 4"):
         source(torch.tensor([0, 4, 4]), 3)
     assert source.who_can_draw().tolist() == [0, 1, 2, 3, 5]
-    xs = torch.ones(len(source.first) - 1, 2), torch.ones(source.num_items, 2)
+    xs = torch.ones(source.num_users, 2), torch.ones(source.num_items, 2)
     with pytest.raises(ValueError, match="1 users without, such as 4"):
-        SRNS(source).sample(torch.tensor([4]), torch.tensor([0]), *xs)
+        SRNS(source, check_positives=False).sample(torch.tensor([4]), torch.tensor([0]), *xs)
 
 
 def test_by_item_what_is_empty_shows_in_the_draw() -> None:

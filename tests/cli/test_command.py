@@ -49,6 +49,8 @@ def test_an_unknown_sub_command_is_one_line(capsys: pytest.CaptureFixture[str]) 
     ("error", "code", "said"),
     [
         (ValueError("Toy: 'a' must be b\n(got c)"), 2, "error: Toy: 'a' must be b (got c)\n"),
+        (RuntimeError("CUDA out of memory. Tried"), 2, "out of memory. Tried\n"),
+        (MemoryError(), 2, "error: out of memory: on the CPU\n"),
         (FileNotFoundError("no such file"), 2, "error: no such file\n"),
         (NonFiniteLossError("loss is nan"), 1, "loss is nan\n"),
         (KeyboardInterrupt("go on so"), 130, "interrupted; go on so\n"),

@@ -241,7 +241,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--epochs 0", "--epochs must be greater than or equal to 1"),
         ("--beta 1 --neg rns", "--beta must be left out: it is for ahns, dins (got 'rns')"),
         ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
-        ("--beta -1", "--beta must be a number >= 0"),
+        ("--beta -1", "--beta must be a number in [0, inf]"),
         ("--loss ssm --loss-temperature -1", "'temperature'"),
         ("--num-candidates 0", "--num-candidates"),
         ("--lr -1", "--lr must be a number in [0, inf)"),

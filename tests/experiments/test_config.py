@@ -86,7 +86,10 @@ def test_the_learning_rate_is_that_of_the_data() -> None:
         ({"beta": [1]}, "'beta' must be a valid number (got [1])"),
         ({"beta": "inf"}, "'beta' must be finite"),
         ({"min_rating": float("nan")}, "'min_rating' must be finite"),
-        ({"precision": "16"}, "'precision' must be '32-true', '64-true' or 'bf16-mixed'"),
+        (
+            {"precision": "16"},
+            "'precision' must be '32-true', '64-true', 'bf16-mixed' or 'bf16-true'",
+        ),
         ({"max_time": "2h"}, "'max_time' must be more than 0, as 'DD:HH:MM:SS' (got '2h')"),
         ({"max_time": "00:00:00:00"}, "'max_time' must be more than 0"),
         ({"user": "c"}, "did you mean 'user_column'?"),

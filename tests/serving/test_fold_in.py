@@ -47,6 +47,20 @@ def test_recommends_by_the_rows_that_the_encoder_folds_in(
     pd.testing.assert_frame_equal(found, again)
 
 
+@pytest.mark.parametrize("method", list(ENCODERS))
+def test_models_in_half_precision_answer_too(method: str, tmp_path) -> None:
+    """As those of twice the bits, but for rounding; scores are in single precision."""
+    data = dataset()
+    made = recommender(data[0], method).to(torch.bfloat16)
+    TrainedModel.from_training(made, data).save(tmp_path / "model")
+    half = TrainedModel.load(tmp_path / "model")
+    single = TrainedModel.from_training(made.float(), data)
+    for ask in (lambda m: m.recommend(["u004"], k=40), lambda m: m.recommend_for(TAKEN, k=40)):
+        found, expected = (ask(m).set_index("item")["score"] for m in (half, single))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected[found.index], atol=0.02 * expected.abs().max())
+
+
 @pytest.mark.parametrize("method", list(REFERENCES))
 def test_references_answer_exactly_as_for_a_user_who_took_the_same(method: str) -> None:
     asked, index = model(method), dataset()[0]["user", "item"].edge_index

@@ -97,7 +97,7 @@ ENDS: dict[str, Callable[[], BaseException | None]] = {
 
 
 @pytest.mark.filterwarnings("ignore:.*deterministic implementation")
-@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("end", list(ENDS))
 @pytest.mark.parametrize("with_out", [True, False])
 def test_nothing_is_left_behind(
