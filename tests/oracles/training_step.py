@@ -119,9 +119,20 @@ def facing(user: Tensor, pool: str) -> Tensor:
     return user if pool == "concat" else pooled(user, pool).unsqueeze(-2).expand_as(user)
 
 
+#: Losses of cosines; samplers then compare cosines, too.
+COSINE = ("ssm", "contrastive")
+
+
 def dots(user: Tensor, item: Tensor) -> Tensor:
     """`[B, D]` and `[B, K, D]` to `[B, K]`."""
     return torch.einsum("bd,bkd->bk", user, item)
+
+
+def scores(a: Numbers, user: Tensor, item: Tensor) -> Tensor:
+    """What the model scores by: cosines, or dot products."""
+    if a["cosine"]:
+        user, item = normalize(user, dim=-1), normalize(item, dim=-1)
+    return dots(user, item)
 
 
 # Contrast of encoders ---------------------------------------------------------------------------
@@ -217,8 +228,8 @@ def irgan(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     log_p = (dots(users[chosen.user], items[chosen.candidates]) / a["temperature"]).log_softmax(1)
     with torch.no_grad():
         user = pooled(rows.user, pool)
-        of_pos = dots(user, pooled(rows.pos, pool).unsqueeze(1))
-        reward = softplus(dots(user, pooled(rows.candidates, pool)) - of_pos)
+        of_pos = scores(a, user, pooled(rows.pos, pool).unsqueeze(1))
+        reward = softplus(scores(a, user, pooled(rows.candidates, pool)) - of_pos)
         advantage = reward - (log_p.exp() * reward).sum(dim=1, keepdim=True)
     # Where an item is several times among the candidates, all have the same terms.
     where = (chosen.candidates.unsqueeze(1) == chosen.index.unsqueeze(2)).int().argmax(dim=2)
@@ -241,7 +252,7 @@ def advir(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
 
 def pris(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     """Weights `softmax(s - ln Q)`, of a proposal in proportion to the degree's power of 3/4."""
-    score = dots(pooled(rows.user, pool), pooled(rows.neg, pool)).detach()
+    score = scores(a, pooled(rows.user, pool), pooled(rows.neg, pool)).detach()
     return Made(rows.neg, None, (score - 0.75 * p["degree"][chosen.index].log()).softmax(dim=1))
 
 
@@ -278,7 +289,7 @@ def ranking_loss(
     name: str, user: Tensor, pos: Tensor, neg: Tensor, weight: Tensor | None
 ) -> Tensor:
     """The loss of pooled vectors `[B, D]`, `[B, D]` and `[B, K, D]`, with default arguments."""
-    if name in ("ssm", "contrastive"):
+    if name in COSINE:
         user, pos, neg = (normalize(x, dim=-1) for x in (user, pos, neg))
     of_pos, of_neg = (user * pos).sum(-1), dots(user, neg)
     if name in ("bpr", "soft-bpr"):
@@ -323,6 +334,7 @@ def step_loss(
     num_users = int(p["num_users"])
     users, items = [x[:num_users] for x in layers], [x[num_users:] for x in layers]
     rows = gathered(users, items, chosen)
+    arguments = {**arguments, "cosine": float(loss in COSINE)}
     first, _, second = neg.partition("+")
     made = MADE.get(first, found)(rows, chosen, p, arguments, pool)
     if second:
