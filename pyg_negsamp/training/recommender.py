@@ -248,9 +248,9 @@ class Recommender(LightningModule):
         epoch = self.current_epoch
         self.started = time.perf_counter()
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
-        self.sampler.set_epoch(epoch, self.planned_epochs or self.trainer.max_epochs or 0)
         self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
-        self.sampler.refresh(self._tables())
+        planned = self.planned_epochs or self.trainer.max_epochs or 0
+        self.sampler.start_epoch(epoch, planned, self._tables())
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
         self.validated: dict[str, float] = {}

@@ -47,7 +47,8 @@ class AdvIR(IRGAN):
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -71,6 +72,7 @@ class AdvIR(IRGAN):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -82,6 +84,7 @@ class AdvIR(IRGAN):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.epsilon = number_in(self, "epsilon", epsilon, "[0, inf)")
         self.gamma = number_in(self, "gamma", gamma, "[0, inf)")

@@ -40,7 +40,8 @@ class AHNS(NegativeSampling):
         beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
         p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 4 to 64.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
@@ -69,6 +70,7 @@ class AHNS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -78,6 +80,7 @@ class AHNS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.alpha = number_in(self, "alpha", alpha, "(0, inf)")
         self.beta = number_in(self, "beta", beta, "[0, inf)")

@@ -74,7 +74,8 @@ class ANS(NegativeSampling):
         magnitude: Whether to regulate the noise.
         hard_only: Whether to be HNS instead.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 2 to 32.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -109,6 +110,7 @@ class ANS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -118,6 +120,7 @@ class ANS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.width = dim = whole_number(self, "dim", dim, least=1)
         self.gamma = number_in(self, "gamma", gamma, "[0, inf)")

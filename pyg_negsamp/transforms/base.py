@@ -13,9 +13,10 @@ them one by one, so that an encoder can gather all roles at once.
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor
@@ -62,6 +63,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             would be drawn as negatives. A call looks at some of its rows, see
             :data:`ROWS_LOOKED_AT`, and at the first call only where looking makes a device wait.
             Default: yes.
+        as_links: Whether a batch in triplet form gets `edge_label_index`, `edge_label` and, with
+            weights, `edge_label_weight` of positives and negatives besides, for loops that work on
+            links. Default: no.
 
     Raises:
         ValueError: If `num_negatives < 1` or `num_candidates < num_negatives`.
@@ -79,6 +83,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     width: int | None = None
     #: Whether a call on another device than the CPU has looked at its positives.
     _looked = False
+    #: Whether it was told that an epoch begins, or has complained that it was not.
+    _told = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
     #: Whether its negatives, unless synthesised, are existing items.
@@ -96,6 +102,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__()
         if num_negatives is None:
@@ -115,6 +122,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self.score: Score = self._score("dot" if score is None else score)
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
+        self.as_links = yes_or_no(self, "as_links", as_links)
 
     def _score(self, score: Score) -> Score:
         if not callable(score):
@@ -201,10 +209,46 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """
         return neg
 
+    def start_epoch(
+        self,
+        epoch: int,
+        max_epochs: int,
+        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+    ) -> None:
+        """Tells the sampler that an epoch begins: the one call that a loop of one's own owes it.
+
+        Args:
+            epoch: Which epoch, from 0.
+            max_epochs: How many there will be.
+            x_dict: Embeddings of all nodes of the graph, as for :meth:`forward`. Samplers that look
+                at the whole table (:class:`SRNS`, :class:`ContrastiveDNS`) need them.
+        """
+        self._told = True
+        self.set_epoch(epoch, max_epochs)
+        if x_dict is not None:
+            self.refresh(x_dict)
+
+    @property
+    def needs_epochs(self) -> bool:
+        """Whether it works otherwise once it knows which epoch it is, or sees the whole table."""
+        mine, base = type(self), NegativeSampling
+        return mine.set_epoch is not base.set_epoch or mine.refresh is not base.refresh
+
+    def _warn_untold(self) -> None:
+        """Says once, in a loop that nobody told it about, that it never hears of epochs."""
+        if self.needs_epochs and not self._told and not torch.compiler.is_compiling():
+            self._told = True
+            name = type(self).__name__
+            warnings.warn(
+                f"{name} was not told of epochs, and stays as it is before the first one: call "
+                "sampler.start_epoch(epoch, max_epochs, x_dict) at the start of each",
+                stacklevel=4,
+            )
+
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Tells schedules where training stands: `epoch` of `max_epochs`, from 0."""
 
-    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
         """Lets samplers that look at the whole table do so, once per epoch."""
 
     # The two passes -------------------------------------------------------------------------
@@ -265,6 +309,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         Raises:
             ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
         """
+        self._warn_untold()
         check_ids(self, user, pos)
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
@@ -327,32 +372,39 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             ValueError: If a field or the embeddings are missing, besides what :meth:`sample`
                 raises.
         """
+        self._warn_untold()
         batch = copy.copy(batch)
         found = read_positives(self, batch, self.edge_type, self.candidates)
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = "in the numbering of the whole graph, by which this sampler knows its nodes"
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
+        links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
-        if found.binary and (mixes or not self.finds_items):
-            expected = "in the triplet form, because the negatives of this sampler are no items"
-            raise invalid(self, "batch", expected, "edge_label_index, the binary form")
+        if links and (mixes or not self.finds_items):
+            self._refuse_links(found.binary, "the negatives of this sampler are no items")
         if x_dict is None:
             if self.reads_embeddings:
                 raise invalid(self, "x_dict", "the embeddings that this sampler scores with", None)
             chosen = self.choose(found.user, found.pos, (), (), found.candidates, generator)
-            write_negatives(batch, self.edge_type, found, chosen.index)
+            write_negatives(batch, self.edge_type, found, chosen.index, as_links=self.as_links)
             return batch
         user_xs, item_xs = self._ends(x_dict)
         negatives = self._sample(
             found.user, found.pos, user_xs, item_xs, found.candidates, generator, found.size
         )
         index = negatives.index
-        if found.binary and index is not None and index.dim() == 3 and index.size(2) > 1:
-            expected = "in the triplet form, because this sampler chooses an item per layer"
-            raise invalid(self, "batch", expected, "edge_label_index, the binary form")
-        write_negatives(batch, self.edge_type, found, index, negatives)
+        if links and index is not None and index.dim() == 3 and index.size(2) > 1:
+            self._refuse_links(found.binary, "this sampler chooses an item per layer")
+        write_negatives(batch, self.edge_type, found, index, negatives, self.as_links)
         return batch
+
+    def _refuse_links(self, binary: bool, why: str) -> NoReturn:
+        """Says why negatives cannot be links."""
+        if not binary:
+            raise invalid(self, "as_links", f"False, because {why}", True)
+        expected = f"in the triplet form, because {why}"
+        raise invalid(self, "batch", expected, "edge_label_index, the binary form")
 
     def _ends(self, x_dict: Mapping[NodeType, Layers] | Layers) -> tuple[Layers, Layers]:
         """The layers of users and items; on homogeneous graphs they are the same."""

@@ -134,6 +134,7 @@ def write_negatives(
     positives: Positives,
     index: Tensor | None,
     negatives: Negatives | None = None,
+    as_links: bool = False,
 ) -> None:
     """Writes onto `batch`, in place, in the form that `positives` came in.
 
@@ -143,6 +144,7 @@ def write_negatives(
         positives: What :func:`read_positives` read from it.
         index: `[B, K]` or `[B, K, H]` ids of the negatives, or `None`.
         negatives: The rest of them, where embeddings were given.
+        as_links: Whether to write links of positives and negatives besides the triplet form.
     """
     _, items, links = stores(batch, edge_type)
     weight = None if negatives is None else negatives.weight
@@ -150,15 +152,7 @@ def write_negatives(
         items.dst_neg_loss = negatives.loss
     if positives.binary:
         assert index is not None
-        drawn = torch.stack([positives.user.repeat_interleave(index.size(1)), index.flatten()])
-        label = links.get("edge_label")
-        if label is None:
-            label = torch.ones(len(positives.user), device=drawn.device)
-        links.edge_label = torch.cat([label, label.new_zeros(drawn.size(1))])
-        links.edge_label_index = torch.cat([links.edge_label_index, drawn], dim=1)
-        if weight is not None:
-            ones = weight.new_ones(len(positives.user))
-            links.edge_label_weight = torch.cat([ones, weight.flatten()])
+        write_links(links, positives, index, links.get("edge_label"), weight)
         return
     if index is not None:
         items.dst_neg_index = index
@@ -172,6 +166,26 @@ def write_negatives(
         weight = weight * useful
     if weight is not None:
         items.dst_neg_weight = weight
+    if as_links:
+        assert index is not None
+        store = batch[edge_type] if isinstance(batch, HeteroData) else batch
+        write_links(store, positives, index, None, weight)
+
+
+def write_links(
+    links: Any, positives: Positives, index: Tensor, label: Tensor | None, weight: Tensor | None
+) -> None:
+    """Writes positives, and then negatives `[B, K]`, as links with labels and weights."""
+    if index.dim() == 3:  # a single layer
+        index = index.squeeze(2)
+    own = torch.stack([positives.user, positives.pos])
+    drawn = torch.stack([positives.user.repeat_interleave(index.size(1)), index.flatten()])
+    if label is None:
+        label = torch.ones(own.size(1), device=drawn.device)
+    links.edge_label = torch.cat([label, label.new_zeros(drawn.size(1))])
+    links.edge_label_index = torch.cat([own, drawn], dim=1)
+    if weight is not None:
+        links.edge_label_weight = torch.cat([weight.new_ones(own.size(1)), weight.flatten()])
 
 
 def stores(batch: HeteroData | Data, edge_type: EdgeType) -> tuple[Any, Any, Any]:

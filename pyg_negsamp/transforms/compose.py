@@ -51,6 +51,7 @@ class Compose(NegativeSampling):
             score=select.given_score,
             edge_type=select.edge_type,
             check_positives=select.check_positives,
+            as_links=select.as_links,
         )
         self.selector, self.synthesizer = select, synthesize
         self.width = select.width or synthesize.width
@@ -66,12 +67,17 @@ class Compose(NegativeSampling):
         self.selector.follow(score)
         self.synthesizer.follow(score)
 
+    @property
+    def needs_epochs(self) -> bool:
+        """As either of the two."""
+        return self.selector.needs_epochs or self.synthesizer.needs_epochs
+
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Tells both where training stands."""
         self.selector.set_epoch(epoch, max_epochs)
         self.synthesizer.set_epoch(epoch, max_epochs)
 
-    def refresh(self, x_dict: Mapping[NodeType, Layers]) -> None:
+    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
         """Lets both look at the whole table."""
         self.selector.refresh(x_dict)
         self.synthesizer.refresh(x_dict)

@@ -61,7 +61,8 @@ class ContrastiveDNS(NegativeSampling):
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives: Negatives per positive, `K`. Default 2.
-        pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -91,6 +92,7 @@ class ContrastiveDNS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -100,6 +102,7 @@ class ContrastiveDNS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.k = whole_number(self, "k", k, least=1)
         self.n = whole_number(self, "n", n, least=1)

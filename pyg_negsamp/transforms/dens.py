@@ -53,7 +53,8 @@ class DENS(NegativeSampling):
         warmup: Epochs until the factor `f` has fallen to zero, `T_0`. Default 100.
         factor: A fixed factor in place of the schedule. Default -1: the schedule.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -83,6 +84,7 @@ class DENS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -92,6 +94,7 @@ class DENS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.width = dim = whole_number(self, "dim", dim, least=1)
         self.gamma = number_in(self, "gamma", gamma, "[0, inf)")

@@ -46,7 +46,8 @@ class DINS(NegativeSampling):
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
@@ -71,6 +72,7 @@ class DINS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -80,6 +82,7 @@ class DINS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.beta = number_in(self, "beta", beta, "[0, inf]")
         self.log_beta = math.log(beta) if beta > 0 else -math.inf

@@ -35,7 +35,8 @@ class DNSMN(NegativeSampling):
         n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to
             be tuned together with `M`.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If not `K <= N <= M`, besides what the base class raises.
@@ -61,6 +62,7 @@ class DNSMN(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -70,6 +72,7 @@ class DNSMN(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         n = whole_number(self, "n", n, least=1)
         if not self.num_negatives <= n <= self.num_candidates:

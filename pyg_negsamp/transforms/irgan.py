@@ -49,7 +49,8 @@ class IRGAN(NegativeSampling):
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `candidates` is missing or an argument is out of range.
@@ -75,6 +76,7 @@ class IRGAN(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -84,6 +86,7 @@ class IRGAN(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         if self.candidates is None:
             raise invalid(self, "candidates", "given: they say how many users there are", None)

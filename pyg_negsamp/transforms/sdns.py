@@ -34,7 +34,8 @@ class SDNS(DNS):
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
             work best.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If `alpha` is out of range, besides what the base class raises.
@@ -57,6 +58,7 @@ class SDNS(DNS):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -66,6 +68,7 @@ class SDNS(DNS):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.alpha = number_in(self, "alpha", alpha, "[0, 1)")
 

@@ -57,7 +57,8 @@ class SRNS(NegativeSampling):
         tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
             highest-scored items stays, and these are too often liked (see docs/results.md).
         num_candidates: Size of the memory, `S_1`. Default 20.
-        num_negatives, pool, score, edge_type, check_positives: See :class:`NegativeSampling`.
+        num_negatives, pool, score, edge_type, check_positives, as_links:
+            See :class:`NegativeSampling`.
 
     Raises:
         ValueError: If an argument is out of range, besides what the base class raises.
@@ -87,6 +88,7 @@ class SRNS(NegativeSampling):
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
+        as_links: bool = False,
     ) -> None:
         super().__init__(
             candidates,
@@ -96,6 +98,7 @@ class SRNS(NegativeSampling):
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
+            as_links=as_links,
         )
         self.num_new = whole_number(self, "num_new", num_new, least=1)
         self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
