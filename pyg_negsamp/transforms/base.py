@@ -374,7 +374,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """
         self._warn_untold()
         batch = copy.copy(batch)
-        found = read_positives(self, batch, self.edge_type, self.candidates)
+        found = read_positives(
+            self, batch, self.edge_type, self.candidates, self.num_candidates, generator
+        )
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = "in the numbering of the whole graph, by which this sampler knows its nodes"

@@ -17,7 +17,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.data.storage import BaseStorage
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Candidates
+from pyg_negsamp.candidates import BatchCandidates, Candidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import check_shape, described
 from pyg_negsamp.transforms.checks import check_ids
@@ -49,7 +49,12 @@ class Positives:
 
 
 def read_positives(
-    owner: object, batch: HeteroData | Data, edge_type: EdgeType, known: Candidates | None
+    owner: object,
+    batch: HeteroData | Data,
+    edge_type: EdgeType,
+    known: Candidates | None,
+    num: int,
+    generator: torch.Generator | None,
 ) -> Positives:
     """Reads either form.
 
@@ -59,6 +64,8 @@ def read_positives(
         edge_type: The interactions in it.
         known: Tells known positives among the candidates of a sampled subgraph apart, through
             its global ids (`n_id`). Without it, they stay among the candidates.
+        num: Candidates per positive to draw out of a sampled subgraph's own positives, `M`.
+        generator: Source of randomness for these.
 
     Raises:
         ValueError: If a field is missing.
@@ -94,15 +101,18 @@ def read_positives(
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
         return Positives(user, pos, (user, pos), candidates, binary=binary, size=size)
-    if candidates is None:
-        expected = (
-            "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this "
-            "batch numbers its nodes anew"
-        )
-        raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
     globally = (users.n_id[user], items.n_id[pos])
     hopeless = None
-    if known is not None:
+    if candidates is None and isinstance(known, BatchCandidates):
+        row, left = known.rows(*globally, num, generator)
+        candidates, hopeless = pos[row], left <= 0
+    elif candidates is None:
+        expected = (
+            "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
+            "numbers its nodes anew; or a sampler with BatchCandidates, which needs none"
+        )
+        raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
+    elif known is not None:
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates])
         candidates, hopeless = without(candidates, ~allowed)
     size = (len(users.n_id), len(items.n_id))

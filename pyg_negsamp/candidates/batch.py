@@ -1,0 +1,83 @@
+"""In-batch negatives: what others in the same batch took."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.candidates.base import integers_below
+from pyg_negsamp.candidates.uniform import UniformCandidates
+
+
+class BatchCandidates(UniformCandidates):
+    r"""Draws out of the positives of the batch, less what the row's user has seen.
+
+    Every row of the batch counts, so an item is drawn in proportion to how often it is a positive
+    there: over many batches, in proportion to its popularity. In a sampled subgraph the positives
+    are there already, so that no nodes are sampled for negatives.
+
+    What the user has seen is cut out of the sorted positives without rejection, as in
+    :class:`PopularityCandidates`. A row for which nothing is left, such as the only row of a batch,
+    draws out of all items, as :class:`UniformCandidates`; in a sampled subgraph it gets weight 0.
+
+    Memory: as :class:`UniformCandidates`. Cost: `O(S + B * M * log)`, with `S` the number of links
+    of the users in the batch.
+
+    Args:
+        data: Training graph, see :class:`Candidates`.
+        edge_type: Edge type to read from `HeteroData`.
+        also: More links that users have seen, see :class:`Candidates`.
+        items: The only items that may be drawn, see :class:`Candidates`.
+
+    Raises:
+        ValueError: As :class:`UniformCandidates`; when drawing, if there are no positives.
+    """
+
+    def _draw(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+    ) -> Tensor:
+        if pos is None:
+            return super()._draw(user, num, generator, pos)
+        row, left = self.rows(user, pos, num, generator)
+        drawn = self._places(pos)[row]
+        empty = left <= 0
+        others = super()._draw(user, num, generator, None)
+        return torch.where(empty.unsqueeze(1), others, drawn)
+
+    def rows(
+        self, user: Tensor, pos: Tensor, num: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draws rows of the batch, whose positives the users have not seen.
+
+        Args:
+            user: `[B]` user ids.
+            pos: `[B]` item ids of the positives.
+            num: Rows per row, `M`.
+            generator: Source of randomness.
+
+        Returns:
+            `[B, M]` positions in the batch, and `[B]` how many there are to draw from; where there
+            are none, the positions mean nothing.
+        """
+        place, order = self._places(pos).sort(stable=True)
+        # Items that may not be drawn stand first, at -1.
+        barred = torch.searchsorted(place, place.new_zeros(1))
+        of, item = self.drawn.of(user)
+        start, end = (torch.searchsorted(place, item, right=right) for right in (False, True))
+        length = end - start
+        size = len(pos)
+        cut = torch.nn.functional.pad(length.cumsum(0), (1, 0))
+        first = torch.searchsorted(of, torch.arange(len(user) + 1, device=user.device))
+        before = cut[first[:-1]]
+        left = size - barred - (cut[first[1:]] - before)
+        # Where each seen item's rows would start on its user's line, less those cut before it.
+        line = of * (size + 1) + start - barred - (cut[:-1] - before[of])
+        point = integers_below(left.clamp(min=1).unsqueeze(1), num, generator)
+        own = torch.arange(len(user), device=user.device).unsqueeze(1)
+        below = torch.searchsorted(line, own * (size + 1) + point, right=True)
+        at = barred + point + cut[below] - before.unsqueeze(1)
+        return order[at.clamp(max=size - 1)], left
+
+    def _places(self, pos: Tensor) -> Tensor:
+        """The positives in the numbering of `drawn`; -1 where an item may not be drawn."""
+        return pos.long() if self.position is None else self.position[pos]
