@@ -15,6 +15,7 @@ from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import EDGE_TYPE, is_in, known_links
+from pyg_negsamp.numerics import uniform
 from pyg_negsamp.ragged import entries_of
 
 MAX_INT64 = 2**63 - 1
@@ -88,12 +89,20 @@ class Candidates(torch.nn.Module, ABC):
             raise invalid(self, "num", "at least 1", num)
         if user.is_floating_point() or user.dtype == torch.bool:
             raise invalid(self, "user", "integers", user.dtype)
-        if user.device.type == "cpu" and user.numel():
+        draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw
+        # As int64, because ids are multiplied.
+        return draw(user.long(), num, generator, pos)
+
+    @torch.compiler.disable
+    def _draw_on_cpu(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+    ) -> Tensor:
+        """With numpy, and looking at numbers: nothing that torch could compile."""
+        if user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        # As int64, because ids are multiplied.
-        return self._draw(user.long(), num, generator, pos)
+        return self._draw(user, num, generator, pos)
 
     @abstractmethod
     def _draw(
@@ -206,7 +215,7 @@ def random_doubles(
 ) -> Tensor:
     """Draws float64 in [0, 1)."""
     if device.type != "cpu":
-        return torch.rand(size, dtype=torch.float64, device=device, generator=generator)
+        return uniform(size, torch.float64, device, generator)
     # Torch's generator says where to start; numpy's is three times as fast from there.
     start: Any = _StartOf(generator)  # numpy's types know only its own class
     return torch.from_numpy(np.random.Generator(np.random.SFC64(start)).random(size))
