@@ -1,4 +1,4 @@
-"""What keeps numbers numbers: sums in enough bits, lengths above zero, means of nothing.
+"""What keeps numbers numbers: sums in enough bits, lengths above zero, means of nothing, draws.
 
 A bfloat16 has eight bits, and a float16 ends at 65504. Tables may be either. But scores, losses
 and norms are calculated in single precision then; what becomes an embedding again goes back. In
@@ -6,6 +6,8 @@ single and double precision nothing changes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,3 +27,16 @@ def unit_rows(x: Tensor) -> Tensor:
 def mean(x: Tensor) -> Tensor:
     """The mean of all entries; 0 of none, where torch's is NaN."""
     return x.mean() if x.numel() else x.sum()
+
+
+def uniform(
+    size: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draws from [0, 1), of a type that does not depend on torch's default.
+
+    The numbers are those of :func:`torch.rand`, which cannot be compiled for batches of any size.
+    """
+    return torch.empty(size, dtype=dtype, device=device).uniform_(generator=generator)

@@ -15,6 +15,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
+from pyg_negsamp.numerics import uniform
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
 #: More known links: `[2, E]`, or several such.
@@ -167,13 +168,21 @@ class Candidates(torch.nn.Module, ABC):
         whole_number(self, "num", num, least=1)
         if user.dim() != 1 or not is_integer(user):
             raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
-        if user.device.type == "cpu" and user.numel():
+        draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw
+        # As int64, because ids are multiplied.
+        item = draw(user.long(), num, generator, pos)
+        return item if self.items is None else self.items[item]
+
+    @torch.compiler.disable
+    def _draw_on_cpu(
+        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+    ) -> Tensor:
+        """With numpy, and looking at numbers: nothing that torch could compile."""
+        if user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        # As int64, because ids are multiplied.
-        item = self._draw(user.long(), num, generator, pos)
-        return item if self.items is None else self.items[item]
+        return self._draw(user, num, generator, pos)
 
     @abstractmethod
     def _draw(
@@ -283,7 +292,7 @@ def random_doubles(
 ) -> Tensor:
     """Draws float64 in [0, 1)."""
     if device.type != "cpu":
-        return torch.rand(size, dtype=torch.float64, device=device, generator=generator)
+        return uniform(size, torch.float64, device, generator)
     # Torch's generator says where to start; numpy's is three times as fast from there.
     start: Any = _StartOf(generator)  # numpy's types know only its own class
     return torch.from_numpy(np.random.Generator(np.random.SFC64(start)).random(size))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.errors import number_in
+from pyg_negsamp.numerics import uniform
 
 
 def check_rate(owner: object, name: str, rate: float) -> float:
@@ -15,17 +16,10 @@ def check_rate(owner: object, name: str, rate: float) -> float:
 
 def kept(num: int, rate: float, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Draws which of `num` things to keep: `[num]` bool on the device of `like`."""
-    return _kept((num,), rate, like.device, generator)
+    return uniform((num,), torch.float32, like.device, generator) >= rate
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None = None) -> Tensor:
     """Zeroes entries of `x` with probability `rate`, and divides the others by `1 - rate`."""
-    keep = _kept(x.shape, rate, x.device, generator)
+    keep = uniform(x.shape, torch.float32, x.device, generator) >= rate
     return x * keep.to(x.dtype).div_(1 - rate)
-
-
-def _kept(
-    size: tuple[int, ...], rate: float, device: torch.device, generator: torch.Generator | None
-) -> Tensor:
-    """In single precision whatever torch's default is: in half, rates would be rounded."""
-    return torch.rand(size, dtype=torch.float32, device=device, generator=generator) >= rate

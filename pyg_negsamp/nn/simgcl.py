@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
@@ -14,7 +13,7 @@ from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.contrast import check_contrast, contrast
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
-from pyg_negsamp.numerics import unit_rows
+from pyg_negsamp.numerics import uniform, unit_rows
 from pyg_negsamp.space import Choice, Space
 
 
@@ -86,7 +85,7 @@ class SimGCL(LightGCN):
 
     def _perturb(self, x: Tensor) -> Tensor:
         """Eq. 5-6: shifts every row by noise of length `epsilon`, within its orthant."""
-        noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=self.generator)
+        noise = uniform(x.shape, x.dtype, x.device, self.generator)
         return x + self.epsilon * x.sign() * unit_rows(noise)
 
 

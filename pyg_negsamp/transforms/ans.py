@@ -14,7 +14,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, one_of, whole_number, yes_or_no
 from pyg_negsamp.layers import Pool, facing_layers, pool_rows
 from pyg_negsamp.memory import check_memory
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.numerics import mean, uniform, wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -150,7 +150,7 @@ class ANS(NegativeSampling):
             return Selection(candidates[:, : self.num_negatives])
         x = item_xs[0]
         size = (*candidates.shape, len(item_xs), x.size(1))
-        noise = torch.rand(size, dtype=x.dtype, device=x.device, generator=generator)
+        noise = uniform(size, x.dtype, x.device, generator)
         return Selection(candidates, noise.mul_(0.1) if self.magnitude else noise)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:

@@ -147,7 +147,8 @@ class ContrastiveDNS(NegativeSampling):
         """First pass: random items, and out of what was retrieved for the user."""
         drawn = super().draw(user, pos, generator)
         size = (len(user), self.num_negatives - 1)
-        slot = torch.randint(self.retrieved.size(1), size, device=user.device, generator=generator)
+        slot = user.new_empty(size, dtype=torch.long)
+        slot.random_(self.retrieved.size(1), generator=generator)
         found = self.retrieved[user.unsqueeze(1), slot]
         rest = drawn[:, 1 : self.num_negatives]
         return torch.cat([drawn[:, :1], torch.where(found >= 0, found, rest)], dim=1)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pyg_negsamp.numerics import uniform
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.hardness import hardest_per_layer
@@ -65,7 +66,7 @@ class MixGCF(NegativeSampling):
     ) -> Tensor:
         """Shares of the positive, `[B, K, H]`, or `[B, K, 1]` for items chosen over all layers."""
         size = (*index.shape[:2], index.size(2) if index.dim() == 3 else 1)
-        return torch.rand(size, dtype=like.dtype, device=like.device, generator=generator)
+        return uniform(size, like.dtype, like.device, generator)
 
     def synthesize(self, user: Tensor, pos: Tensor, neg: Tensor, state: Any = None) -> Tensor:
         """Mixes with `state`, the coefficients of the positive."""

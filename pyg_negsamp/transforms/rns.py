@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyg_negsamp.numerics import uniform
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
 
@@ -52,8 +53,5 @@ def random_choice(candidates: Tensor, num: int, generator: torch.Generator | Non
     """
     if candidates.size(1) == num:
         return candidates
-    # In single precision whatever torch's default is: in half, many numbers would be the same.
-    order = torch.rand(
-        candidates.shape, dtype=torch.float32, device=candidates.device, generator=generator
-    )
+    order = uniform(candidates.shape, torch.float32, candidates.device, generator)
     return candidates.gather(1, order.topk(num, dim=1).indices)

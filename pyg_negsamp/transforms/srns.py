@@ -15,6 +15,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, as_layers, pool_layers
 from pyg_negsamp.memory import check_memory
+from pyg_negsamp.numerics import uniform
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import Layers, NegativeSampling
@@ -230,7 +231,7 @@ class SRNS(NegativeSampling):
         users = pool_layers([x[user] for x in user_xs], self.pool)
         scores = self.scores(users, pool_layers(item_xs, self.pool), pool)
         # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.
-        noise = torch.rand(pool.shape, dtype=torch.double, device=pool.device, generator=generator)
+        noise = uniform(pool.shape, torch.double, pool.device, generator)
         gumbel = -(-noise.clamp(min=1e-300).log()).log()
         value = (scores.double() / self.tau + gumbel).masked_fill(is_repeat(pool), -torch.inf)
         stay = value.topk(self.num_candidates, dim=1).indices
