@@ -101,17 +101,18 @@ def read_positives(
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
         return Positives(user, pos, (user, pos), candidates, binary=binary, size=size)
-    globally = (users.n_id[user], items.n_id[pos])
-    hopeless = None
-    if candidates is None and isinstance(known, BatchCandidates):
-        row, left = known.rows(*globally, num, generator)
-        candidates, hopeless = pos[row], left <= 0
-    elif candidates is None:
+    if candidates is None and not isinstance(known, BatchCandidates):
         expected = (
             "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
             "numbers its nodes anew; or a sampler with BatchCandidates, which needs none"
         )
         raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
+    globally = (users.n_id[user], items.n_id[pos])
+    hopeless = None
+    if candidates is None:
+        assert isinstance(known, BatchCandidates)
+        row, left = known.rows(*globally, num, generator)
+        candidates, hopeless = pos[row], left <= 0
     elif known is not None:
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates])
         candidates, hopeless = without(candidates, ~allowed)

@@ -99,6 +99,16 @@ def test_ranking_refuses_models_that_have_seen_the_answers(name: str) -> None:
             use(knowing, VAL)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_to_rank_leaves_the_mode_of_an_encoder(training: bool) -> None:
+    """And ranks without dropout, whatever the mode."""
+    encoder = LightGCN(TRAIN, dim=4, edge_dropout=0.5).train(training)
+    first, second = evaluate(encoder, VAL), evaluate(encoder, VAL)
+    assert first == second
+    assert encoder.training == training
+    assert evaluate(encoder.eval(), VAL) == first
+
+
 def test_models_rank_as_their_tables_do() -> None:
     encoder = LightGCN(TRAIN, dim=4)
     model = Recommender(encoder, RNS(UniformCandidates(TRAIN)))
