@@ -85,6 +85,7 @@ def test_unshifted_ids_of_a_joint_graph_are_noticed() -> None:
 
 @pytest.mark.parametrize("disjoint", [0.0, 0.3])
 def test_a_sampled_subgraph_is_looked_at_by_its_own_numbering(disjoint: float) -> None:
+    pytest.importorskip("torch_sparse")  # of the extra 'sparse'
     train = split(disjoint_train_ratio=disjoint)
     loader = LinkNeighborLoader(
         train,
