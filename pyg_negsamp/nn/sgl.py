@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import one_of
 from pyg_negsamp.layers import Pool, pool_rows
 from pyg_negsamp.nn.adjacency import Thinning
-from pyg_negsamp.nn.contrast import check_contrast, contrast
+from pyg_negsamp.nn.contrast import check_contrast, contrast, distinct
 from pyg_negsamp.nn.dropout import check_rate, kept
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
@@ -104,9 +104,9 @@ class SGL(LightGCN):
         """The contrast of the two views on the batch, times `weight`."""
         if not self.views:
             self.views = [self._draw_view(), self._draw_view()]
-        users, items = user.unique(), item.unique()
-        first, second = (self._read_view(view, users, items) for view in self.views)
-        return self.weight * contrast(first, second, self.temperature)
+        users, items = nodes = distinct(user), distinct(item)
+        first, second = (self._read_view(view, users.ids, items.ids) for view in self.views)
+        return self.weight * contrast(first, second, nodes, self.temperature)
 
     def _read_view(self, view: list[Tensor], user: Tensor, item: Tensor) -> list[Tensor]:
         """Pooled rows of users and items in a view."""

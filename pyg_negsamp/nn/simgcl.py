@@ -10,7 +10,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_rows
-from pyg_negsamp.nn.contrast import check_contrast, contrast
+from pyg_negsamp.nn.contrast import check_contrast, contrast, distinct
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.numerics import uniform, unit_rows
@@ -74,10 +74,10 @@ class SimGCL(LightGCN):
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor:
         """The contrast of two noisy passes on the batch, times `weight`."""
-        users, items = user.unique(), item.unique()
-        views = [self.rows(self._noisy_tables(), users, items) for _ in range(2)]
+        users, items = nodes = distinct(user), distinct(item)
+        views = [self.rows(self._noisy_tables(), users.ids, items.ids) for _ in range(2)]
         first, second = ([pool_rows(rows, self.pool) for rows in view] for view in views)
-        return self.weight * contrast(first, second, self.temperature)
+        return self.weight * contrast(first, second, nodes, self.temperature)
 
     def _noisy_tables(self) -> XDict:
         """Layers without gradient, which :meth:`rows` supplies."""
@@ -153,7 +153,8 @@ class XSimGCL(SimGCL):
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor:
         """The contrast of the pooled embedding with layer `contrast_layer`, times `weight`."""
-        rows = self.rows(tables, user.unique(), item.unique())
+        users, items = nodes = distinct(user), distinct(item)
+        rows = self.rows(tables, users.ids, items.ids)
         pooled = [pool_rows(x, self.pool) for x in rows]
         layer = [x[:, self.contrast_layer - 1] for x in rows]
-        return self.weight * contrast(pooled, layer, self.temperature)
+        return self.weight * contrast(pooled, layer, nodes, self.temperature)
