@@ -81,6 +81,20 @@ def test_chooses_among_allowed_items(method: str) -> None:
 
 
 @every_method
+def test_what_a_person_has_is_left_out_of_few_items_too(method: str) -> None:
+    """The first of them as well as the last."""
+    made, links = model(method), all_links()
+    user = next(user for user, items in links.items() if len(items) >= 2)
+    taken = sorted(links[user] - untrained_items())
+    free = [item for item in range(40) if item not in links[user] | untrained_items()][:1]
+    allowed = [f"i{item:03}" for item in (taken[0], taken[-1], *free)]
+    assert taken[0] < free[0] or taken[-1] > free[0]
+    for named in (allowed, allowed[::-1], [allowed[0], allowed[2]], [allowed[1], allowed[2]]):
+        found = made.recommend([f"u{user:03}"], items=named)
+        assert found["item"].tolist() == [f"i{free[0]:03}"]
+
+
+@every_method
 def test_lists_are_shorter_where_fewer_items_are_left(method: str) -> None:
     found = model(method).recommend(["u004"], k=1000)
     assert len(found) == 40 - len(untrained_items() | all_links()[4])

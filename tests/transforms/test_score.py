@@ -26,6 +26,7 @@ class Decoder(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        torch.manual_seed(3)
         self.hidden, self.out = torch.nn.Linear(2 * D, 8), torch.nn.Linear(8, 1)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
