@@ -7,6 +7,18 @@ import psutil
 from pyg_negsamp.errors import invalid
 
 
+def shortage(needed: int) -> tuple[str, str] | None:
+    """How much is needed and how much is free, such as `('3.5 GiB', '2.1 GiB')`; `None` if it fits.
+
+    Args:
+        needed: Bytes.
+    """
+    free = psutil.virtual_memory().available
+    if needed <= free:
+        return None
+    return f"{needed / 2**30:,.1f} GiB", f"{free / 2**30:,.1f} GiB"
+
+
 def check_memory(owner: object, argument: str, value: object, needed: int) -> None:
     """Refuses what does not fit into the memory that is free.
 
@@ -19,7 +31,6 @@ def check_memory(owner: object, argument: str, value: object, needed: int) -> No
     Raises:
         ValueError: Saying how much it takes, and how much is free.
     """
-    free = psutil.virtual_memory().available
-    if needed > free:
-        expected = f"such that it fits into memory: it takes {needed / 2**30:.1f} GiB"
-        raise invalid(owner, argument, expected, f"{value}, and {free / 2**30:.1f} GiB are free")
+    if (short := shortage(needed)) is not None:
+        expected = f"such that it fits into memory: it takes {short[0]}"
+        raise invalid(owner, argument, expected, f"{value}, and {short[1]} are free")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # help does not wait for it
     from pyg_negsamp import TrainedModel
 
 
-def say(text: str) -> None:
+def remark(text: str) -> None:
     """Prints on standard error, so that standard output stays a table."""
     print(text, file=sys.stderr, flush=True)
 
@@ -40,7 +40,9 @@ def items_of(given: Sequence[str], model: TrainedModel) -> list[str]:
         expected = "ids of the model's items, or a file of them"
         raise ValueError(f"--items must be {expected} (got {named(unknown)})")
     if unknown:
-        say(f"{len(unknown)} of {len(ids)} items are not known, and left out: {some_of(unknown)}")
+        remark(
+            f"{len(unknown)} of {len(ids)} items are not known, and left out: {some_of(unknown)}"
+        )
     return [item for item, right in zip(ids, known, strict=True) if right]
 
 
@@ -68,7 +70,7 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         ids = _text_ids(text_fields(path, Writing()), names, path, kind, model)
     blank = ids == ""
     if blank.any():
-        say(f"{path}: {blank.sum()} rows without {kind}, left out")
+        remark(f"{path}: {blank.sum()} rows without {kind}, left out")
     if blank.all():
         raise ValueError(f"{path} must name at least one {kind} (got none)")
     return ids[~blank].tolist()
@@ -89,7 +91,7 @@ def _text_ids(
     ids = fields[0]
     known = is_known(ids.tolist(), kind, model)
     if len(ids) > 1 and not known.iloc[0] and known.iloc[1:].mean() > 0.5:
-        say(f"{path}: the first line, {header[0]!r}, is taken for a header")
+        remark(f"{path}: the first line, {header[0]!r}, is taken for a header")
         return ids.iloc[1:]
     return ids
 

@@ -24,7 +24,7 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 import pyg_negsamp  # whose model is loaded when it is asked for: help does not wait
-from pyg_negsamp.cli.asked import ids_in, items_of, say
+from pyg_negsamp.cli.asked import ids_in, items_of, remark
 from pyg_negsamp.files import whole, writing
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def say_who_is_unknown(model: TrainedModel, users: Sequence[str] | None) -> None
         from pyg_negsamp.serving.ids import some_of
 
         who = f"{len(others)} of {len(asked)} users are not known or have no training links"
-        say(f"{who}, and get what is popular: {some_of(others)}")
+        remark(f"{who}, and get what is popular: {some_of(others)}")
 
 
 def write_blocks(blocks: Iterable[pd.DataFrame], to: str) -> None:
@@ -167,4 +167,4 @@ def with_progress(blocks: Iterable[pd.DataFrame], total: int) -> Iterator[pd.Dat
         done, now = done + block["user"].nunique(), time.monotonic()
         if now - said > PAUSE and done:
             said, left = now, (now - started) / done * (total - done)
-            say(f"{done} of {total} users, {left:.0f} s left")
+            remark(f"{done} of {total} users, {left:.0f} s left")

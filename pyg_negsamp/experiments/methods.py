@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import psutil
 import torch
 from torch_geometric.data import HeteroData
 
@@ -14,6 +13,7 @@ from pyg_negsamp.experiments.arguments import ConfigError, arguments_of
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.graph import known_links
 from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.memory import shortage
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
 from pyg_negsamp.training import Recommender
@@ -89,11 +89,10 @@ def check_memory(config: Config, data: HeteroData) -> None:
         "num_negatives": batch * kept * width,  # vectors
         "batch_size": batch * (drawn * 8 + kept * width),
     }
-    free = psutil.virtual_memory().available
     for name, needed in needs.items():
-        if needed > free:
-            have = f"{needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} GiB are free"
-            raise ConfigError(name, f"less: it needs {have}", config.flat().get(name))
+        if (short := shortage(needed)) is not None:
+            expected = f"less: it needs {short[0]} of memory, and {short[1]} are free"
+            raise ConfigError(name, expected, config.flat().get(name))
 
 
 def make_reference(config: Config, data: HeteroData) -> Scorer:

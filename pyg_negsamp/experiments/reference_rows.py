@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import psutil
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.methods import make_reference
+from pyg_negsamp.memory import shortage
 from pyg_negsamp.references import EASE, REFERENCES
 from pyg_negsamp.space import Choice, Space
 
@@ -39,10 +39,8 @@ def too_large_for_ease(num_items: int) -> str | None:
     """Why EASE does not stand in a table of so many items; `None` if it does."""
     if num_items > MOST_ITEMS_OF_EASE:
         return f"{num_items:,} items are more than {MOST_ITEMS_OF_EASE:,}"
-    needed, free = EASE.bytes_needed(num_items), psutil.virtual_memory().available
-    if needed > free:
-        return f"it needs {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
-    return None
+    short = shortage(EASE.bytes_needed(num_items))
+    return short and f"it needs {short[0]} of memory, and {short[1]} are free"
 
 
 def choose_arguments(

@@ -123,11 +123,17 @@ class Encoder(torch.nn.Module, ABC):
         return self.links.hold(*links.to(self.links.key.device)).to(links.device)
 
     @torch.no_grad()
-    def scorer(self) -> dict[NodeType, Tensor]:
-        """The pooled vectors of all users and items, without dropout and noise."""
+    def settled_tables(self) -> XDict:
+        """The layers of :meth:`tables` without dropout and noise, whatever the mode."""
         training = self.training
         tables = self.eval().tables()
         self.train(training)
+        return tables
+
+    @torch.no_grad()
+    def scorer(self) -> dict[NodeType, Tensor]:
+        """The pooled vectors of all users and items, without dropout and noise."""
+        tables = self.settled_tables()
         return {name: pool_layers(xs, self.pool).detach() for name, xs in tables.items()}
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor | None:

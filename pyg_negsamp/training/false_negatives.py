@@ -9,7 +9,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.graph import held_out_links, is_in, known_links
+from pyg_negsamp.graph import held_out_links, known_links
+from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.training.recommender import Recommender
 
 
@@ -40,9 +41,9 @@ class FalseNegatives(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
         """Sorts the held-out links."""
         edge_type = pl_module.encoder.edge_type
-        self.num_items = known_links(self.held_out, edge_type).num_items
-        user, item = held_out_links(self.held_out, edge_type).to(pl_module.device)
-        self.key = (user * self.num_items + item).unique()
+        known = known_links(self.held_out, edge_type)
+        liked = held_out_links(self.held_out, edge_type).to(pl_module.device)
+        self.liked = Pairs(liked, known.num_users, known.num_items)
         self._found = torch.tensor(self.found, device=pl_module.device)
 
     def on_train_batch_end(  # type: ignore[override]
@@ -50,8 +51,7 @@ class FalseNegatives(Callback):
     ) -> None:
         """Looks the step's negatives up."""
         user, index = batch[pl_module.user_type].src_index, pl_module.chosen
-        pairs = user.unsqueeze(1) * self.num_items + index.flatten(1)
-        self._found += is_in(pairs, self.key).any(dim=1).sum()
+        self._found += self.liked.hold(user.unsqueeze(1), index.flatten(1)).any(dim=1).sum()
         self.total += len(user)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]

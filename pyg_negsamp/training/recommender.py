@@ -18,8 +18,8 @@ from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import check_not_held, evaluate, metric_collection
 from pyg_negsamp.layers import ego_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
-from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.scoring import cosine, dot, ranking_tables
+from pyg_negsamp.nn.encoder import Encoder
+from pyg_negsamp.scoring import ranking_tables, similarity_of
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.transforms import NegativeSampling
 
@@ -163,7 +163,7 @@ class Recommender(LightningModule):
         self.chosen = chosen.index if negatives.index is None else negatives.index
 
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
-        score = cosine if self.similarity == "cosine" else dot
+        score = similarity_of(self.similarity)
         loss = self.loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), negatives.weight)
         if self.l2:
             ego = map(ego_rows, (user_rows, pos_rows, negatives.xs))
@@ -189,14 +189,6 @@ class Recommender(LightningModule):
     def holds(self, links: Tensor) -> Tensor:
         """Which links `[2, E]` the encoder's graph holds: `[E]` bool."""
         return self.encoder.holds(links)
-
-    @torch.no_grad()
-    def _tables(self) -> XDict:
-        """The encoder's layers without dropout and noise."""
-        training = self.encoder.training
-        tables = self.encoder.eval().tables()
-        self.encoder.train(training)
-        return tables
 
     # Optimisation ---------------------------------------------------------------------------
 
@@ -250,7 +242,7 @@ class Recommender(LightningModule):
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
         self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
         planned = self.planned_epochs or self.trainer.max_epochs or 0
-        self.sampler.start_epoch(epoch, planned, self._tables())
+        self.sampler.start_epoch(epoch, planned, self.encoder.settled_tables())
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
         self.validated: dict[str, float] = {}

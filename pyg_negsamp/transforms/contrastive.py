@@ -124,9 +124,8 @@ class ContrastiveDNS(NegativeSampling):
             return
         if self.epoch % self.n and self.retrieved.max() >= 0:
             return
-        active = (
-            self.candidates.known.first.diff().nonzero().flatten()
-        )  # others need not have a pool
+        # Users with training links: others need not have a pool.
+        active = self.candidates.known.first.diff().nonzero().flatten()
         if self.mode == "random":
             generator = torch.Generator(active.device).manual_seed(self.epoch)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
