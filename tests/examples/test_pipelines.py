@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
+import pyg_lightgcn
 import pytest
 import torch
 from torch_geometric.utils import to_dense_adj
@@ -30,23 +33,47 @@ def test_static_transform_learns() -> None:
     assert trained > 1.5 * untrained
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_homogeneous_link_prediction(number: int) -> None:
-    sampler = homogeneous_link_prediction.make_samplers()[number]
-    assert homogeneous_link_prediction.train(sampler, epochs=40) > 0.8
+#: Examples that end with a table "without / with", and a few epochs of each.
+TABLES = {
+    "pyg_lightgcn": 2,
+    "link_neighbor_loader": 2,
+    "to_hetero": 25,
+    "homogeneous_link_prediction": 20,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using 'NeighborSampler' without")
+@pytest.mark.parametrize("name", TABLES)
+def test_without_and_with(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name == "link_neighbor_loader" and not find_spec("torch_sparse"):
+        pytest.skip("needs the extra 'sparse'")
+    example = import_module(name)
+    text = Path(str(example.__file__)).read_text()
+    assert len(text.splitlines()) < 80
+    table = example.main(epochs=TABLES[name], seeds=1)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said[-2:]] == ["without", "with"]
+    for found, (row, values) in zip(said[-2:], table.items(), strict=True):
+        assert found.startswith(row)
+        assert f"{values.mean():.4f}" in found
+        assert values.shape == (1,)
+        assert 0.02 < values.mean() < 1
+
+
+def test_pyg_lightgcn_learns_sooner_with_hard_negatives() -> None:
+    without, with_sampler = pyg_lightgcn.main(epochs=10, seeds=1).values()
+    assert with_sampler.mean() > 1.3 * without.mean()
 
 
 def test_homogeneous_negatives_are_no_edges_either_way() -> None:
     data = homogeneous_link_prediction.train_data
     known = to_dense_adj(data.edge_index, max_num_nodes=data.num_nodes)[0].bool()
-    x = torch.randn(data.num_nodes, 4)
-    for sampler in homogeneous_link_prediction.make_samplers():
-        batch = sampler(data, x)
-        source, target = batch.edge_label_index[:, batch.edge_label == 0]
-        assert len(source) == data.edge_label_index.size(1)
-        assert not known[source, target].any()
-        assert not known[target, source].any()
-        assert not (source == target).any()
+    batch = homogeneous_link_prediction.sampler(data, torch.randn(data.num_nodes, 4))
+    source, target = batch.edge_label_index[:, batch.edge_label == 0]
+    assert len(source) == data.edge_label_index.size(1)
+    assert not known[source, target].any()
+    assert not known[target, source].any()
+    assert not (source == target).any()
 
 
 def test_precomputed_pool() -> None:
@@ -58,14 +85,6 @@ def test_precomputed_pool() -> None:
             user = torch.arange(precomputed_pool.num_users)
             for row, drawn in zip(user, candidates(user, 50), strict=True):
                 assert torch.isin(drawn, shown[1, shown[0] == row]).all()
-
-
-@pytest.mark.skipif(not find_spec("torch_sparse"), reason="needs the extra 'sparse'")
-def test_link_neighbor_loader(capsys: pytest.CaptureFixture[str]) -> None:
-    import link_neighbor_loader
-
-    untrained, trained = (link_neighbor_loader.main(epochs) for epochs in (0, 20))
-    assert trained > 1.5 * untrained
 
 
 def test_overlap_with_dns(capsys: pytest.CaptureFixture[str]) -> None:
