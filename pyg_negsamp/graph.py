@@ -59,6 +59,34 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
     return None
 
 
+def link_weights(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor | None:
+    """The weights `[E]` of the known links; `None` if there are none, or all are 1.
+
+    These are `edge_weight`, or the values of a sparse matrix.
+
+    Args:
+        data: The graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+
+    Raises:
+        ValueError: If they are not `[E]`, or one is negative, infinite or NaN.
+    """
+    store = store_of(data, edge_type_of(data, edge_type))
+    weight = store.get("edge_weight")
+    if weight is None:
+        sparse = [store[name] for name in ("edge_index", "adj_t") if name in store]
+        weight = to_edge_index(sparse[0])[1] if sparse and is_sparse(sparse[0]) else None
+    if weight is None:
+        return None
+    num = known_links(data, edge_type).index.size(1)
+    if not isinstance(weight, Tensor) or weight.shape != (num,) or weight.is_complex():
+        expected = f"[{num}] numbers, one for each link"
+        raise invalid("link_weights", "edge_weight", expected, short(weight))
+    if not bool(((weight >= 0) & (weight < torch.inf)).all()):
+        raise invalid("link_weights", "edge_weight", "finite, and at least 0", weight.min().item())
+    return None if bool((weight == 1).all()) else weight
+
+
 def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Links:
     """Reads the links of `data`: bipartite `HeteroData`, or a homogeneous `Data` graph.
 

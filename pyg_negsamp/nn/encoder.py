@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
@@ -12,7 +13,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import whole_number
-from pyg_negsamp.graph import edge_type_of, known_links
+from pyg_negsamp.graph import edge_type_of, known_links, link_weights
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
@@ -53,6 +54,8 @@ class Encoder(torch.nn.Module, ABC):
     search_space: ClassVar[Space] = {}
     #: Whether the encoder reads the links of its graph, and not only its numbers of nodes.
     reads_links: ClassVar[bool] = True
+    #: Whether it reads the weights of the links, if they have some; one that does not says so.
+    reads_weights: ClassVar[bool] = False
     generator: torch.Generator | None = None
 
     def __init__(
@@ -73,6 +76,9 @@ class Encoder(torch.nn.Module, ABC):
         self.num_users, self.num_items = links.num_users, links.num_items
         size = (self.num_users, self.num_items)
         self.links = Pairs(links.index, *size) if self.reads_links else None
+        if not self.reads_weights and link_weights(data, self.edge_type) is not None:
+            name = type(self).__name__
+            warnings.warn(f"{name}: edge_weight of the graph is not read", stacklevel=3)
         # Parameters, their gradient, and the two moments of Adam.
         check_memory(self, "dim", dim, 16 * sum(size) * dim)
         self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)

@@ -30,7 +30,7 @@ def new_link_weights(adjacency: Adjacency, owner: Tensor, node: Tensor) -> Tenso
         `[E]` in the precision of the adjacency.
     """
     count = torch.bincount(owner)
-    return (inverse_root(count)[owner] * adjacency.weight[node]).to(adjacency.value.dtype)
+    return (inverse_root(count)[owner] * adjacency.root[node]).to(adjacency.value.dtype)
 
 
 def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: int) -> Tensor:
