@@ -18,7 +18,15 @@ from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
-from pyg_negsamp.layers import Pool, as_layers, check_pool, pool_layers
+from pyg_negsamp.layers import (
+    Embeddings,
+    Layers,
+    Pool,
+    check_pool,
+    has_types,
+    layers_by_type,
+    pool_layers,
+)
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import all_scores
 
@@ -30,11 +38,15 @@ USERS_COUNTED = 1024
 #: Entries of lists that are counted at a time, where lists are so long that these are fewer users.
 ENTRIES_COUNTED = 2**22
 
-#: What ranks: a model; embeddings of users and items, `[N, D]` or `H` of them per node type, whose
-#: pooled dot products are the scores; or a function from user ids `[b]` to scores `[b, I]`, in
-#: floating point, which are finite, or `-inf` for items never to be recommended.
+#: What ranks: a model; embeddings of users and items, `[N, D]` per node type or layers of it (see
+#: :func:`pyg_negsamp.layers.layers_by_type`), whose pooled dot products are the scores; or a
+#: function from user ids `[b]` to scores `[b, I]`, in floating point, which are finite, or `-inf`
+#: for items never to be recommended.
 Scorer: TypeAlias = (
-    Mapping[NodeType, Tensor | Sequence[Tensor]] | Callable[[Tensor], Tensor] | Model
+    Mapping[NodeType, Layers]
+    | Sequence[Mapping[NodeType, Tensor]]
+    | Callable[[Tensor], Tensor]
+    | Model
 )
 
 
@@ -168,7 +180,7 @@ def scorer(
         check_not_held(x_dict, data, edge_type)
         x_dict = x_dict.scorer()
     links = known_links(data, edge_type)
-    if isinstance(x_dict, Mapping):
+    if has_types(x_dict):
         return dot_products(x_dict, links, pool, edge_type)
     if not callable(x_dict) or isinstance(x_dict, type):
         expected = "a model, tables of embeddings by node type, or a function that scores"
@@ -188,23 +200,14 @@ def scorer(
 
 
 def dot_products(
-    x_dict: Mapping[NodeType, Tensor | Sequence[Tensor]],
+    x_dict: Embeddings,
     links: Links,
     pool: Pool,
     edge_type: EdgeType,
 ) -> Callable[[Tensor], Tensor]:
     """Scores by embeddings, once these are known to be sound."""
-    for end in (0, 2):
-        if edge_type[end] not in x_dict:
-            expected = f"embeddings of '{edge_type[0]}' and '{edge_type[2]}'"
-            raise invalid("evaluate", "x_dict", expected, f"those of {[*x_dict]}")
     pool = check_pool("evaluate", pool)
-    layers = [as_layers(x_dict[edge_type[end]]) for end in (0, 2)]
-    for xs in layers:
-        if not isinstance(xs, list | tuple) or not all(isinstance(x, Tensor) for x in xs) or not xs:
-            raise invalid(
-                "evaluate", "x_dict", "[N, D] tensors, one or several per type", short(xs)
-            )
+    layers = layers_by_type(x_dict, (edge_type[0], edge_type[2]), owner="evaluate")
     users, items = (wide(pool_layers(xs, pool)) for xs in layers)
     for table, size, node_type in (
         (users, links.num_users, edge_type[0]),
@@ -242,7 +245,7 @@ def evaluate(
     """Evaluates embeddings by full ranking on held-out links.
 
     Args:
-        x_dict: A model; embeddings of users and items, `[N, D]` or `H` of them per node type; or a
+        x_dict: A model; embeddings of users and items, `[N, D]` per node type or layers of it; or a
             function from user ids `[b]` to scores `[b, I]`. See :func:`rank`.
         data: A validation or test split: `edge_index` holds the links known at that time, which
             are left out of the lists; `edge_label_index` the held-out links.

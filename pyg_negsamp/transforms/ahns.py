@@ -40,7 +40,7 @@ class AHNS(NegativeSampling):
         beta: Scale of the target, at least 0. Default 0.1; the paper searches 0.1 to 1.
         p: Power: how fast the target falls, below 0. Default -2; the paper reports -1 and -2.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 4 to 64.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -67,6 +67,7 @@ class AHNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -77,6 +78,7 @@ class AHNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,

@@ -74,7 +74,7 @@ class ANS(NegativeSampling):
         magnitude: Whether to regulate the noise.
         hard_only: Whether to be HNS instead.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 2 to 32.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -107,6 +107,7 @@ class ANS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -117,6 +118,7 @@ class ANS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,

@@ -15,26 +15,33 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
-from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
 from pyg_negsamp.errors import invalid, one_of, short, whole_number, yes_or_no
 from pyg_negsamp.graph import EDGE_TYPE, is_integer
-from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
+from pyg_negsamp.layers import (
+    Embeddings,
+    Layers,
+    Pool,
+    as_layers,
+    check_pool,
+    gather_rows,
+    has_types,
+    layers_by_type,
+)
 from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
 from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
 from pyg_negsamp.transforms.negatives import Negatives, Selection
-
-Layers = Tensor | Sequence[Tensor]
 
 
 class NegativeSampling(BaseTransform, torch.nn.Module):
@@ -53,6 +60,9 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             method's own, and no less than `K`.
         num_negatives: Negatives per positive, `K`. Default: the method's own, usually 1.
         pool: How layers become the scoring embedding; must be the encoder's.
+        layers: Number of layers `H` that stand side by side in tables `[N, H * D]`, as those of
+            PyG's `JumpingKnowledge('cat')` do. Default 1. Other forms say it by themselves, see
+            :mod:`pyg_negsamp.layers`.
         score: How a user and an item become a number, for samplers that look at scores: `'dot'`,
             `'cosine'`, or a function or module (the model's decoder) from rows of users `[B, D]`
             and of items `[B, K, D]` to `[B, K]`. Default: that of the recommender which the sampler
@@ -99,6 +109,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -118,6 +129,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
+        self.layers = whole_number(self, "layers", layers, least=1)
         self.given_score = score
         self.score: Score = self._score("dot" if score is None else score)
         self.edge_type = self._edge_type(edge_type)
@@ -213,7 +225,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self,
         epoch: int,
         max_epochs: int,
-        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+        x_dict: Embeddings | None = None,
     ) -> None:
         """Tells the sampler that an epoch begins: the one call that a loop of one's own owes it.
 
@@ -248,7 +260,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Tells schedules where training stands: `epoch` of `max_epochs`, from 0."""
 
-    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
+    def refresh(self, x_dict: Embeddings) -> None:
         """Lets samplers that look at the whole table do so, once per epoch."""
 
     # The two passes -------------------------------------------------------------------------
@@ -301,8 +313,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         Args:
             user: `[B]` user ids, rows of `user_xs`.
             pos: `[B]` item ids of the positives, rows of `item_xs`.
-            user_xs: `[U, D]`, or `H` of them.
-            item_xs: `[I, D]`, or `H` of them.
+            user_xs: `[U, D]`, or layers of it in any form of :func:`pyg_negsamp.layers.as_layers`.
+            item_xs: `[I, D]`, likewise.
             candidates: `[B, M]` item ids to choose from. Default: drawn.
             generator: Source of randomness, on the device of `user`.
 
@@ -313,20 +325,21 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         check_ids(self, user, pos)
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
-        return self._sample(user, pos, user_xs, item_xs, candidates, generator, size)
+        users = as_layers(user_xs, self.layers, self, "user_xs")
+        items = as_layers(item_xs, self.layers, self, "item_xs")
+        return self._sample(user, pos, users, items, candidates, generator, size)
 
     def _sample(
         self,
         user: Tensor,
         pos: Tensor,
-        user_xs: Layers,
-        item_xs: Layers,
+        users: Sequence[Tensor],
+        items: Sequence[Tensor],
         candidates: Tensor | None,
         generator: torch.Generator | None,
         size: tuple[int, int] | None,
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
-        users, items = as_layers(user_xs), as_layers(item_xs)
         self._check(user, pos, users, items, candidates, size)
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
@@ -340,7 +353,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     def forward(
         self,
         batch: HeteroData | Data,
-        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+        x_dict: Embeddings | None = None,
         generator: torch.Generator | None = None,
     ) -> HeteroData | Data:
         """Samples negatives on a mini-batch or a graph, in either of PyG's forms.
@@ -353,9 +366,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 positives among them are replaced by others of the row, if this sampler has
                 `candidates` to know them by. Or, with neither: positives in
                 `edge_label_index [2, B]`, the binary form.
-            x_dict: Embeddings of the batch's nodes, `[N, D]` or `H` of them per node type (not
-                a dictionary for `Data`). Samplers that choose without looking at embeddings
-                work without it, and can be the `transform=` of a loader.
+            x_dict: Embeddings of the batch's nodes: `{node type: [N, D]}`, or layers of these in
+                any form of :func:`pyg_negsamp.layers.layers_by_type`; for `Data` the table alone.
+                Samplers that choose without looking at embeddings work without it, and can be
+                the `transform=` of a loader.
             generator: Source of randomness, on the device of the batch.
 
         Returns:
@@ -391,6 +405,11 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             chosen = self.choose(found.user, found.pos, (), (), found.candidates, generator)
             write_negatives(batch, self.edge_type, found, chosen.index, as_links=self.as_links)
             return batch
+        if isinstance(batch, HeteroData) and not has_types(x_dict):
+            first, _, last = self.edge_type
+            if first != last:
+                expected = f"a table per node type, {{'{first}': x[:U], '{last}': x[U:]}}"
+                raise invalid(self, "x_dict", expected, short(x_dict))
         user_xs, item_xs = self._ends(x_dict)
         negatives = self._sample(
             found.user, found.pos, user_xs, item_xs, found.candidates, generator, found.size
@@ -408,11 +427,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         expected = f"in the triplet form, because {why}"
         raise invalid(self, "batch", expected, "edge_label_index, the binary form")
 
-    def _ends(self, x_dict: Mapping[NodeType, Layers] | Layers) -> tuple[Layers, Layers]:
-        """The layers of users and items; on homogeneous graphs they are the same."""
-        if isinstance(x_dict, Mapping):
-            return x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
-        return x_dict, x_dict
+    def _ends(self, x_dict: Embeddings) -> list[Sequence[Tensor]]:
+        """The layers of users and of items; on homogeneous graphs they are the same."""
+        ends = (self.edge_type[0], self.edge_type[2])
+        return layers_by_type(x_dict, ends, self.layers, self)
 
     @property
     def needs_global_ids(self) -> bool:

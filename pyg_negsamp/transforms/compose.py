@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch_geometric.typing import NodeType
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.layers import Embeddings
 from pyg_negsamp.scoring import Score
-from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
@@ -21,7 +21,7 @@ class Compose(NegativeSampling):
 
         Compose(AHNS(candidates, beta=0.2), DINS(beta=2.0))   # and, say, SoftBPRLoss()
 
-    Candidates, their number, `K`, pooling and edge type are those of `select`. The
+    Candidates, their number, `K`, pooling, layers and edge type are those of `select`. The
     auxiliary loss and the weights of `select` are kept. Cost: the sum of both.
 
     Args:
@@ -30,7 +30,7 @@ class Compose(NegativeSampling):
             :class:`SDNS` or :class:`DINS`.
 
     Raises:
-        ValueError: If the two disagree on the pooling, or if `synthesize` makes nothing.
+        ValueError: If the two disagree on pooling or layers, or if `synthesize` makes nothing.
     """
 
     finds_items = False
@@ -38,6 +38,8 @@ class Compose(NegativeSampling):
     def __init__(self, select: NegativeSampling, synthesize: NegativeSampling) -> None:
         if select.pool != synthesize.pool:
             raise invalid(self, "synthesize", f"one with pool {select.pool!r}", synthesize.pool)
+        if select.layers != synthesize.layers:
+            raise invalid(self, "synthesize", f"one with layers={select.layers}", synthesize.layers)
         if type(synthesize).synthesize is NegativeSampling.synthesize:
             raise invalid(self, "synthesize", "a sampler that mixes", type(synthesize).__name__)
         if not (select.finds_items or isinstance(select, Compose)):
@@ -48,6 +50,7 @@ class Compose(NegativeSampling):
             num_candidates=select.num_candidates,
             num_negatives=select.num_negatives,
             pool=select.pool,
+            layers=select.layers,
             score=select.given_score,
             edge_type=select.edge_type,
             check_positives=select.check_positives,
@@ -77,7 +80,7 @@ class Compose(NegativeSampling):
         self.selector.set_epoch(epoch, max_epochs)
         self.synthesizer.set_epoch(epoch, max_epochs)
 
-    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
+    def refresh(self, x_dict: Embeddings) -> None:
         """Lets both look at the whole table."""
         self.selector.refresh(x_dict)
         self.synthesizer.refresh(x_dict)

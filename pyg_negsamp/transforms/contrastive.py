@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import one_of, whole_number
-from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool, pool_layers
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
-from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
 from pyg_negsamp.transforms.rns import random_choice
 
@@ -61,7 +61,7 @@ class ContrastiveDNS(NegativeSampling):
         mode: `'dissimilar'` (the paper's), `'similar'`, or `'random'`, to compare.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives: Negatives per positive, `K`. Default 2.
-        pool, score, edge_type, check_positives, as_links:
+        pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -89,6 +89,7 @@ class ContrastiveDNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -99,6 +100,7 @@ class ContrastiveDNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
@@ -118,7 +120,7 @@ class ContrastiveDNS(NegativeSampling):
         self.epoch = epoch
 
     @torch.no_grad()
-    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
+    def refresh(self, x_dict: Embeddings) -> None:
         """Retrieves anew, if it is time."""
         if self.candidates is None or self.epoch < self.n:
             return
@@ -130,9 +132,7 @@ class ContrastiveDNS(NegativeSampling):
             generator = torch.Generator(active.device).manual_seed(self.epoch)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
             return
-        users, items = (
-            normalize(wide(pool_layers(as_layers(xs), self.pool))) for xs in self._ends(x_dict)
-        )
+        users, items = (normalize(wide(pool_layers(xs, self.pool))) for xs in self._ends(x_dict))
         sign = 1 if self.mode == "similar" else -1
         rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))
         for ids in active.split(rows):

@@ -32,7 +32,7 @@ class CuCo(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
     """
 

@@ -53,7 +53,7 @@ class DENS(NegativeSampling):
         warmup: Epochs until the factor `f` has fallen to zero, `T_0`. Default 100.
         factor: A fixed factor in place of the schedule. Default -1: the schedule.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -81,6 +81,7 @@ class DENS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -91,6 +92,7 @@ class DENS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,

@@ -29,7 +29,7 @@ class DNS(NegativeSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
     """
 

@@ -49,7 +49,7 @@ class IRGAN(NegativeSampling):
         dim: Width of the generator's embeddings. Default 64.
         temperature: Temperature of the generator's softmax, above 0. Default 1.
         num_candidates: Candidates per positive, `M`. Default 16.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -73,6 +73,7 @@ class IRGAN(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -83,6 +84,7 @@ class IRGAN(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,

@@ -22,7 +22,7 @@ class PNS(RNS):
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
     """
 

@@ -37,7 +37,7 @@ class PRIS(RNS):
             :class:`~pyg_negsamp.candidates.PopularityCandidates`.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives: Negatives per positive, `K`. Default 8.
-        pool, score, edge_type, check_positives, as_links:
+        pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
     """
 

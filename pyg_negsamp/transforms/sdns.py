@@ -34,7 +34,7 @@ class SDNS(DNS):
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to
             work best.
         num_candidates: Candidates per positive, `M`. Default 16; the paper searches 8 to 64.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -55,6 +55,7 @@ class SDNS(DNS):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -65,6 +66,7 @@ class SDNS(DNS):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,

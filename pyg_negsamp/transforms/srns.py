@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.typing import EdgeType, NodeType
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Pool, as_layers, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import uniform
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
-from pyg_negsamp.transforms.base import Layers, NegativeSampling
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.batch import stores
 from pyg_negsamp.transforms.negatives import Selection
 
@@ -58,7 +58,7 @@ class SRNS(NegativeSampling):
         tau: Temperature of what stays in the memory, above 0. Default 10; with 1, little but the
             highest-scored items stays, and these are too often liked (see docs/results.md).
         num_candidates: Size of the memory, `S_1`. Default 20.
-        num_negatives, pool, score, edge_type, check_positives, as_links:
+        num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
     Raises:
@@ -86,6 +86,7 @@ class SRNS(NegativeSampling):
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
+        layers: int = 1,
         score: Score | None = None,
         edge_type: EdgeType | None = None,
         check_positives: bool = True,
@@ -96,6 +97,7 @@ class SRNS(NegativeSampling):
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
+            layers=layers,
             score=score,
             edge_type=edge_type,
             check_positives=check_positives,
@@ -123,17 +125,15 @@ class SRNS(NegativeSampling):
         self.epoch = epoch
 
     @torch.no_grad()
-    def refresh(self, x_dict: Mapping[NodeType, Layers] | Layers) -> None:
+    def refresh(self, x_dict: Embeddings) -> None:
         """Keeps a copy of the pooled embeddings, as the record of this epoch's scores."""
-        users, items = (
-            pool_layers(as_layers(xs), self.pool).detach().clone() for xs in self._ends(x_dict)
-        )
+        users, items = (pool_layers(xs, self.pool).detach().clone() for xs in self._ends(x_dict))
         self.history.append((users, items))
 
     def forward(
         self,
         batch: HeteroData | Data,
-        x_dict: Mapping[NodeType, Layers] | Layers | None = None,
+        x_dict: Embeddings | None = None,
         generator: torch.Generator | None = None,
     ) -> HeteroData | Data:
         """As :class:`NegativeSampling`; without deviation on a sampled subgraph.
