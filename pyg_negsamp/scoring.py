@@ -7,11 +7,13 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 | `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
 | `candidate_scores` | `[B, D]`   | `[I, D]`, ids `[B, M]` | `[B, M]` | no       |
 | `all_scores`       | `[b, D]`   | `[I, D]`              | `[b, I]`  | yes      |
+| `scores_by`        | ids `[b]`  | `[I, D]`              | `[b, I]`  | no       |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -31,6 +33,8 @@ LEAST = 1e-12
 FEW = 8
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
 BLOCK_BYTES = 2**22
+#: Bytes of item rows that a decoder gets at a time, which makes more of them.
+DECODED_BYTES = 2**26
 
 
 def dot(user: Tensor, item: Tensor) -> Tensor:
@@ -74,6 +78,46 @@ def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
 def all_scores(user: Tensor, items: Tensor) -> Tensor:
     """Dot products of users `[b, D]` with every item of a table `[I, D]`: `[b, I]`."""
     return user @ items.t()
+
+
+def scores_by(
+    score: Callable[[Tensor, Tensor], Tensor], users: Tensor, items: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The scores of all items by a decoder, some users at a time, without gradient.
+
+    Args:
+        score: From rows `[B, D]` and `[B, K, D]` to `[B, K]`; a module is asked in evaluation mode.
+        users: `[U, D]`.
+        items: `[I, D]`.
+
+    Returns:
+        A function from user ids `[b]` to scores `[b, I]`.
+    """
+    users, items = wide(users), wide(items)
+    step = max(1, DECODED_BYTES // max(1, items.numel() * items.element_size()))
+
+    @torch.no_grad()
+    def of(user: Tensor) -> Tensor:
+        with settled(score):
+            parts = [
+                score(users[ids], items.expand(len(ids), *items.shape)) for ids in user.split(step)
+            ]
+        return torch.cat(parts) if parts else users.new_empty(0, len(items))
+
+    return of
+
+
+@contextmanager
+def settled(score: object) -> Iterator[None]:
+    """A module in evaluation mode meanwhile; anything else as it is."""
+    training = isinstance(score, torch.nn.Module) and score.training
+    if isinstance(score, torch.nn.Module):
+        score.eval()
+    try:
+        yield
+    finally:
+        if isinstance(score, torch.nn.Module):
+            score.train(training)
 
 
 def candidate_scores(

@@ -16,8 +16,8 @@ from pyg_negsamp.nn import Encoder
 from pyg_negsamp.references import Reference
 from pyg_negsamp.serving.ids import ids_of
 from pyg_negsamp.serving.links import SavedLinks
-from pyg_negsamp.serving.making import described, plain
-from pyg_negsamp.serving.ranking import ByReference, Tables
+from pyg_negsamp.serving.making import class_name, described, plain
+from pyg_negsamp.serving.ranking import ByDecoder, ByReference, Tables
 from pyg_negsamp.serving.store import Parts
 
 OWNER = "TrainedModel"
@@ -65,7 +65,11 @@ def take(
     record |= {"similarity": trained.similarity, "l2": trained.l2}
     state = {name: x.detach().cpu().clone() for name, x in encoder.state_dict().items()}
     made = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
-    parts = Parts(Tables(user, item), links, users, items, record, state)
+    ranking = Tables(user, item)
+    if made.decoder is not None:
+        ranking = ByDecoder(user, item, made.decoder)
+        record["decoder"] = class_name(made.decoder)
+    parts = Parts(ranking, links, users, items, record, state)
     return parts, (made, copy.deepcopy(trained.loss).cpu())
 
 

@@ -20,9 +20,11 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training.checkpoints import read_checkpoint
 from pyg_negsamp.training.graphs import check_graphs
 from pyg_negsamp.training.links import LinkLoader
+from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import Recommender
@@ -135,7 +137,7 @@ def fit(
     if out is None and resume:
         raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
-    loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
+    loader = _loader(recommender, train_data, batch_size)
     check_graphs(recommender, train_data, val_data, loader.links)
     monitor = recommender.monitor
 
@@ -170,6 +172,25 @@ def fit(
         best = last.with_name("best.ckpt") if validated else last
         fitted = _with_best_weights(recommender, best, monitor)
     return replace(fitted, checkpoint=None) if out is None else fitted
+
+
+def _loader(
+    recommender: Recommender, train_data: HeteroData, batch_size: int
+) -> LinkLoader | NeighborLinkLoader:
+    """Loads links alone, or with the neighbourhoods that the encoder asks for."""
+    encoder, seed = recommender.encoder, recommender.seed
+    loader = LinkLoader(train_data, batch_size, seed=seed, edge_type=encoder.edge_type)
+    if not isinstance(encoder, FromModule) or encoder.num_neighbors is None:
+        return loader
+    return NeighborLinkLoader(
+        encoder.graph,
+        loader.links,
+        encoder.edge_type,
+        recommender.sampler,
+        encoder.num_neighbors,
+        batch_size,
+        seed,
+    )
 
 
 @contextmanager

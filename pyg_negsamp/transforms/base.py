@@ -130,13 +130,24 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
         self.layers = whole_number(self, "layers", layers, least=1)
-        self.given_score = score
-        self.score: Score = self._score("dot" if score is None else score)
+        # In tuples, because a decoder is a part of the model and not of its sampler.
+        self._given = (score,)
+        self._score = (self._checked("dot" if score is None else score),)
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
         self.as_links = yes_or_no(self, "as_links", as_links)
 
-    def _score(self, score: Score) -> Score:
+    @property
+    def score(self) -> Score:
+        """How a user and an item become a number, for samplers that look at scores."""
+        return self._score[0]
+
+    @property
+    def given_score(self) -> Score | None:
+        """What it was told itself; `None` if it follows the model."""
+        return self._given[0]
+
+    def _checked(self, score: Score) -> Score:
         if not callable(score):
             one_of(self, "score", score, ("dot", "cosine"))
         return score
@@ -147,10 +158,11 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         Raises:
             ValueError: If it was told another score itself.
         """
-        if self.given_score is not None and self.given_score != score:
-            expected = f"that of the model, {score!r}, or left out"
-            raise invalid(self, "score", expected, short(self.given_score))
-        self.score = self._score(score)
+        given = self.given_score
+        if given is not None and given is not score and given != score:
+            expected = f"that of the model, {short(score)}, or left out"
+            raise invalid(self, "score", expected, short(given))
+        self._score = (self._checked(score),)
 
     def scores(self, user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         """Scores `[B, M]` of rows `[B, D]` with candidates `[B, M]` of a table `[I, D]`."""
