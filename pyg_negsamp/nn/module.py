@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -118,7 +119,7 @@ class FromModule(Encoder):
         """Keeps features, and makes learned rows where there are none."""
         ends = (self.user_type, self.item_type)
         self.node_types = list(data.node_types if self.reads_dictionaries else ends)
-        features = {name: data[name].get("x") for name in self.node_types}
+        features = {name: self._features(data, name) for name in self.node_types}
         widths = {x.size(-1) for x in features.values() if x is not None}
         if not self.reads_dictionaries and widths:
             if len(widths) > 1:
@@ -142,10 +143,20 @@ class FromModule(Encoder):
                 check_memory(self, "dim", self.dim, 16 * size * self.dim)
                 self.learned.append(torch.nn.Embedding(size, self.dim))
                 self.learned_types.append(name)
-            elif x.dim() != 2 or len(x) != size or not x.is_floating_point():
-                expected = f"features [{size}, F] of '{name}', in floating point"
-                raise invalid(self, "data", expected, f"{[*x.shape]} {x.dtype}")
         self.reset_parameters()
+
+    def _features(self, data: HeteroData, name: NodeType) -> Tensor | None:
+        """The features of a node type, if it has some."""
+        x = data[name].get("x")
+        if x is None:
+            return None
+        size = data[name].num_nodes
+        is_tensor = isinstance(x, Tensor)
+        if not is_tensor or x.dim() != 2 or len(x) != size or not x.is_floating_point():
+            expected = f"a graph with features x [{size}, F] of '{name}', in floating point"
+            got = f"{[*x.shape]} {x.dtype}" if is_tensor else short(x)
+            raise invalid(self, "data", expected, got)
+        return x
 
     def reset_parameters(self) -> None:
         """Draws the learned rows anew, as the other encoders do; the module stays as it is."""
@@ -200,6 +211,9 @@ class FromModule(Encoder):
                 x = torch.cat([xs[name] for name in ends])
                 out = self.model(x, self._joint(edges, sizes[0]))
                 rows = as_layers(out, self.layers, self, "model")
+                if any(len(y) != len(x) for y in rows):
+                    expected = f"one that gives a row for each of {len(x)} nodes"
+                    raise invalid(self, "model", expected, [[*y.shape] for y in rows])
                 parts = zip(*(y.split(sizes) for y in rows), strict=True)
                 tables = [list(of_type) for of_type in parts]
         return dict(zip(ends, tables, strict=True))
@@ -237,20 +251,17 @@ class FromModule(Encoder):
 
     @contextmanager
     def _own_stream(self) -> Iterator[None]:
-        """In a run, draws inside the module come from the epoch's stream, step by step."""
-        if not self.training or self.generator is None:
+        """In a run, what modules draw from torch's global generator comes from the epoch's own."""
+        generator = self.generator
+        if not self.training or generator is None:
             yield
             return
-        device = self.generator.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed((self.generator.initial_seed() + self.step) % 2**63)
-            self.step += 1
+        on_cuda = generator.device.type == "cuda"
+        source: Any = torch.cuda if on_cuda else torch
+        with torch.random.fork_rng(devices=[generator.device] if on_cuda else []):
+            source.set_rng_state(generator.get_state())
             yield
-
-    def start_epoch(self, generator: torch.Generator) -> None:
-        """Gives the epoch its random stream."""
-        super().start_epoch(generator)
-        self.step = 0
+            generator.set_state(source.get_rng_state())
 
     @torch.no_grad()
     def settled_tables(self) -> XDict:
