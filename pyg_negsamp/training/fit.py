@@ -182,11 +182,15 @@ def _loader(
     loader = LinkLoader(train_data, batch_size, seed=seed, edge_type=encoder.edge_type)
     if not isinstance(encoder, FromModule) or encoder.num_neighbors is None:
         return loader
+    sampler = recommender.sampler
+    if sampler.needs_whole_table or sampler.needs_global_ids:
+        expected = "one that knows no more than the batch, with the encoder's num_neighbors"
+        raise invalid("fit", "sampler", expected, f"{type(sampler).__name__}, of the whole graph")
     return NeighborLinkLoader(
         encoder.graph,
         loader.links,
         encoder.edge_type,
-        recommender.sampler,
+        sampler,
         encoder.num_neighbors,
         batch_size,
         seed,

@@ -255,8 +255,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     @property
     def needs_epochs(self) -> bool:
         """Whether it works otherwise once it knows which epoch it is, or sees the whole table."""
-        mine, base = type(self), NegativeSampling
-        return mine.set_epoch is not base.set_epoch or mine.refresh is not base.refresh
+        return type(self).set_epoch is not NegativeSampling.set_epoch or self.needs_whole_table
+
+    @property
+    def needs_whole_table(self) -> bool:
+        """Whether it works otherwise once it sees the embeddings of all nodes of the graph."""
+        return type(self).refresh is not NegativeSampling.refresh
 
     def _warn_untold(self) -> None:
         """Says once, in a loop that nobody told it about, that it never hears of epochs."""

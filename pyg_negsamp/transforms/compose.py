@@ -64,6 +64,11 @@ class Compose(NegativeSampling):
         """As either of the two."""
         return self.selector.needs_global_ids or self.synthesizer.needs_global_ids
 
+    @property
+    def needs_whole_table(self) -> bool:
+        """As either of the two."""
+        return self.selector.needs_whole_table or self.synthesizer.needs_whole_table
+
     def follow(self, score: Score) -> None:
         """Has both score as the model does."""
         super().follow(score)
