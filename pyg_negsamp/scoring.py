@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -22,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 from pyg_negsamp.csr import csr
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.numerics import unit_rows, wide
 
 #: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
@@ -65,8 +67,18 @@ def cosine(user: Tensor, item: Tensor) -> Tensor:
 def similarity_of(score: Score) -> Callable[[Tensor, Tensor], Tensor]:
     """The function of pairs, `[B, D]` and `[B, K, D]` to `[B, K]`, that a score is."""
     if callable(score):
-        return score
+        return partial(_scored_by, score)
     return cosine if score == "cosine" else dot
+
+
+def _scored_by(score: Callable[[Tensor, Tensor], Tensor], user: Tensor, item: Tensor) -> Tensor:
+    """Somebody's own score, `[B, K]` or refused: another shape would rank without a word."""
+    scores = score(user, item)
+    if not isinstance(scores, Tensor) or scores.shape != item.shape[:2]:
+        size = [*item.shape[:2]]
+        expected = f"a function of rows {[*user.shape]} and {[*item.shape]} that gives {size}"
+        raise invalid("score", "score", expected, short(scores))
+    return scores
 
 
 def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
@@ -135,7 +147,8 @@ def candidate_scores(
         `[B, M]`.
     """
     if callable(score):
-        return rows_in_blocks(candidates, (items,), lambda block, rows: score(user[block], rows))
+        pairs = similarity_of(score)
+        return rows_in_blocks(candidates, (items,), lambda block, rows: pairs(user[block], rows))
     if score == "cosine":
         user, items = unit_rows(user), unit_rows(items)
     num_rows, num_candidates = candidates.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -82,6 +83,8 @@ FORMS: dict[str, Callable[[Graph], Graph]] = {
     "EdgeIndex": as_edge_index,
     "csr in edge_index": as_matrix_in_edge_index,
 }
+if find_spec("torch_sparse"):  # of the extra 'sparse'
+    FORMS["SparseTensor"] = lambda data: as_adj_t(data, None)
 every_form = pytest.mark.parametrize("form", list(FORMS))
 both_kinds = pytest.mark.parametrize("make", [bipartite, homogeneous])
 

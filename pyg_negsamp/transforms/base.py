@@ -298,14 +298,20 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             got = tuple(candidates.shape)
             raise invalid(self, "candidates", f"[B, M] with B = {len(user)}", got)
         elif candidates.size(1) < self.num_negatives:
-            expected = f"[B, M] with M >= num_negatives = {self.num_negatives}"
+            expected = (
+                f"[B, M] with M >= num_negatives = {self.num_negatives} (of a loader: "
+                "neg_sampling=dict(mode='triplet', amount=M))"
+            )
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
         return self.select(user, pos, user_xs, item_xs, candidates, generator)
 
     def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`."""
         if self.candidates is None:
-            expected = "a source to draw from, unless the call brings candidates of its own"
+            expected = (
+                "a source to draw from, such as the training graph: "
+                f"{type(self).__name__}(train_data); or the call brings candidates of its own"
+            )
             raise invalid(self, "candidates", expected, None)
         return self.candidates(user, self.num_candidates, generator, pos)
 
@@ -320,7 +326,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         user: Tensor,
         pos: Tensor,
         user_xs: Layers,
-        item_xs: Layers,
+        item_xs: Layers | None = None,
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Negatives:
@@ -330,7 +336,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             user: `[B]` user ids, rows of `user_xs`.
             pos: `[B]` item ids of the positives, rows of `item_xs`.
             user_xs: `[U, D]`, or layers of it in any form of :func:`pyg_negsamp.layers.as_layers`.
-            item_xs: `[I, D]`, likewise.
+            item_xs: `[I, D]`, likewise. Default: `user_xs`, as in a homogeneous graph.
             candidates: `[B, M]` item ids to choose from. Default: drawn.
             generator: Source of randomness, on the device of `user`.
 
@@ -342,7 +348,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
         users = as_layers(user_xs, self.layers, self, "user_xs")
-        items = as_layers(item_xs, self.layers, self, "item_xs")
+        items = users if item_xs is None else as_layers(item_xs, self.layers, self, "item_xs")
         return self._sample(user, pos, users, items, candidates, generator, size)
 
     def _sample(
@@ -363,7 +369,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
         for name, rows in (("user_xs", user_rows), ("item_xs", pos_rows), ("item_xs", neg_rows)):
             if not rows.isfinite().all():
-                raise invalid(self, name, "finite in every row that is read", "NaN or inf")
+                expected = "finite in every row that is read (smaller learning rate? clipping?)"
+                raise invalid(self, name, expected, "NaN or inf")
         return self.make(chosen, user_rows, pos_rows, neg_rows)
 
     def forward(
@@ -403,13 +410,19 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 raises.
         """
         self._warn_untold()
+        if not isinstance(batch, HeteroData | Data):
+            expected = "a HeteroData or Data mini-batch; for tensors there is sampler.sample(...)"
+            raise invalid(self, "batch", expected, short(batch))
         batch = copy.copy(batch)
         found = read_positives(
             self, batch, self.edge_type, self.candidates, self.num_candidates, generator
         )
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
-            expected = "in the numbering of the whole graph, by which this sampler knows its nodes"
+            expected = (
+                "in the numbering of the whole graph, by which this sampler knows its nodes, as "
+                "pyg_negsamp.training.LinkLoader makes it; in sampled subgraphs take DNS, say"
+            )
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
         links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
@@ -417,7 +430,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             self._refuse_links(found.binary, "the negatives of this sampler are no items")
         if x_dict is None:
             if self.reads_embeddings:
-                raise invalid(self, "x_dict", "the embeddings that this sampler scores with", None)
+                expected = (
+                    "the embeddings that this sampler scores with: call it in the loop, after the "
+                    "encoder, sampler(batch, x_dict); without any, as the transform of a loader, "
+                    "only samplers that read none work, such as RNS and PNS"
+                )
+                raise invalid(self, "x_dict", expected, None)
             chosen = self.choose(found.user, found.pos, (), (), found.candidates, generator)
             write_negatives(batch, self.edge_type, found, chosen.index, as_links=self.as_links)
             return batch
@@ -438,9 +456,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
 
     def _refuse_links(self, binary: bool, why: str) -> NoReturn:
         """Says why negatives cannot be links."""
+        way = "(read their embeddings from 'dst_neg_xs', or take a sampler of items, such as DNS)"
         if not binary:
-            raise invalid(self, "as_links", f"False, because {why}", True)
-        expected = f"in the triplet form, because {why}"
+            raise invalid(self, "as_links", f"False, because {why} {way}", True)
+        expected = f"in the triplet form, 'src_index' and 'dst_pos_index', because {why} {way}"
         raise invalid(self, "batch", expected, "edge_label_index, the binary form")
 
     def _ends(self, x_dict: Embeddings) -> list[Sequence[Tensor]]:
@@ -482,14 +501,19 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
         if not same or len({width for _, width in shapes}) > 1:
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
+        kinds = {x.dtype for x in (*user_xs, *item_xs)}
+        if len(kinds) > 1 or not user_xs[0].is_floating_point():
+            expected = "of one floating-point type (x.float(), say)"
+            raise invalid(self, "user_xs, item_xs", expected, ", ".join(map(str, kinds)))
         if self.width not in (None, shapes[0][1]):
-            raise invalid(self, "user_xs, item_xs", f"of width {self.width} (dim)", shapes)
+            expected = f"of width {self.width}, or the sampler made with dim={shapes[0][1]}"
+            raise invalid(self, "user_xs, item_xs", expected, shapes)
         if size is not None:
             check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
         ids = [("user", user, user_xs), ("pos", pos, item_xs)]
         if candidates is not None:
-            if not is_integer(candidates):
-                raise invalid(self, "candidates", "integers", candidates.dtype)
+            if not isinstance(candidates, Tensor) or not is_integer(candidates):
+                raise invalid(self, "candidates", "a tensor [B, M] of integers", short(candidates))
             ids.append(("candidates", candidates, item_xs))
         for name, index, xs in ids:
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):

@@ -93,6 +93,8 @@ def read_positives(
                     "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
                     "as RandomLinkSplit makes it"
                 )
+                if isinstance(batch, HeteroData) and edge_type[2] not in batch.node_types:
+                    expected += f"; of edge type {edge_type}, unless the sampler has edge_type=..."
                 raise invalid(owner, "batch", expected, described(batch, edge_type))
         user, pos = users.src_index, items.dst_pos_index
         if "dst_neg_index" in items:

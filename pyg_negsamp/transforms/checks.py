@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.graph import is_integer
 
 #: Rows of a call that are looked up; only if one of them is unknown, all are.
@@ -49,9 +49,9 @@ def check_known(
 
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
     """Refuses users and positives that are not `[B]` whole numbers each."""
-    if user.dim() != 1 or user.shape != pos.shape:
-        got = f"{[*user.shape]} and {[*pos.shape]}"
-        raise invalid(owner, "user, pos", "two tensors [B]", got)
+    tensors = isinstance(user, Tensor) and isinstance(pos, Tensor)
+    if not tensors or user.dim() != 1 or user.shape != pos.shape:
+        raise invalid(owner, "user, pos", "two tensors [B]", f"{short(user)} and {short(pos)}")
     for name, index in (("user", user), ("pos", pos)):
         if not is_integer(index):
             raise invalid(owner, name, "integers", index.dtype)

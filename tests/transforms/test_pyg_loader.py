@@ -1,21 +1,25 @@
-"""Samplers on the batches of PyG's own link loader, with the negatives that it draws."""
+"""Samplers on the batches of PyG's own loaders, with the negatives that these draw."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import torch
 from torch_geometric.data import HeteroData
-from torch_geometric.loader import LinkLoader
+from torch_geometric.loader import LinkLoader, LinkNeighborLoader
 from torch_geometric.sampler import BaseSampler, HeteroSamplerOutput
 from torch_geometric.sampler import NegativeSampling as LoaderNegatives
 from torch_geometric.sampler.neighbor_sampler import edge_sample
-from torch_geometric.transforms import ToUndirected
+from torch_geometric.transforms import ToSparseTensor, ToUndirected
 
 from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.nn import LightGCN
 from pyg_negsamp.testing import toy
+from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import DINS, DNS, RNS, MixGCF
 
 
@@ -80,3 +84,84 @@ def test_says_what_to_do_where_the_loader_drew_nothing() -> None:
     del batch["item"].dst_neg_index
     with pytest.raises(ValueError, match="neg_sampling=dict"):
         sampler(batch, embeddings(batch))
+
+
+# With torch-sparse -------------------------------------------------------------------------------
+
+
+def neighbours(data: HeteroData, **options: Any) -> HeteroData:
+    """The first batch of PyG's neighbour loader."""
+    links = toy().data[EDGE_TYPE].edge_index
+    return next(
+        iter(
+            LinkNeighborLoader(
+                data,
+                num_neighbors=[3, 2],
+                edge_label_index=(EDGE_TYPE, links),
+                neg_sampling={"mode": "triplet", "amount": 4},
+                batch_size=6,
+                **options,
+            )
+        )
+    )
+
+
+def undirected() -> HeteroData:
+    """With features, weights and times, and edges in both directions."""
+    data = toy().data
+    for name, size in (("user", 7), ("item", 12)):
+        data[name].x = torch.randn(size, 5)
+    data = ToUndirected()(data)
+    for store in data.edge_stores:
+        store.weight = torch.rand(store.num_edges)
+        store.when = torch.arange(store.num_edges)
+    return data
+
+
+#: Options of the loader, and whether they need pyg-lib; a table in docs/from_pyg.md.
+OPTIONS: dict[str, tuple[dict[str, Any], bool]] = {
+    "plain": ({}, False),
+    "replace": ({"replace": True}, False),
+    "bidirectional": ({"subgraph_type": "bidirectional"}, False),
+    "disjoint": ({"disjoint": True}, True),
+    "weights": ({"weight_attr": "weight"}, True),
+    "times": ({"time_attr": "when", "edge_label_time": None}, True),
+}
+
+
+@pytest.mark.skipif(not find_spec("torch_sparse"), reason="needs the extra 'sparse'")
+@pytest.mark.parametrize("name", OPTIONS)
+def test_loader_options_and_what_they_need(name: str) -> None:
+    data = undirected()
+    options, needs_pyg_lib = OPTIONS[name]
+    if "edge_label_time" in options:
+        options = {**options, "edge_label_time": torch.arange(data[EDGE_TYPE].num_edges)}
+    if needs_pyg_lib and not find_spec("pyg_lib"):
+        with pytest.raises((ImportError, ValueError), match="pyg-lib"):
+            neighbours(data, **options)
+        return
+    out = DNS(data)(batch := neighbours(data, **options), embeddings(batch))
+    assert out["item"].dst_neg_xs.shape == (6, 1, 2, 5)
+
+
+def test_a_loader_over_sparse_tensors() -> None:
+    torch_sparse = pytest.importorskip("torch_sparse", exc_type=ImportError)
+    data = ToSparseTensor()(undirected())
+    assert isinstance(data[EDGE_TYPE].adj_t, torch_sparse.SparseTensor)
+    batch = neighbours(data)
+    out = DNS(data)(batch, embeddings(batch))
+    known = DNS(toy().data).candidates.known  # type: ignore[union-attr]
+    user, item = batch["user"].n_id[batch["user"].src_index], batch["item"].n_id
+    weight = out["item"].dst_neg_weight[:, 0] > 0
+    assert not known.hold(user, item[out["item"].dst_neg_index[:, 0]])[weight].any()
+
+
+def test_fit_on_sparse_tensors_is_fit_on_links() -> None:
+    pytest.importorskip("torch_sparse", exc_type=ImportError)
+    found = []
+    for convert in (lambda data: data, lambda data: ToSparseTensor()(data.clone())):
+        train, val, _ = map(convert, SyntheticInteractions("tiny"))
+        torch.manual_seed(0)
+        model = Recommender(LightGCN(train, dim=4), DNS(train), lr=0.05)
+        found.append(fit(model, train, val, epochs=3, progress=False).best)
+    assert found[0] == found[1] > 0
