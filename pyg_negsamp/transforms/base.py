@@ -31,7 +31,12 @@ from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
-from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
+from pyg_negsamp.transforms.checks import (
+    check_ids,
+    check_known,
+    check_lengths,
+    check_rows_are_users,
+)
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
@@ -87,6 +92,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     _told = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
+    #: Whether it keeps something for each user: then rows cannot have relations or times as well.
+    keeps_users: ClassVar[bool] = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
@@ -115,6 +122,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             expected = f"at least num_negatives = {num_negatives}"
             raise invalid(self, "num_candidates", expected, num_candidates)
         self.candidates = as_candidates(self, candidates, self.proposal, edge_type)
+        if self.keeps_users and self.candidates is not None:
+            check_rows_are_users(self, self.candidates)
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
@@ -274,12 +283,18 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
         return self.select(user, pos, user_xs, item_xs, candidates, generator)
 
-    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`."""
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
+        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`, at times."""
         if self.candidates is None:
             expected = "a source to draw from, unless the call brings candidates of its own"
             raise invalid(self, "candidates", expected, None)
-        return self.candidates(user, self.num_candidates, generator, pos)
+        return self.candidates(user, self.num_candidates, generator, pos, time)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Step 3 and its packing; arguments as in :meth:`synthesize`."""
@@ -295,16 +310,19 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         item_xs: Layers,
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        time: Tensor | None = None,
     ) -> Negatives:
         """Samples negatives on plain tensors: all three steps.
 
         Args:
             user: `[B]` user ids, rows of `user_xs`.
             pos: `[B]` item ids of the positives, rows of `item_xs`.
-            user_xs: `[U, D]`, or `H` of them.
+            user_xs: `[U, D]`, or `H` of them. In a knowledge graph, which has too many users for a
+                table: `[B, D]`, the rows of `user` itself.
             item_xs: `[I, D]`, or `H` of them.
             candidates: `[B, M]` item ids to choose from. Default: drawn.
             generator: Source of randomness, on the device of `user`.
+            time: `[B]` when each row happened, if the candidates' items have times.
 
         Raises:
             ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
@@ -313,6 +331,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         check_ids(self, user, pos)
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
+        if time is not None and candidates is None:
+            candidates = self.draw(user, pos, generator, time)
         return self._sample(user, pos, user_xs, item_xs, candidates, generator, size)
 
     def _sample(
@@ -327,6 +347,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
         users, items = as_layers(user_xs), as_layers(item_xs)
+        if self.candidates is not None and self.candidates.num_relations is not None:
+            if candidates is None:
+                candidates = self.draw(user, pos, generator)
+            # From here on users are rows of the batch, as those of their table are.
+            user = torch.arange(len(user), device=user.device)
+            size = (len(user), self.candidates.num_items)
         self._check(user, pos, users, items, candidates, size)
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
@@ -381,6 +407,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = "in the numbering of the whole graph, by which this sampler knows its nodes"
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
+        if found.time is not None and found.candidates is None:
+            found.candidates = self.draw(found.user, found.pos, generator, found.time)
         links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
         if links and (mixes or not self.finds_items):
@@ -446,9 +474,11 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """Refuses what would otherwise fail later, or not at all."""
         shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
-        if not same or len({width for _, width in shapes}) > 1:
+        # A decoder may take users and items of different widths.
+        kinds = (user_xs, item_xs) if callable(self.score) else ((*user_xs, *item_xs),)
+        if not same or any(len({x.size(1) for x in xs}) > 1 for xs in kinds):
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
-        if self.width not in (None, shapes[0][1]):
+        if self.width is not None and any(width != self.width for _, width in shapes):
             raise invalid(self, "user_xs, item_xs", f"of width {self.width} (dim)", shapes)
         if size is not None:
             check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
