@@ -94,6 +94,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     reads_embeddings: ClassVar[bool] = True
     #: Whether it keeps something for each user: then rows cannot have relations or times as well.
     keeps_users: ClassVar[bool] = False
+    #: Whether it calculates with rows of users and of items other than by scores.
+    one_width: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
@@ -475,7 +477,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
         # A decoder may take users and items of different widths.
-        kinds = (user_xs, item_xs) if callable(self.score) else ((*user_xs, *item_xs),)
+        apart = callable(self.score) and not self.one_width
+        kinds = (user_xs, item_xs) if apart else ((*user_xs, *item_xs),)
         if not same or any(len({x.size(1) for x in xs}) > 1 for xs in kinds):
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
         if self.width is not None and any(width != self.width for _, width in shapes):

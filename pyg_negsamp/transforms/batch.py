@@ -106,15 +106,15 @@ def read_positives(
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
         return Positives(user, pos, (user, pos), candidates, binary=binary, size=size, time=time)
+    if known is not None and known.num_relations is not None:
+        expected = "in the numbering of the whole graph, as its users are heads with relations"
+        raise invalid(owner, "batch", expected, "a sampled subgraph (n_id)")
     if candidates is None and not isinstance(known, BatchCandidates):
         expected = (
             "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
             "numbers its nodes anew; or a sampler with BatchCandidates, which needs none"
         )
         raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
-    if known is not None and known.num_relations is not None:
-        expected = "in the numbering of the whole graph, as its users are heads with relations"
-        raise invalid(owner, "batch", expected, "a sampled subgraph (n_id)")
     globally = (users.n_id[user], items.n_id[pos])
     hopeless = None
     if candidates is None:
