@@ -40,7 +40,12 @@ from pyg_negsamp.layers import (
 from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
-from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
+from pyg_negsamp.transforms.checks import (
+    check_ids,
+    check_known,
+    check_lengths,
+    check_rows_are_users,
+)
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
@@ -97,6 +102,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     _told = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
+    #: Whether it keeps something for each user: then rows cannot have relations or times as well.
+    keeps_users: ClassVar[bool] = False
+    #: Whether it calculates with rows of users and of items other than by scores.
+    one_width: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
@@ -126,6 +135,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             expected = f"at least num_negatives = {num_negatives}"
             raise invalid(self, "num_candidates", expected, num_candidates)
         self.candidates = as_candidates(self, candidates, self.proposal, edge_type)
+        if self.keeps_users and self.candidates is not None:
+            check_rows_are_users(self, self.candidates)
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
@@ -305,15 +316,21 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
         return self.select(user, pos, user_xs, item_xs, candidates, generator)
 
-    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`."""
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
+        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`, at times."""
         if self.candidates is None:
             expected = (
                 "a source to draw from, such as the training graph: "
                 f"{type(self).__name__}(train_data); or the call brings candidates of its own"
             )
             raise invalid(self, "candidates", expected, None)
-        return self.candidates(user, self.num_candidates, generator, pos)
+        return self.candidates(user, self.num_candidates, generator, pos, time)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Step 3 and its packing; arguments as in :meth:`synthesize`."""
@@ -329,16 +346,20 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         item_xs: Layers | None = None,
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        time: Tensor | None = None,
     ) -> Negatives:
         """Samples negatives on plain tensors: all three steps.
 
         Args:
             user: `[B]` user ids, rows of `user_xs`.
             pos: `[B]` item ids of the positives, rows of `item_xs`.
-            user_xs: `[U, D]`, or layers of it in any form of :func:`pyg_negsamp.layers.as_layers`.
+            user_xs: `[U, D]`, or `H` of them in any form of :func:`pyg_negsamp.layers.as_layers`.
+                In a knowledge graph, which has too many users for a table: `[B, D]`, the rows of
+                `user` itself.
             item_xs: `[I, D]`, likewise. Default: `user_xs`, as in a homogeneous graph.
             candidates: `[B, M]` item ids to choose from. Default: drawn.
             generator: Source of randomness, on the device of `user`.
+            time: `[B]` when each row happened, if the candidates' items have times.
 
         Raises:
             ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
@@ -349,6 +370,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
         users = as_layers(user_xs, self.layers, self, "user_xs")
         items = users if item_xs is None else as_layers(item_xs, self.layers, self, "item_xs")
+        if time is not None and candidates is None:
+            candidates = self.draw(user, pos, generator, time)
         return self._sample(user, pos, users, items, candidates, generator, size)
 
     def _sample(
@@ -362,6 +385,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         size: tuple[int, int] | None,
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
+        if self.candidates is not None and self.candidates.num_relations is not None:
+            if candidates is None:
+                candidates = self.draw(user, pos, generator)
+            # From here on users are rows of the batch, as those of their table are.
+            user = torch.arange(len(user), device=user.device)
+            size = (len(user), self.candidates.num_items)
         self._check(user, pos, users, items, candidates, size)
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
@@ -424,6 +453,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 "pyg_negsamp.training.LinkLoader makes it; in sampled subgraphs take DNS, say"
             )
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
+        if found.time is not None and found.candidates is None:
+            found.candidates = self.draw(found.user, found.pos, generator, found.time)
         links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
         if links and (mixes or not self.finds_items):
@@ -499,13 +530,16 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """Refuses what would otherwise fail later, or not at all."""
         shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
         same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
-        if not same or len({width for _, width in shapes}) > 1:
+        # A decoder may take users and items of different widths.
+        apart = callable(self.score) and not self.one_width
+        kinds = (user_xs, item_xs) if apart else ((*user_xs, *item_xs),)
+        if not same or any(len({x.size(1) for x in xs}) > 1 for xs in kinds):
             raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
-        kinds = {x.dtype for x in (*user_xs, *item_xs)}
-        if len(kinds) > 1 or not user_xs[0].is_floating_point():
+        dtypes = {x.dtype for x in (*user_xs, *item_xs)}
+        if len(dtypes) > 1 or not user_xs[0].is_floating_point():
             expected = "of one floating-point type (x.float(), say)"
-            raise invalid(self, "user_xs, item_xs", expected, ", ".join(map(str, kinds)))
-        if self.width not in (None, shapes[0][1]):
+            raise invalid(self, "user_xs, item_xs", expected, ", ".join(map(str, dtypes)))
+        if self.width is not None and any(width != self.width for _, width in shapes):
             expected = f"of width {self.width}, or the sampler made with dim={shapes[0][1]}"
             raise invalid(self, "user_xs, item_xs", expected, shapes)
         if size is not None:

@@ -37,6 +37,7 @@ class Positives:
         binary: Whether the batch is in the binary form.
         named_globally: The same users and positives in the numbering of the whole graph.
         size: Numbers of users and items that tables have a row for; `None` if nobody knows.
+        time: `[B]` when each row happened, or `None`.
     """
 
     user: Tensor
@@ -46,6 +47,7 @@ class Positives:
     hopeless: Tensor | None = None
     binary: bool = False
     size: tuple[int, int] | None = None
+    time: Tensor | None = None
 
 
 def read_positives(
@@ -63,7 +65,8 @@ def read_positives(
         batch: The mini-batch.
         edge_type: The interactions in it.
         known: Tells known positives among the candidates of a sampled subgraph apart, through
-            its global ids (`n_id`). Without it, they stay among the candidates.
+            its global ids (`n_id`), and items that did not exist yet. Without it, they stay among
+            the candidates.
         num: Candidates per positive to draw out of a sampled subgraph's own positives, `M`.
         generator: Source of randomness for these.
 
@@ -100,9 +103,14 @@ def read_positives(
         if "dst_neg_index" in items:
             candidates = items.dst_neg_index.view(len(user), -1)
     check_ids(owner, user, pos)
+    # Where items exist always, it does not matter when a row happened.
+    time = None if known is None or known.since is None else row_time(users, links)
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
-        return Positives(user, pos, (user, pos), candidates, binary=binary, size=size)
+        return Positives(user, pos, (user, pos), candidates, binary=binary, size=size, time=time)
+    if known is not None and known.num_relations is not None:
+        expected = "in the numbering of the whole graph, as its users are heads with relations"
+        raise invalid(owner, "batch", expected, "a sampled subgraph (n_id)")
     if candidates is None and not isinstance(known, BatchCandidates):
         expected = (
             "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
@@ -113,13 +121,28 @@ def read_positives(
     hopeless = None
     if candidates is None:
         assert isinstance(known, BatchCandidates)
-        row, left = known.rows(*globally, num, generator)
+        existing = known.existing(globally[0], time)
+        row, left = known.rows(*globally, num, generator, existing)
         candidates, hopeless = pos[row], left <= 0
     elif known is not None:
-        allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates])
+        column = None if time is None else time.unsqueeze(-1)
+        allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
     size = (len(users.n_id), len(items.n_id))
     return Positives(user, pos, globally, candidates, hopeless, size=size)
+
+
+def row_time(users: Any, links: Any) -> Tensor | None:
+    """When the rows of a batch happened, as PyG's temporal loaders say in either form."""
+    for store, name in (
+        (links, "edge_label_time"),
+        (users, "edge_label_time"),
+        (users, "seed_time"),
+    ):
+        time: Tensor | None = store.get(name)
+        if time is not None:
+            return time
+    return None
 
 
 def without(candidates: Tensor, refused: Tensor) -> tuple[Tensor, Tensor]:

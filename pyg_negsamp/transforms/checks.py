@@ -32,9 +32,9 @@ def check_known(
         ValueError: Saying how many of how many are unknown, and what may be the cause.
     """
     step = max(1, len(user) // looked_at)
-    if bool(candidates.known.hold(user[::step], pos[::step]).all()):
+    if bool(candidates.knows(user[::step], pos[::step]).all()):
         return
-    unknown = int((~candidates.known.hold(user, pos)).sum())
+    unknown = int((~candidates.knows(user, pos)).sum())
     raise invalid(
         owner,
         "pos",
@@ -45,6 +45,14 @@ def check_known(
         "is meant to be so: check_positives=False",
         f"{unknown} of {len(user)} unknown",
     )
+
+
+def check_rows_are_users(owner: object, candidates: Candidates) -> None:
+    """Refuses candidates with relations or times, on behalf of what remembers items by user."""
+    for argument, there in (("relation", candidates.num_relations), ("time", candidates.since)):
+        if there is not None:
+            expected = f"made without '{argument}', because this sampler keeps something per user"
+            raise invalid(owner, "candidates", expected, f"some made with '{argument}'")
 
 
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
