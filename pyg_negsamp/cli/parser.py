@@ -92,6 +92,14 @@ def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:
         return flag
     if error.owner == "InteractionDataset" and f"{flag}-column" in flags:
         return f"{flag}-column"
-    # Several methods may have it: --alpha is a sampler's, --encoder-alpha an encoder's.
-    alike = [other for other in flags if other.endswith(flag[1:])]
-    return flag if alike == [flag] else None
+    if "--neg" in flags:  # several methods may have it: --alpha is a sampler's, --loss-alpha not
+        from pyg_negsamp.experiments.arguments import METHODS, PREFIXES
+
+        for part, methods in METHODS.items():
+            mine = f"--{PREFIXES[part]}{error.argument}".replace("_", "-")
+            if mine in flags and error.owner in {method.__name__ for method in methods.values()}:
+                return mine
+    if error.argument == "k" and "--top-k" in flags:
+        return "--top-k"
+    alike = {other for other in flags if other.endswith(flag[1:])}
+    return flag if alike == {flag} else None

@@ -115,10 +115,10 @@ def test_every_format_gives_the_same_dataset(frame: pd.DataFrame, tmp_path: Path
         dataset = InteractionDataset.from_files(tmp_path / f"log.{suffix}", **COLUMNS)
         same(dataset, expected)
         assert dataset.user_ids.equals(expected.user_ids)
-    for sep in ("\t", ",", " ", "::"):
+    for sep in ("\t", ",", " ", "::", "§"):
         frame.to_csv(tmp_path / "log.data", index=False, header=False, sep="|")
         path = write(tmp_path / "log.data", (tmp_path / "log.data").read_text().replace("|", sep))
-        stated = {"sep": "::"} if sep == "::" else {}
+        stated = {"sep": sep} if sep in ("::", "§") else {}
         dataset = InteractionDataset.from_files(path, time=2, rating=3, format="pairs", **stated)
         same(dataset, expected)
     frame.to_csv(tmp_path / "bare.csv", index=False, header=False)
