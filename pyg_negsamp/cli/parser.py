@@ -12,9 +12,10 @@ import argparse
 import os
 import re
 import sys
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pyg_negsamp.errors import ArgumentError, nearest
 
@@ -58,6 +59,19 @@ def one_line_errors(parser: Parser) -> Iterator[None]:
         if code == 2:
             parser.error(said)
         parser.exit(code, f"{parser.prog}: {' '.join(said.split())}\n")
+
+
+@contextmanager
+def one_line_warnings(parser: Parser) -> Iterator[None]:
+    """Has a command say warnings in a line each, on standard error, without a place in the code."""
+
+    def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        said = " ".join(str(message).split())
+        print(f"{parser.prog}: warning: {said}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:

@@ -218,6 +218,18 @@ def test_refit_does_not_go_on_from_another_run(
     assert "refit already holds a run" in said
 
 
+@pytest.mark.parametrize(("encoder", "said"), [("lightgcn", 0), ("mf", 1)])
+def test_weights_are_read_or_it_says_so_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str, said: int
+) -> None:
+    rows = [f"{u},{(u * 7 + 3 * n) % 15},{n + 0.5}" for u in range(20) for n in range(8)]
+    (tmp_path / "bought.csv").write_text("\n".join(["user,item,pieces", *rows]))
+    flags = ["--dataset", str(tmp_path / "bought.csv"), "--weight-column", "pieces"]
+    run(tmp_path / "run", *flags, encoder=encoder)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "weight" in line]
+    assert lines == ["pyg-negsamp train: warning: MF: edge_weight of the graph is not read"] * said
+
+
 def test_own_files(tmp_path: Path) -> None:
     rows = ["customer;product"] + [f"c{u};p{(u * 3 + i) % 17}" for u in range(20) for i in range(6)]
     log = tmp_path / "log.csv"
