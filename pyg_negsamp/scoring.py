@@ -26,9 +26,10 @@ from pyg_negsamp.csr import csr
 from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.numerics import unit_rows, wide
 
+Similarity: TypeAlias = Literal["dot", "cosine"]
 #: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
-Score: TypeAlias = Literal["dot", "cosine"] | Callable[[Tensor, Tensor], Tensor]
+Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
 #: Items per row below which a matrix product takes up to three times as long as the sums.

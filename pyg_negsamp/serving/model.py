@@ -18,6 +18,7 @@ from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
+from pyg_negsamp.scoring import Similarity
 from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.folding import Folding
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
@@ -83,23 +84,27 @@ class TrainedModel:
         known: HeteroData | None = None,
         config: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        similarity: Similarity | None = None,
     ) -> TrainedModel:
         """Takes a model as it is now; later training does not change it.
 
         Args:
-            trained: A :class:`pyg_negsamp.training.Recommender`, or what a reference of
-                :mod:`pyg_negsamp.references` returned.
+            trained: A :class:`pyg_negsamp.training.Recommender`; an encoder, or the vectors of
+                users and items `{node type: [N, D]}`, trained in a loop of one's own; or what a
+                reference of :mod:`pyg_negsamp.references` returned.
             dataset: The data: three graphs, and the ids of users and items, which count from zero
                 where it has none.
             known: The graph that was trained on. Default: the dataset's training graph.
             config: Hyper-parameters, seed and whatever else should be kept, as plain values.
             metrics: What was measured, by name.
+            similarity: How vectors of an encoder or of tables become scores, `'dot'` or
+                `'cosine'`. Default: `'dot'`. A recommender knows it by itself.
 
         Raises:
-            ValueError: If `trained` is neither, if graphs do not go together, if a vector is not
-                finite, or if `config` holds anything but plain values.
+            ValueError: If `trained` is none of these, if graphs do not go together, if a vector is
+                not finite, or if `config` holds anything but plain values.
         """
-        return cls(*take(trained, dataset, known, config or {}, metrics or {}))
+        return cls(*take(trained, dataset, known, config or {}, metrics or {}, similarity))
 
     def save(self, path: str | Path) -> None:
         """Saves the model in a folder: whole, or not at all.

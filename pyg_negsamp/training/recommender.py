@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,7 +20,7 @@ from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
 from pyg_negsamp.nn.module import FromModule
-from pyg_negsamp.scoring import Score, ranking_tables, similarity_of
+from pyg_negsamp.scoring import Score, Similarity, ranking_tables, similarity_of
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.transforms import Negatives, NegativeSampling
 
@@ -108,7 +108,7 @@ class Recommender(LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
-        self.similarity: Literal["dot", "cosine"] = getattr(self.loss, "similarity", "dot")
+        self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
         if self.similarity not in ("dot", "cosine"):
             raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
         if encoder.decoder is not None and self.similarity != "dot":

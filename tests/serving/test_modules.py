@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.nn import GraphSAGE
 
 from pyg_negsamp.cli import main
+from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import FromModule, LightGCN
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender
@@ -136,3 +137,41 @@ def test_a_module_is_not_started_from_a_model() -> None:
         made.warm_start(recommender(None).encoder, dataset())
     found = made.warm_start(LightGCN(dataset()[0], 8), dataset())
     assert found.other is not None
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_what_a_loop_of_ones_own_trained(similarity: Any, tmp_path: Path) -> None:
+    """An encoder, or its tables alone, answer as a recommender does."""
+    torch.manual_seed(0)
+    encoder = LightGCN(dataset()[0], 4)
+    loss = SampledSoftmaxLoss(similarity=similarity)
+    whole = TrainedModel.from_training(Recommender(encoder, RNS(dataset()[0]), loss), dataset())
+    known = whole.users[whole.knows(whole.users)]
+    for trained in (encoder, encoder.scorer()):
+        made = TrainedModel.from_training(trained, dataset(), similarity=similarity)
+        made.save(tmp_path / "model")
+        for one in (made, TrainedModel.load(tmp_path / "model")):
+            pd.testing.assert_frame_equal(one.recommend(known), whole.recommend(known))
+    folded = TrainedModel.from_training(encoder, dataset(), similarity=similarity)
+    taken = whole.items[:3]
+    pd.testing.assert_frame_equal(folded.recommend_for(taken), whole.recommend_for(taken))
+    with pytest.raises(ValueError, match=r"of the library's own classes to fold in .*tables"):
+        made.recommend_for(taken)
+
+
+@pytest.mark.parametrize(
+    ("trained", "arguments", "said"),
+    [
+        (3, {}, "'trained' must be a Recommender, an encoder, tables"),
+        ({}, {}, r"'trained' must be tables with 'user': \[30, D\]"),
+        ({"user": torch.rand(30, 2), "item": torch.rand(2, 2)}, {}, r"'item': .* \(got \[2, 2\]"),
+        ({"user": torch.rand(30, 2), "item": torch.rand(40, 3)}, {}, "tables of one width"),
+        ({"user": torch.rand(30, 2), "item": torch.ones(40, 2).long()}, {}, "in floating point"),
+        (recommender(None), {"similarity": "cosine"}, "left out, as the recommender has 'dot'"),
+        (recommender(None).encoder, {"similarity": "l2"}, "'similarity' must be one of"),
+        (recommender(Bilinear()).encoder, {"similarity": "cosine"}, "the encoder has a decoder"),
+    ],
+)
+def test_refuses(trained: Any, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"TrainedModel: .*{said}"):
+        TrainedModel.from_training(trained, dataset(), **arguments)
