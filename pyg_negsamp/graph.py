@@ -250,5 +250,5 @@ def is_in(x: Tensor, known: Tensor) -> Tensor:
     """Which entries of `x`, of any shape, are among the sorted `known [n]`."""
     if not known.numel():
         return torch.zeros_like(x, dtype=torch.bool)
-    at = torch.searchsorted(known, x).clamp(max=known.numel() - 1)
+    at = torch.searchsorted(known, x.contiguous()).clamp(max=known.numel() - 1)
     return known[at] == x

@@ -160,7 +160,7 @@ class Candidates(torch.nn.Module, ABC):
         user = user.long()
         if self.linked is None:
             return user
-        at = torch.searchsorted(self.linked, user).clamp_(max=len(self.linked) - 1)
+        at = torch.searchsorted(self.linked, user.contiguous()).clamp_(max=len(self.linked) - 1)
         return torch.where(self.linked[at] == user, at, len(self.linked) - 1)
 
     def knows(self, user: Tensor, item: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ class BatchCandidates(UniformCandidates):
 
     What the user has seen is cut out of the sorted positives without rejection, as in
     :class:`PopularityCandidates`. A row for which nothing is left, such as the only row of a batch,
-    draws out of all items, as :class:`UniformCandidates`; in a sampled subgraph it gets weight 0.
+    draws out of all items that exist, as :class:`UniformCandidates`; in a sampled subgraph it gets
+    weight 0.
 
     Memory: as :class:`UniformCandidates`. Cost: `O(S + B * M * log)`, with `S` the number of links
     of the users in the batch.

@@ -70,7 +70,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             :mod:`pyg_negsamp.layers`.
         score: How a user and an item become a number, for samplers that look at scores: `'dot'`,
             `'cosine'`, or a function or module (the model's decoder) from rows of users `[B, D]`
-            and of items `[B, K, D]` to `[B, K]`. Default: that of the recommender which the sampler
+            and of items `[B, K, D]` to `[B, K]`, such as a :class:`~pyg_negsamp.kge.KGEScore`; both
+            may differ in width then. Default: that of the recommender which the sampler
             is given to; else dot products.
         edge_type: Names of the user and item node types in batches and in `x_dict`. Default: that
             of the candidates.

@@ -129,7 +129,7 @@ def read_positives(
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
     size = (len(users.n_id), len(items.n_id))
-    return Positives(user, pos, globally, candidates, hopeless, size=size)
+    return Positives(user, pos, globally, candidates, hopeless, binary, size)
 
 
 def row_time(users: Any, links: Any) -> Tensor | None:
@@ -184,6 +184,13 @@ def write_negatives(
     """
     _, items, links = stores(batch, edge_type)
     weight = None if negatives is None else negatives.weight
+    if positives.hopeless is not None:
+        useful = (~positives.hopeless).unsqueeze(1)
+        made = index if negatives is None else negatives.xs
+        assert made is not None
+        if weight is None:
+            weight = torch.ones(made.shape[:2], device=useful.device)
+        weight = weight * useful
     if negatives is not None and negatives.loss is not None:
         items.dst_neg_loss = negatives.loss
     if positives.binary:
@@ -194,12 +201,6 @@ def write_negatives(
         items.dst_neg_index = index
     if negatives is not None:
         items.dst_neg_xs = negatives.xs
-    if positives.hopeless is not None:
-        useful = (~positives.hopeless).unsqueeze(1)
-        if weight is None:
-            K = (index if index is not None else items.dst_neg_xs).size(1)
-            weight = torch.ones(len(useful), K, device=useful.device)
-        weight = weight * useful
     if weight is not None:
         items.dst_neg_weight = weight
     if as_links:
