@@ -31,7 +31,7 @@ from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_rows
 from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
-from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
+from pyg_negsamp.transforms.checks import check_ids, check_known, check_layers, check_lengths
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 Layers = Tensor | Sequence[Tensor]
@@ -326,6 +326,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         size: tuple[int, int] | None,
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
+        check_layers(self, "user_xs", user_xs)
+        check_layers(self, "item_xs", item_xs)
         users, items = as_layers(user_xs), as_layers(item_xs)
         self._check(user, pos, users, items, candidates, size)
         chosen = self.choose(user, pos, users, items, candidates, generator)
@@ -411,7 +413,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     def _ends(self, x_dict: Mapping[NodeType, Layers] | Layers) -> tuple[Layers, Layers]:
         """The layers of users and items; on homogeneous graphs they are the same."""
         if isinstance(x_dict, Mapping):
-            return x_dict[self.edge_type[0]], x_dict[self.edge_type[2]]
+            ends = (self.edge_type[0], self.edge_type[2])
+            if missing := [end for end in ends if end not in x_dict]:
+                raise invalid(self, "x_dict", f"embeddings of {ends}", f"none of {missing}")
+            return x_dict[ends[0]], x_dict[ends[1]]
         return x_dict, x_dict
 
     @property
@@ -454,8 +459,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
         ids = [("user", user, user_xs), ("pos", pos, item_xs)]
         if candidates is not None:
-            if not is_integer(candidates):
-                raise invalid(self, "candidates", "integers", candidates.dtype)
+            if not isinstance(candidates, Tensor) or not is_integer(candidates):
+                raise invalid(self, "candidates", "a tensor of integers", short(candidates))
             ids.append(("candidates", candidates, item_xs))
         for name, index, xs in ids:
             if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.graph import is_integer
 
 #: Rows of a call that are looked up; only if one of them is unknown, all are.
@@ -49,12 +51,26 @@ def check_known(
 
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
     """Refuses users and positives that are not `[B]` whole numbers each."""
+    for name, index in (("user", user), ("pos", pos)):
+        if not isinstance(index, Tensor):
+            raise invalid(owner, name, "a tensor [B] of ids", short(index))
     if user.dim() != 1 or user.shape != pos.shape:
         got = f"{[*user.shape]} and {[*pos.shape]}"
         raise invalid(owner, "user, pos", "two tensors [B]", got)
     for name, index in (("user", user), ("pos", pos)):
         if not is_integer(index):
             raise invalid(owner, name, "integers", index.dtype)
+
+
+def check_layers(owner: object, name: str, xs: object) -> None:
+    """Refuses embeddings that are no tensors of floating-point numbers, one or `H`."""
+    layers: Iterable[object] = (xs,)
+    if isinstance(xs, Iterable) and not isinstance(xs, Tensor | str | Mapping):
+        layers = xs
+    if not all(isinstance(x, Tensor) and x.is_floating_point() for x in layers):
+        raise invalid(
+            owner, name, "a tensor of floating-point numbers, or one per layer", short(xs)
+        )
 
 
 def check_lengths(owner: object, users: int, items: int, num_users: int, num_items: int) -> None:
