@@ -101,7 +101,7 @@ def check_columns(columns: Columns, available: Iterable[Any], source: str) -> No
     others: dict[Column, str] = {}
     for role, column in columns.given().items():
         if available.count(column) != 1:
-            meant = nearest(str(column), map(str, available))
+            meant = "" if column in available else nearest(str(column), map(str, available))
             expected = f"a column of {source}, there once: {available}{meant}"
             raise invalid(OWNER, role, expected, describe(column))
         earlier = others.setdefault(column, role)

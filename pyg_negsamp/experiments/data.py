@@ -271,9 +271,17 @@ def with_known(config: Config, test_data: HeteroData) -> HeteroData:
     return whole
 
 
-def digest(graphs: Iterable[HeteroData]) -> str:
-    """A hash of all that graphs hold, to notice data that have changed."""
+def digest(graphs: Iterable[HeteroData], *ids: pd.Index | None) -> str:
+    """A hash of all that graphs hold, and of the ids, to notice data that have changed.
+
+    Args:
+        graphs: Those that count.
+        *ids: Of users and of items, where there are some: rows of a model are theirs.
+    """
     found = hashlib.sha256()
+    for index in ids:
+        names = "none" if index is None else "\n".join(map(str, index))
+        found.update(names.encode(errors="surrogatepass"))
     for graph in graphs:
         for store in graph.stores:
             for name, value in sorted(store.items()):

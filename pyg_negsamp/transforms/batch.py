@@ -18,7 +18,7 @@ from torch_geometric.data.storage import BaseStorage
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import BatchCandidates, Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.graph import check_shape, described
 from pyg_negsamp.transforms.checks import check_ids
 from pyg_negsamp.transforms.negatives import Negatives
@@ -73,6 +73,8 @@ def read_positives(
     Raises:
         ValueError: If a field is missing.
     """
+    if not isinstance(batch, HeteroData | Data):
+        raise invalid(owner, "batch", "a mini-batch, HeteroData or Data", short(batch))
     users, items, links = stores(batch, edge_type)
     binary = "src_index" not in users and "edge_label_index" in links
     candidates: Tensor | None = None

@@ -57,9 +57,12 @@ def check_rows_are_users(owner: object, candidates: Candidates) -> None:
 
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
     """Refuses users and positives that are not `[B]` whole numbers each."""
-    tensors = isinstance(user, Tensor) and isinstance(pos, Tensor)
-    if not tensors or user.dim() != 1 or user.shape != pos.shape:
-        raise invalid(owner, "user, pos", "two tensors [B]", f"{short(user)} and {short(pos)}")
+    for name, index in (("user", user), ("pos", pos)):
+        if not isinstance(index, Tensor):
+            raise invalid(owner, name, "a tensor [B] of ids", short(index))
+    if user.dim() != 1 or user.shape != pos.shape:
+        got = f"{[*user.shape]} and {[*pos.shape]}"
+        raise invalid(owner, "user, pos", "two tensors [B]", got)
     for name, index in (("user", user), ("pos", pos)):
         if not is_integer(index):
             raise invalid(owner, name, "integers", index.dtype)

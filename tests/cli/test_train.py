@@ -434,6 +434,12 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     with pytest.raises(SystemExit):
         main(resume)
     assert "was begun with another set of links" in capsys.readouterr().err
+    # Nor with the same links of other people, whose rows would be those of the first.
+    file.write_text("user,item\n" + "\n".join(rows).replace("u", "v"))
+    test.write_text("user,item\n" + "\n".join(f"v{u},i{(u * 7 + 5) % 23}" for u in range(30)))
+    with pytest.raises(SystemExit):
+        main(resume)
+    assert "was begun with another set of links, or of ids" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
 
 
