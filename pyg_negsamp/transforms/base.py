@@ -13,7 +13,6 @@ them one by one, so that an encoder can gather all roles at once.
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
@@ -25,8 +24,8 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
-from pyg_negsamp.errors import invalid, one_of, short, whole_number, yes_or_no
-from pyg_negsamp.graph import EDGE_TYPE, is_integer
+from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
+from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import (
     Embeddings,
     Layers,
@@ -37,19 +36,23 @@ from pyg_negsamp.layers import (
     has_types,
     layers_by_type,
 )
-from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
 from pyg_negsamp.transforms.checks import (
     check_ids,
     check_known,
     check_lengths,
+    check_range,
     check_rows_are_users,
+    check_tables,
 )
+from pyg_negsamp.transforms.epochs import Epochs
 from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.scored import Scored
 
 
-class NegativeSampling(BaseTransform, torch.nn.Module):
+class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     """Base class of all samplers; second pass of negative sampling.
 
     A subclass writes :meth:`select`, and :meth:`synthesize` if its negatives are made rather
@@ -99,8 +102,6 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     width: int | None = None
     #: Whether a call on another device than the CPU has looked at its positives.
     _looked = False
-    #: Whether it was told that an epoch begins, or has complained that it was not.
-    _told = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
     #: Whether it keeps something for each user: then rows cannot have relations or times as well.
@@ -142,47 +143,10 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
         self.layers = whole_number(self, "layers", layers, least=1)
-        # In tuples, because a decoder is a part of the model and not of its sampler.
-        self._given = (score,)
-        self._score = (self._checked("dot" if score is None else score),)
+        self.score_by(score)
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
         self.as_links = yes_or_no(self, "as_links", as_links)
-
-    @property
-    def score(self) -> Score:
-        """How a user and an item become a number, for samplers that look at scores."""
-        return self._score[0]
-
-    @property
-    def given_score(self) -> Score | None:
-        """What it was told itself; `None` if it follows the model."""
-        return self._given[0]
-
-    def _checked(self, score: Score) -> Score:
-        if not callable(score):
-            one_of(self, "score", score, ("dot", "cosine"))
-        return score
-
-    def follow(self, score: Score) -> None:
-        """Has the sampler score as the model does that it is trained with.
-
-        Raises:
-            ValueError: If it was told another score itself.
-        """
-        given = self.given_score
-        if given is not None and given is not score and given != score:
-            expected = f"that of the model, {short(score)}, or left out"
-            raise invalid(self, "score", expected, short(given))
-        self._score = (self._checked(score),)
-
-    def scores(self, user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        """Scores `[B, M]` of rows `[B, D]` with candidates `[B, M]` of a table `[I, D]`."""
-        return candidate_scores(user, items, candidates, self.score)
-
-    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
-        """Scores `[B, K]` of rows `[B, D]` with rows `[B, K, D]`."""
-        return similarity_of(self.score)(user, item)
 
     def _edge_type(self, said: EdgeType | None) -> EdgeType:
         """The edge type in full: what was said, or that of the candidates."""
@@ -244,52 +208,6 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             `[B, K, H, D]`.
         """
         return neg
-
-    def start_epoch(
-        self,
-        epoch: int,
-        max_epochs: int,
-        x_dict: Embeddings | None = None,
-    ) -> None:
-        """Tells the sampler that an epoch begins: the one call that a loop of one's own owes it.
-
-        Args:
-            epoch: Which epoch, from 0.
-            max_epochs: How many there will be.
-            x_dict: Embeddings of all nodes of the graph, as for :meth:`forward`. Samplers that look
-                at the whole table (:class:`SRNS`, :class:`ContrastiveDNS`) need them.
-        """
-        self._told = True
-        self.set_epoch(epoch, max_epochs)
-        if x_dict is not None:
-            self.refresh(x_dict)
-
-    @property
-    def needs_epochs(self) -> bool:
-        """Whether it works otherwise once it knows which epoch it is, or sees the whole table."""
-        return type(self).set_epoch is not NegativeSampling.set_epoch or self.needs_whole_table
-
-    @property
-    def needs_whole_table(self) -> bool:
-        """Whether it works otherwise once it sees the embeddings of all nodes of the graph."""
-        return type(self).refresh is not NegativeSampling.refresh
-
-    def _warn_untold(self) -> None:
-        """Says once, in a loop that nobody told it about, that it never hears of epochs."""
-        if self.needs_epochs and not self._told and not torch.compiler.is_compiling():
-            self._told = True
-            name = type(self).__name__
-            warnings.warn(
-                f"{name} was not told of epochs, and stays as it is before the first one: call "
-                "sampler.start_epoch(epoch, max_epochs, x_dict) at the start of each",
-                stacklevel=4,
-            )
-
-    def set_epoch(self, epoch: int, max_epochs: int) -> None:
-        """Tells schedules where training stands: `epoch` of `max_epochs`, from 0."""
-
-    def refresh(self, x_dict: Embeddings) -> None:
-        """Lets samplers that look at the whole table do so, once per epoch."""
 
     # The two passes -------------------------------------------------------------------------
 
@@ -392,7 +310,17 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             # From here on users are rows of the batch, as those of their table are.
             user = torch.arange(len(user), device=user.device)
             size = (len(user), self.candidates.num_items)
-        self._check(user, pos, users, items, candidates, size)
+        # A decoder may take users and items of different widths.
+        apart = callable(self.score) and not self.one_width
+        check_tables(self, users, items, self.width, apart)
+        if size is not None:
+            check_lengths(self, len(users[0]), len(items[0]), *size)
+        for name, index, table in (
+            ("user", user, users),
+            ("pos", pos, items),
+            ("candidates", candidates, items),
+        ):
+            check_range(self, name, index, len(table[0]))
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
         neg_rows = gather_rows(items, chosen.index.flatten(0, 1))
@@ -518,42 +446,6 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 return
             self._looked = True
         check_known(self, self.candidates, user, pos)
-
-    def _check(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        user_xs: Sequence[Tensor],
-        item_xs: Sequence[Tensor],
-        candidates: Tensor | None,
-        size: tuple[int, int] | None,
-    ) -> None:
-        """Refuses what would otherwise fail later, or not at all."""
-        shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
-        same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
-        # A decoder may take users and items of different widths.
-        apart = callable(self.score) and not self.one_width
-        kinds = (user_xs, item_xs) if apart else ((*user_xs, *item_xs),)
-        if not same or any(len({x.size(1) for x in xs}) > 1 for xs in kinds):
-            raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
-        dtypes = {x.dtype for x in (*user_xs, *item_xs)}
-        if len(dtypes) > 1 or not user_xs[0].is_floating_point():
-            expected = "of one floating-point type (x.float(), say)"
-            raise invalid(self, "user_xs, item_xs", expected, ", ".join(map(str, dtypes)))
-        if self.width is not None and any(width != self.width for _, width in shapes):
-            expected = f"of width {self.width}, or the sampler made with dim={shapes[0][1]}"
-            raise invalid(self, "user_xs, item_xs", expected, shapes)
-        if size is not None:
-            check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
-        ids = [("user", user, user_xs), ("pos", pos, item_xs)]
-        if candidates is not None:
-            if not isinstance(candidates, Tensor) or not is_integer(candidates):
-                raise invalid(self, "candidates", "a tensor [B, M] of integers", short(candidates))
-            ids.append(("candidates", candidates, item_xs))
-        for name, index, xs in ids:
-            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):
-                got = f"{int(index.min())}..{int(index.max())}"
-                raise invalid(self, name, f"ids in [0, {len(xs[0])})", got)
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""
