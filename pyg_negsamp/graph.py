@@ -200,6 +200,33 @@ def training_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -
     return known_links(data, edge_type).index if found is None else found
 
 
+def training_times(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor | None:
+    """Reads when the links of :func:`training_links` happened: `[E]`, or `None` if nobody says.
+
+    These are `edge_label_time`, where a graph has supervision links, and else `time`.
+
+    Args:
+        data: A training graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+
+    Raises:
+        ValueError: If there are not as many as links.
+    """
+    edge_type = edge_type_of(data, edge_type)
+    store, num = store_of(data, edge_type), training_links(data, edge_type).size(1)
+    labelled = labelled_links(data, edge_type) is not None
+    name = "edge_label_time" if labelled else "time"
+    time = store.get(name)
+    if time is None:
+        return None
+    label = store.get("edge_label") if labelled else None
+    if isinstance(time, Tensor) and label is not None and time.shape == label.shape:
+        time = time[label == 1]
+    if not isinstance(time, Tensor) or time.shape != (num,):
+        raise invalid("training_times", name, f"[{num}] times, one for each link", short(time))
+    return time
+
+
 def labelled_links(data: HeteroData | Data, edge_type: EdgeType) -> Tensor | None:
     """The positive links `[2, E]` among those that carry labels; `None` if there are none."""
     known = known_links(data, edge_type)

@@ -138,7 +138,7 @@ def fit(
         raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
     loader = _loader(recommender, train_data, batch_size)
-    check_graphs(recommender, train_data, val_data, loader.links)
+    check_graphs(recommender, train_data, val_data, loader.links, loader.times)
     monitor = recommender.monitor
 
     with _folder(out) as folder, process_left_as_found():
@@ -189,6 +189,7 @@ def _loader(
     return NeighborLinkLoader(
         encoder.graph,
         loader.links,
+        loader.times,
         encoder.edge_type,
         sampler,
         encoder.num_neighbors,

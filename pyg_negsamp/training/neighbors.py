@@ -32,6 +32,7 @@ class NeighborLinkLoader(DataLoader):
     Args:
         graph: What to sample in: links and numbers of nodes.
         links: `[2, E]` links to train on.
+        times: `[E]` when they happened, if items exist from a time on.
         edge_type: What they are called.
         sampler: Draws the candidates, unless they are the batch's own positives.
         num_neighbors: Neighbours per hop.
@@ -46,6 +47,7 @@ class NeighborLinkLoader(DataLoader):
         self,
         graph: HeteroData,
         links: Tensor,
+        times: Tensor | None,
         edge_type: EdgeType,
         sampler: NegativeSampling,
         num_neighbors: Sequence[int],
@@ -55,11 +57,11 @@ class NeighborLinkLoader(DataLoader):
         if not (torch_geometric.typing.WITH_PYG_LIB or torch_geometric.typing.WITH_TORCH_SPARSE):
             expected = "left out, unless torch-sparse or pyg-lib is installed (pyg_negsamp[sparse])"
             raise invalid("FromModule", "num_neighbors", expected, [*num_neighbors])
-        #: `[2, E]` the links, in the order of the graph.
-        self.links = links
+        #: `[2, E]` the links, in the order of the graph, and `[E]` their times, if they have some.
+        self.links, self.times = links, times
         order = EpochOrder(links.size(1), batch_size, True, seed)
         super().__init__(
-            _Subgraphs(graph, links, edge_type, sampler, num_neighbors, seed),
+            _Subgraphs(graph, links, times, edge_type, sampler, num_neighbors, seed),
             batch_size=None,
             sampler=order,
             generator=torch.Generator().manual_seed(seed),  # or the global one would move
@@ -71,12 +73,14 @@ class _Subgraphs(Dataset[HeteroData]):
         self,
         graph: HeteroData,
         links: Tensor,
+        times: Tensor | None,
         edge_type: EdgeType,
         sampler: NegativeSampling,
         num_neighbors: Sequence[int],
         seed: int,
     ) -> None:
-        self.links, self.edge_type, self.sampler, self.seed = links, edge_type, sampler, seed
+        self.links, self.times, self.edge_type = links, times, edge_type
+        self.sampler, self.seed = sampler, seed
         self.loader = LinkNeighborLoader(
             graph.cpu(), list(num_neighbors), edge_label_index=(edge_type, links.cpu())
         )
@@ -100,6 +104,8 @@ class _Subgraphs(Dataset[HeteroData]):
         if drawn.numel():
             items.dst_neg_index = local[1, B:].view(B, -1)
         del batch[self.edge_type].edge_label_index
+        if self.times is not None:
+            batch[self.edge_type].edge_label_time = self.times[wanted.position]
         return batch
 
     def _candidates(self, user: Tensor, pos: Tensor, wanted: BatchOf) -> Tensor:
@@ -109,4 +115,10 @@ class _Subgraphs(Dataset[HeteroData]):
             return user.new_empty(len(user), 0)
         device = candidates.known.key.device
         generator = epoch_generator(self.seed, wanted.epoch, NEGATIVES, device, 2 * wanted.number)
-        return self.sampler.draw(user.to(device), pos.to(device), generator).to(user.device)
+        if candidates.since is None:
+            time = None
+        else:
+            assert self.times is not None  # `fit` has seen to it
+            time = self.times[wanted.position].to(device)
+        drawn = self.sampler.draw(user.to(device), pos.to(device), generator, time)
+        return drawn.to(user.device)

@@ -144,6 +144,11 @@ class Recommender(LightningModule):
         """How a user and an item become a number: the encoder's decoder, or the similarity."""
         return self.similarity if self.encoder.decoder is None else self.encoder.decoder
 
+    @property
+    def timed(self) -> bool:
+        """Whether items exist from a time on, so that rows need theirs."""
+        return self.sampler.candidates is not None and self.sampler.candidates.since is not None
+
     # One step -------------------------------------------------------------------------------
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
@@ -163,6 +168,9 @@ class Recommender(LightningModule):
         user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
         drawn = batch[self.item_type].get("dst_neg_index")  # by the loader, if it did
         candidates = None if drawn is None else drawn.view(len(user), -1)
+        if candidates is None and self.timed:  # not before an item existed
+            time = batch[self.encoder.edge_type].edge_label_time
+            candidates = self.sampler.draw(user, pos, self.generator, time)
 
         # The encoder's layers, for every user and item.
         tables = self.encoder.tables()

@@ -63,7 +63,7 @@ def loader_of(
 ) -> NeighborLinkLoader:
     hops = encoder.num_neighbors or EVERYBODY
     links = data[EDGE_TYPE].edge_index
-    return NeighborLinkLoader(encoder.graph, links, EDGE_TYPE, sampler, hops, 200, seed)
+    return NeighborLinkLoader(encoder.graph, links, None, EDGE_TYPE, sampler, hops, 200, seed)
 
 
 def batches(loader: Any, epoch: int) -> Iterator[HeteroData]:
