@@ -22,6 +22,7 @@ from pyg_negsamp.candidates.reading import (
 )
 from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
+from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
 #: More known links: `[2, E]`, or several such.
@@ -219,6 +220,7 @@ class Candidates(torch.nn.Module, ABC):
         whole_number(self, "num", num, least=1)
         if user.dim() != 1 or not is_integer(user):
             raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
+        check_generator(self, generator, user.device)
         draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw_known
         item = draw(user, num, generator, pos, self.existing(user, time))
         return item if self.items is None else self.items[item]

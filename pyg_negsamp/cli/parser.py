@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -31,11 +31,23 @@ class Parser(argparse.ArgumentParser):
             message += nearest(choice[1], re.findall(r"[\w-]+", choice[2]))
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse; `--flag=~/x` names the home folder, as `--flag ~/x` does in a shell."""
+        for arg in args:
+            if re.fullmatch(r"(--[\w-]+)=--", arg):  # of which argparse makes an empty list
+                self.error(f"argument {arg[:-3]}: expected one argument")
+        home = [re.sub(r"^(--[\w-]+=)(~.*)$", _at_home, arg, flags=re.DOTALL) for arg in args]
+        return super().parse_args(home, namespace)
+
     def flags(self) -> list[str]:
         """All that can be typed, those of its verbs too."""
         verbs = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
         parsers = [self, *(parser for choices in verbs for parser in choices.values())]
         return [flag for parser in parsers for flag in parser._option_string_actions]
+
+
+def _at_home(found: re.Match[str]) -> str:
+    return found[1] + os.path.expanduser(found[2])
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def train(
     frame = source if isinstance(source, pd.DataFrame) else None
     name = "frame" if frame is not None else str(source)
     config = Config.of(**given, dataset=name)
-    return run(config, None if out is None else Path(out), frame=frame).model
+    return run(config, None if out is None else Path(out).expanduser(), frame=frame).model
 
 
 def run(

@@ -202,7 +202,7 @@ def _loader(
 def _folder(out: str | Path | None) -> Iterator[Path]:
     """Gives `out`, or a folder that is gone afterwards."""
     if out is not None:
-        yield Path(out)
+        yield Path(out).expanduser()
         return
     with tempfile.TemporaryDirectory(prefix="pyg_negsamp-") as folder:
         yield Path(folder)
@@ -271,7 +271,7 @@ def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
         FileNotFoundError: If there should be and is not.
         FileExistsError: If there is and should not be.
     """
-    last = Path(out) / "checkpoints" / "last.ckpt"
+    last = Path(out).expanduser() / "checkpoints" / "last.ckpt"
     if resume and not last.exists():
         raise FileNotFoundError(f"there is no run to resume: no {last}; begin it anew")
     if not resume and last.exists():

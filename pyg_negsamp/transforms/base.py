@@ -36,6 +36,7 @@ from pyg_negsamp.layers import (
     has_types,
     layers_by_type,
 )
+from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
@@ -285,6 +286,7 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         """
         self._warn_untold()
         check_ids(self, user, pos)
+        check_generator(self, generator, user.device)
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
         users = as_layers(user_xs, self.layers, self, "user_xs")
@@ -375,6 +377,7 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         found = read_positives(
             self, batch, self.edge_type, self.candidates, self.num_candidates, generator
         )
+        check_generator(self, generator, found.user.device)
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = (

@@ -13,6 +13,7 @@ import torch
 import yaml
 from conftest import ROOT
 
+import pyg_negsamp
 from pyg_negsamp.cli import main, train
 from pyg_negsamp.experiments import Config
 from pyg_negsamp.nn import ENCODERS
@@ -218,6 +219,21 @@ def test_refit_does_not_go_on_from_another_run(
     assert "refit already holds a run" in said
 
 
+def test_a_tilde_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    main(["train", *QUICK, "--neg", "rns", "--encoder", "mf", "--out=~/runs/first"])
+    assert (tmp_path / "runs" / "first" / "model").is_dir()
+    model = pyg_negsamp.train(
+        "tiny", device="cpu", out="~/runs/second", epochs=1, encoder="mf", neg="rns"
+    )
+    assert model.users is not None
+    assert (tmp_path / "runs" / "second" / "checkpoints").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.parametrize(("encoder", "said"), [("lightgcn", 0), ("mf", 1)])
 def test_weights_are_read_or_it_says_so_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str, said: int
@@ -260,6 +276,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--encoder sgl --encoder-edge-dropout 1.5", "--encoder-edge-dropout must be"),
         ("--encoder lightgcn --layers 999999999", "--layers must be less: it needs"),
         ("--neg --", "argument --neg: expected one argument"),
+        ("--out=--", "argument --out: expected one argument"),
         (
             "--dataset nothing.csv --val-file x",
             "--val-file must be left out, or given with --test-file",

@@ -129,3 +129,17 @@ def test_one_table_is_both_in_a_homogeneous_graph() -> None:
     candidates = torch.randint(80, (10, 5))
     once = sampler.sample(USER, POS, x, candidates=candidates)
     assert torch.equal(once.xs, sampler.sample(USER, POS, x, x, candidates).xs)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda generator: RNS(DATA).sample(USER, POS, X["user"], X["item"], generator=generator),
+        lambda generator: RNS(DATA)(batch(), X, generator),
+        lambda generator: UniformCandidates(DATA)(USER, 3, generator),
+    ],
+)
+@pytest.mark.parametrize("generator", [3, "seed", lambda: None])
+def test_what_is_no_generator(call: Callable[[Any], Any], generator: Any) -> None:
+    with pytest.raises(ValueError, match=r"'generator' must be a torch\.Generator, such as"):
+        call(generator)
