@@ -171,7 +171,7 @@ def test_wrong_kinds_of_arguments_are_named(argument: str, wrong: object) -> Non
     ("batch", "x_dict", "argument"),
     [(None, {}, "batch"), ("x", {}, "batch"), (torch.ones(3), {}, "batch"),
      (BATCH, {}, "x_dict"), (BATCH, {"user": torch.ones(USERS, D)}, "x_dict"),
-     (BATCH, {"user": 3, "item": 4}, "user_xs"), (BATCH, 3, "user_xs")],
+     (BATCH, {"user": 3, "item": 4}, "x_dict"), (BATCH, 3, "x_dict")],
 )  # fmt: skip
 def test_wrong_batches_and_tables_are_named(batch: Any, x_dict: Any, argument: str) -> None:
     with pytest.raises(ValueError, match=f"^DNS: '{argument}' must be .* \\(got .*\\)$"):

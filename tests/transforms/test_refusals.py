@@ -95,11 +95,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "arrays": (
         lambda: sample(user=USER.numpy()),
-        r"'user, pos' must be two tensors \[B\] \(got a ndarray \[10\] int64 and a Tensor",
+        r"'user' must be a tensor \[B\] of ids \(got a ndarray \[10\] int64",
     ),
     "lists": (
         lambda: sample(candidates=[[1]] * 10),
-        r"'candidates' must be a tensor \[B, M\] of integers \(got \[\[1\]",
+        r"'candidates' must be a tensor of integers \(got \[\[1\]",
     ),
     "a decoder of another shape": (
         lambda: DNS(DATA, score=lambda u, i: u.unsqueeze(1) * i)(batch(), X),
