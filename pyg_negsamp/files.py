@@ -25,6 +25,8 @@ def whole(path: Path, part: Path | None = None) -> Iterator[Path]:
             Default: one that nobody else has.
     """
     path = path.resolve()
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device: it would be lost
+        raise FileExistsError(f"{path} is neither a file nor a folder: choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part or path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     _remove(part)

@@ -59,6 +59,34 @@ def links_in(store: HeteroData | Data) -> Tensor | None:
     return None
 
 
+def link_weights(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor | None:
+    """The weights `[E]` of the known links; `None` if there are none, or all are 1.
+
+    These are `edge_weight`, or the values of a sparse matrix.
+
+    Args:
+        data: The graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+
+    Raises:
+        ValueError: If they are not `[E]`, or one is negative, infinite or NaN.
+    """
+    store = store_of(data, edge_type_of(data, edge_type))
+    weight = store.get("edge_weight")
+    if weight is None:
+        sparse = [store[name] for name in ("edge_index", "adj_t") if name in store]
+        weight = to_edge_index(sparse[0])[1] if sparse and is_sparse(sparse[0]) else None
+    if weight is None:
+        return None
+    num = known_links(data, edge_type).index.size(1)
+    if not isinstance(weight, Tensor) or weight.shape != (num,) or weight.is_complex():
+        expected = f"[{num}] numbers, one for each link"
+        raise invalid("link_weights", "edge_weight", expected, short(weight))
+    if not bool(((weight >= 0) & (weight < torch.inf)).all()):
+        raise invalid("link_weights", "edge_weight", "finite, and at least 0", weight.min().item())
+    return None if bool((weight == 1).all()) else weight
+
+
 def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Links:
     """Reads the links of `data`: bipartite `HeteroData`, or a homogeneous `Data` graph.
 
@@ -172,6 +200,33 @@ def training_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -
     return known_links(data, edge_type).index if found is None else found
 
 
+def training_times(data: HeteroData | Data, edge_type: EdgeType | None = None) -> Tensor | None:
+    """Reads when the links of :func:`training_links` happened: `[E]`, or `None` if nobody says.
+
+    These are `edge_label_time`, where a graph has supervision links, and else `time`.
+
+    Args:
+        data: A training graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+
+    Raises:
+        ValueError: If there are not as many as links.
+    """
+    edge_type = edge_type_of(data, edge_type)
+    store, num = store_of(data, edge_type), training_links(data, edge_type).size(1)
+    labelled = labelled_links(data, edge_type) is not None
+    name = "edge_label_time" if labelled else "time"
+    time = store.get(name)
+    if time is None:
+        return None
+    label = store.get("edge_label") if labelled else None
+    if isinstance(time, Tensor) and label is not None and time.shape == label.shape:
+        time = time[label == 1]
+    if not isinstance(time, Tensor) or time.shape != (num,):
+        raise invalid("training_times", name, f"[{num}] times, one for each link", short(time))
+    return time
+
+
 def labelled_links(data: HeteroData | Data, edge_type: EdgeType) -> Tensor | None:
     """The positive links `[2, E]` among those that carry labels; `None` if there are none."""
     known = known_links(data, edge_type)
@@ -222,5 +277,5 @@ def is_in(x: Tensor, known: Tensor) -> Tensor:
     """Which entries of `x`, of any shape, are among the sorted `known [n]`."""
     if not known.numel():
         return torch.zeros_like(x, dtype=torch.bool)
-    at = torch.searchsorted(known, x).clamp(max=known.numel() - 1)
+    at = torch.searchsorted(known, x.contiguous()).clamp(max=known.numel() - 1)
     return known[at] == x

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from pyg_negsamp.errors import invalid, short
+
 
 def wide(x: Tensor) -> Tensor:
     """`x` in single precision if it is in half; else `x` itself."""
@@ -27,6 +29,23 @@ def unit_rows(x: Tensor) -> Tensor:
 def mean(x: Tensor) -> Tensor:
     """The mean of all entries; 0 of none, where torch's is NaN."""
     return x.mean() if x.numel() else x.sum()
+
+
+def check_generator(owner: object, generator: object, device: torch.device) -> None:
+    """Refuses what is no generator on the device that it is to draw on; `None` is torch's own.
+
+    Args:
+        owner: Who asks, for the error.
+        generator: What came.
+        device: Where ids and embeddings are.
+    """
+    if generator is None:
+        return
+    if not isinstance(generator, torch.Generator):
+        expected = "a torch.Generator, such as torch.Generator().manual_seed(0), or None"
+        raise invalid(owner, "generator", expected, short(generator))
+    if generator.device.type != device.type:
+        raise invalid(owner, "generator", f"on {device.type}, as the ids are", generator.device)
 
 
 def uniform(

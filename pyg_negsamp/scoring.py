@@ -7,11 +7,13 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 | `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
 | `candidate_scores` | `[B, D]`   | `[I, D]`, ids `[B, M]` | `[B, M]` | no       |
 | `all_scores`       | `[b, D]`   | `[I, D]`              | `[b, I]`  | yes      |
+| `scores_by`        | ids `[b]`  | `[I, D]`              | `[b, I]`  | no       |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -24,15 +26,18 @@ from pyg_negsamp.csr import csr
 from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.numerics import unit_rows, wide
 
+Similarity: TypeAlias = Literal["dot", "cosine"]
 #: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
-Score: TypeAlias = Literal["dot", "cosine"] | Callable[[Tensor, Tensor], Tensor]
+Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
 #: Items per row below which a matrix product takes up to three times as long as the sums.
 FEW = 8
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
 BLOCK_BYTES = 2**22
+#: Bytes of item rows that a decoder gets at a time, which makes more of them.
+DECODED_BYTES = 2**26
 
 
 def dot(user: Tensor, item: Tensor) -> Tensor:
@@ -86,6 +91,46 @@ def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
 def all_scores(user: Tensor, items: Tensor) -> Tensor:
     """Dot products of users `[b, D]` with every item of a table `[I, D]`: `[b, I]`."""
     return user @ items.t()
+
+
+def scores_by(
+    score: Callable[[Tensor, Tensor], Tensor], users: Tensor, items: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The scores of all items by a decoder, some users at a time, without gradient.
+
+    Args:
+        score: From rows `[B, D]` and `[B, K, D]` to `[B, K]`; a module is asked in evaluation mode.
+        users: `[U, D]`.
+        items: `[I, D]`.
+
+    Returns:
+        A function from user ids `[b]` to scores `[b, I]`.
+    """
+    users, items = wide(users), wide(items)
+    step = max(1, DECODED_BYTES // max(1, items.numel() * items.element_size()))
+
+    @torch.no_grad()
+    def of(user: Tensor) -> Tensor:
+        with settled(score):
+            parts = [
+                score(users[ids], items.expand(len(ids), *items.shape)) for ids in user.split(step)
+            ]
+        return torch.cat(parts) if parts else users.new_empty(0, len(items))
+
+    return of
+
+
+@contextmanager
+def settled(score: object) -> Iterator[None]:
+    """A module in evaluation mode meanwhile; anything else as it is."""
+    training = isinstance(score, torch.nn.Module) and score.training
+    if isinstance(score, torch.nn.Module):
+        score.eval()
+    try:
+        yield
+    finally:
+        if isinstance(score, torch.nn.Module):
+            score.train(training)
 
 
 def candidate_scores(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_an_earlier_file_is_replaced_also_behind_a_link(tmp_path: Path) -> None:
         assert first != second  # of two writers
         first.touch()
         second.touch()
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """Such as /dev/null, which root could replace."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="neither a file nor a folder"):
+        write(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:

@@ -135,21 +135,21 @@ def test_torch_sparse(make: Callable[[], Graph]) -> None:
     assert isinstance(by_transform.edge_stores[0].adj_t, torch_sparse.SparseTensor)
     weighted = data.clone()
     source, target = weighted.edge_stores[0].edge_index
+    weight = torch.rand(len(source))
     weighted.edge_stores[0].adj_t = torch_sparse.SparseTensor(
-        row=target,
-        col=source,
-        value=torch.rand(len(source)),
-        sparse_sizes=(sizes(data)[1], sizes(data)[0]),
+        row=target, col=source, value=weight, sparse_sizes=(sizes(data)[1], sizes(data)[0])
     )
     del weighted.edge_stores[0]["edge_index"]
-    for other in (by_transform, weighted):
+    by_field = data.clone()
+    by_field.edge_stores[0].edge_weight = weight
+    for other, same in ((by_transform, data), (weighted, by_field)):
         check_equal(data, other)
         if isinstance(data, HeteroData):
-            for x, y in zip(tables(data), tables(other), strict=True):
+            for x, y in zip(tables(same), tables(other), strict=True):
                 assert torch.equal(x, y)
 
 
-def test_weights_do_not_matter() -> None:
+def test_weights_do_not_matter_for_what_is_known() -> None:
     """Also weights of zero: a link is a link."""
     data = bipartite()
     weighted = data.clone()

@@ -6,26 +6,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from numpy.random.bit_generator import ISeedSequence
 from torch import Tensor
+from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.candidates.reading import (
+    Items,
+    check_one_kind,
+    num_existing,
+    read_items,
+    read_relation,
+    read_times,
+)
 from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
-from pyg_negsamp.numerics import uniform
+from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
 #: More known links: `[2, E]`, or several such.
 Also: TypeAlias = Tensor | Sequence[Tensor]
-#: Items that may be drawn: their ids, or a bool for every item.
-Items: TypeAlias = range | slice | Tensor
 
 MAX_INT64 = 2**63 - 1
-#: Numbers so small that a float64 has random bits enough for two of them.
-SMALL = 2**20
 
 
 class Candidates(torch.nn.Module, ABC):
@@ -44,22 +47,37 @@ class Candidates(torch.nn.Module, ABC):
         items: The only items that may be drawn: a range, a slice, ids, or a bool for every item.
             In a homogeneous graph of users and items these are the items:
             `items=range(num_users, num_nodes)`, or `items=data.node_type == 1`. Default: all.
+        relation: `[E]` the relation of every link, in a knowledge graph: homogeneous `Data`, as
+            PyG's, with `relation=kg.edge_type`. A user is then a head with a relation,
+            `head * R + relation`, also in `also`; the items are all entities. One that has no links
+            has seen nothing, not even itself: that an entity is related to itself is as wrong an
+            answer as others. Default: links are all alike.
+        num_relations: How many relations there are, `R`. Default: one more than the largest in
+            `relation`; to be said where a split may lack the last ones.
+        time: `[I]` the time from which each item exists. Rows bring theirs, and no item is drawn
+            for a row that happened before. Links are known whenever they occur. Default: items
+            exist always.
 
     Attributes:
         edge_type: What the interactions are called.
-        known: All pairs that are seen.
+        known: All pairs that are seen, of users as :meth:`known_as` numbers them.
         drawn: The seen pairs among items that may be drawn, in a numbering of these alone.
-        items: `[n]` ids of the items that may be drawn, ascending; `None` for all.
+        items: `[n]` ids of the items that may be drawn, ascending, or by their time if they have
+            one; `None` for all.
+        since: `[n]` the times of `items`; `None` if items exist always.
         fingerprint: Of the links in `edge_index` alone.
 
     Raises:
         ValueError: If the graph has no items, or so many that a pair does not fit in int64; if
             links or items are no ids of the graph; if a homogeneous graph is one of users and
-            items, and `items` does not say which are which.
+            items, and `items` does not say which are which; if relations or times are not one for
+            every link or item.
     """
 
     items: Tensor | None
     position: Tensor | None
+    linked: Tensor | None
+    since: Tensor | None
 
     def __init__(
         self,
@@ -68,78 +86,109 @@ class Candidates(torch.nn.Module, ABC):
         *,
         also: Also | None = None,
         items: Items | None = None,
+        relation: Tensor | None = None,
+        num_relations: int | None = None,
+        time: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.edge_type = edge_type_of(data, edge_type)
         links = known_links(data, self.edge_type)
         if links.num_items == 0:
             raise invalid(self, "data", "a graph with at least one item", "0 items")
-        self.num_users, self.num_items = links.num_users, links.num_items
+        index, self.num_relations = links.index, None
+        if relation is not None:
+            read = read_relation(self, data, relation, num_relations, index.size(1))
+            relation, self.num_relations = read[0].to(index), read[1]
+            index = torch.stack([index[0] * self.num_relations + relation, index[1]])
+        elif num_relations is not None:
+            raise invalid(self, "num_relations", "left out without 'relation'", num_relations)
+        self.num_users = links.num_users * (self.num_relations or 1)
+        self.num_items = links.num_items
         self._check_fits(self.num_items)
-        if items is None and isinstance(data, Data):
-            self._check_one_kind(data, links.index)
-        seen = Pairs(links.index, self.num_users, self.num_items)
-        self.fingerprint: Fingerprint = seen.fingerprint()
         several = also if isinstance(also, list | tuple) else [also]
-        more: list[Any] = [index for index in several if index is not None]
-        for index in more:
-            check_links(self, "also", index, self.num_users, self.num_items)
-        if isinstance(data, Data):
+        more: list[Any] = [extra for extra in several if extra is not None]
+        for extra in more:
+            check_links(self, "also", extra, self.num_users, self.num_items)
+        if isinstance(data, Data) and relation is None:
+            if items is None:
+                check_one_kind(self, data, index)
             more.append(torch.arange(self.num_items).expand(2, -1))
-        if more:
-            index = torch.cat([links.index, *(x.to(links.index) for x in more)], dim=1)
-            seen = Pairs(index, self.num_users, self.num_items)
-        self.known = seen
-        self.drawn = seen
-        allowed = None if items is None else self._ids(items).to(links.index.device)
-        self.register_buffer("items", allowed, persistent=False)
+        every = torch.cat([index, *(x.to(index) for x in more)], dim=1) if more else index
+        # The users with links, and an end that is nobody.
+        linked = None if relation is None else pad(every[0].unique(), (0, 1), value=self.num_users)
+        self.register_buffer("linked", linked, persistent=False)
+        seen = self._pairs(index)
+        self.fingerprint: Fingerprint = seen.fingerprint()
+        self.known = self.drawn = self._pairs(every) if more else seen
+        self.register_buffer("since", None, persistent=False)
+        self.register_buffer("items", None, persistent=False)
         self.register_buffer("position", None, persistent=False)
-        if allowed is not None:
-            self.position = allowed.new_full((self.num_items,), -1)
-            self.position[allowed] = torch.arange(len(allowed)).to(allowed)
-            user, place = seen.user, self.position[seen.item]
-            inside = torch.stack([user, place])[:, place >= 0]
-            self.drawn = Pairs(inside, self.num_users, len(allowed))
+        if items is not None or time is not None:
+            self._allow(items, time)
 
-    def _ids(self, items: Items) -> Tensor:
-        """The ids of items that may be drawn, ascending."""
+    def _pairs(self, index: Tensor) -> Pairs:
+        """Pairs `[2, E]` of users, as :meth:`known_as` numbers them, and items."""
+        if self.linked is None:
+            return Pairs(index, self.num_users, self.num_items)
+        lines = torch.stack([self.known_as(index[0]), index[1]])
+        return Pairs(lines, len(self.linked), self.num_items)
+
+    def _allow(self, items: Items | None, time: Tensor | None) -> None:
+        """Numbers the items that may be drawn, and keeps what of them is seen."""
+        device = self.known.key.device
         every = torch.arange(self.num_items)
-        expected = f"a range, a slice, ids in [0, {self.num_items}), or [{self.num_items}] bool"
-        if isinstance(items, slice):
-            found = every[items]
-        elif isinstance(items, range):
-            found = torch.tensor(items, dtype=torch.long)
-        elif not isinstance(items, Tensor):
-            raise invalid(self, "items", expected, short(items))
-        elif items.dtype == torch.bool and items.shape == every.shape:
-            found = every[items.cpu()]
-        elif items.is_floating_point() or items.dtype == torch.bool or items.dim() != 1:
-            raise invalid(self, "items", expected, f"{[*items.shape]} {items.dtype}")
-        else:
-            found = items.long().cpu()
-        found = found.unique()
-        if not found.numel():
-            raise invalid(self, "items", "at least one item", "none")
-        if found[0] < 0 or found[-1] >= self.num_items:
-            raise invalid(self, "items", expected, f"{int(found[0])}..{int(found[-1])}")
-        return found
+        allowed = every if items is None else read_items(self, items, self.num_items)
+        if time is not None:
+            # Items that exist at a time are then the first ones.
+            since, order = read_times(self, time, self.num_items).cpu()[allowed].sort(stable=True)
+            self.since, allowed = since.to(device), allowed[order]
+        self.items = allowed.to(device)
+        self.position = self.items.new_full((self.num_items,), -1)
+        self.position[self.items] = every[: len(allowed)].to(device)
+        place = self.position[self.known.item]
+        inside = torch.stack([self.known.user, place])[:, place >= 0]
+        self.drawn = Pairs(inside, self.known.num_users, len(allowed))
 
-    def _check_one_kind(self, data: Data, index: Tensor) -> None:
-        """Refuses a homogeneous graph of which some nodes are users and others items."""
-        say = "given, because some nodes of this graph are no items"
-        kinds = data.get("node_type")
-        if isinstance(kinds, Tensor) and len(found := kinds.unique().tolist()) > 1:
-            way = f"items=(data.node_type == {found[-1]})"
-            raise invalid(self, "items", f"{say}, such as {way}", f"node types {found}")
-        starts, ends = index[0].unique(), index[1].unique()
-        if ends.numel() and not torch.isin(starts, ends).any():
-            way = f"items=range({int(ends[0])}, {int(ends[-1]) + 1})"
-            raise invalid(
-                self,
-                "items",
-                f"{say}: no node is both source and target of a link; such as {way}",
-                None,
-            )
+    def known_as(self, user: Tensor) -> Tensor:
+        """The numbers by which `known` and `drawn` know users, int64.
+
+        Of a knowledge graph, only heads and relations that occur together are kept. All others
+        share one number, as they have seen nothing.
+
+        Args:
+            user: User ids of any shape.
+        """
+        user = user.long()
+        if self.linked is None:
+            return user
+        at = torch.searchsorted(self.linked, user.contiguous()).clamp_(max=len(self.linked) - 1)
+        return torch.where(self.linked[at] == user, at, len(self.linked) - 1)
+
+    def knows(self, user: Tensor, item: Tensor) -> Tensor:
+        """Which pairs are known links, as bool.
+
+        Args:
+            user: User ids.
+            item: Item ids, of a shape that goes with that of `user`.
+        """
+        return self.known.hold(self.known_as(user), item)
+
+    def existing(self, user: Tensor, time: Tensor | None) -> Tensor | None:
+        """How many of `items` existed when each row happened; `None` if items exist always.
+
+        Args:
+            user: The rows' users, of any shape.
+            time: When they happened, of the same shape.
+
+        Raises:
+            ValueError: If only the rows or only the items have a time, or if shapes differ.
+        """
+        if self.since is not None:
+            return num_existing(self, self.since, user, time)
+        if time is not None:
+            expected = "left out, as the items of these candidates have no times (time=...)"
+            raise invalid(self, "time", expected, short(time))
+        return None
 
     def forward(
         self,
@@ -147,6 +196,7 @@ class Candidates(torch.nn.Module, ABC):
         num: int,
         generator: torch.Generator | None = None,
         pos: Tensor | None = None,
+        time: Tensor | None = None,
     ) -> Tensor:
         """Draws candidates, independently and with replacement.
 
@@ -156,71 +206,119 @@ class Candidates(torch.nn.Module, ABC):
             generator: Source of randomness, on the device of `user`. Default: torch's own.
             pos: `[B]` the positives that negatives are for. Read by sources that depend on
                 them, see :class:`PoolCandidates`; by the others not.
+            time: `[B]` when each row happened, if items have times. A draw then waits for the
+                device, to see that no row is left without.
 
         Returns:
             `[B, M]` int64 item ids, none of them seen by the row's user.
 
         Raises:
             ValueError: If `num < 1`, if `user` is not `[B]` integers, or (checked on CPU, where it
-                is free) if one is out of range; of :class:`PoolCandidates`, if a row has nothing
-                to draw.
+                is free) if one is out of range; if a row has nothing to draw, which may be with
+                :class:`PoolCandidates` or where items have times.
         """
         whole_number(self, "num", num, least=1)
         if user.dim() != 1 or not is_integer(user):
             raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
-        draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw
-        # As int64, because ids are multiplied.
-        item = draw(user.long(), num, generator, pos)
+        check_generator(self, generator, user.device)
+        draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw_known
+        item = draw(user, num, generator, pos, self.existing(user, time))
         return item if self.items is None else self.items[item]
 
     @torch.compiler.disable
     def _draw_on_cpu(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
         """With numpy, and looking at numbers: nothing that torch could compile."""
         if user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        return self._draw(user, num, generator, pos)
+        return self._draw_known(user, num, generator, pos, existing)
+
+    def _draw_known(
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
+    ) -> Tensor:
+        """Draws for users as :meth:`known_as` numbers them, who have something left."""
+        user = self.known_as(user)
+        if existing is not None:
+            self._check_existing(self._left(user, existing))
+        return self._draw(user, num, generator, pos, existing)
 
     @abstractmethod
     def _draw(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
         """What :meth:`forward` returns, for arguments that have been checked.
 
-        Items are numbered as in `drawn`.
+        Users are numbered as in `drawn`, and items too. Of these only the first `existing [B]`, if
+        given, may be drawn.
         """
 
+    @abstractmethod
+    def _left(self, user: Tensor, existing: Tensor | None) -> Tensor:
+        """`[B]` how much users have to draw from: items, or a length; 0 is nothing."""
+
+    def can_draw(self, user: Tensor, time: Tensor | None = None) -> Tensor:
+        """Which rows have something to draw, as bool `[B]`.
+
+        Args:
+            user: `[B]` user ids.
+            time: `[B]` when each row happened, if items have times.
+        """
+        return self._left(self.known_as(user), self.existing(user, time)) > 0
+
     def who_can_draw(self) -> Tensor:
-        """Ids `[n]` of the users who have something to draw; here all, with links or without."""
-        return torch.arange(self.num_users, device=self.known.key.device)
+        """Ids `[n]` of the users who have something to draw, with links or without."""
+        everybody = torch.arange(self.num_users, device=self.known.key.device)
+        return everybody[self.can_draw(everybody)]
 
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items that are not to be drawn for the users to `-inf`, in place.
+
+        Times do not count here.
 
         Args:
             scores: `[B, I]` scores of all items.
             user: `[B]` user ids.
         """
-        row, item = self.known.of(user)
+        row, item = self.known.of(self.known_as(user))
         scores[row, item] = -torch.inf
         if self.position is not None:
             scores.masked_fill_(self.position < 0, -torch.inf)
 
-    def may_be_drawn(self, user: Tensor, item: Tensor) -> Tensor:
-        """Which items are neither seen nor left out by `items`.
+    def may_be_drawn(self, user: Tensor, item: Tensor, time: Tensor | None = None) -> Tensor:
+        """Which items are neither seen nor left out by `items`, and existed.
 
         Args:
             user: User ids.
             item: Item ids, of a shape that goes with that of `user`.
+            time: When each row happened, of the shape of `user`, if items have times.
 
         Returns:
             Bool, of the common shape.
         """
-        unseen = ~self.known.hold(user, item)
-        return unseen if self.position is None else unseen & (self.position[item] >= 0)
+        unseen, existing = ~self.knows(user, item), self.existing(user, time)
+        if self.position is None:
+            return unseen
+        place = self.position[item]
+        there = place >= 0
+        return unseen & (there if existing is None else there & (place < existing))
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.
@@ -244,8 +342,9 @@ class Candidates(torch.nn.Module, ABC):
             raise invalid(self, "data", "a graph whose users x items (or points) fit in int64", got)
 
     def _check_all_can_draw(self, left: Tensor) -> None:
-        """Refuses users who have nothing left, `left [U]` being what they have."""
-        without = (left <= 0).nonzero().flatten().tolist()
+        """Refuses users who have nothing left, `left` being what they have, by :meth:`known_as`."""
+        empty = (left <= 0).nonzero().flatten()
+        without = (empty if self.linked is None else self.linked[empty]).tolist()
         if without:
             named = ", ".join(map(str, without[:5])) + ", ..." * (len(without) > 5)
             raise invalid(
@@ -256,55 +355,19 @@ class Candidates(torch.nn.Module, ABC):
                 f"{len(without)} users without: {named}",
             )
 
+    def _check_existing(self, left: Tensor) -> None:
+        """Refuses rows for which nothing existed that is unseen, `left [B]` being what there is."""
+        without = int((left <= 0).sum())
+        if without:
+            raise invalid(
+                self,
+                "time",
+                "one at which every row has an unobserved item to draw (leave other rows out: "
+                "can_draw(user, time) tells which have one)",
+                f"{without} of {len(left)} rows without",
+            )
+
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""
         some = "" if self.items is None else f", of which {len(self.items)} may be drawn"
         return f"num_users={self.num_users}, num_items={self.num_items}{some}"
-
-
-def integers_below(limit: Tensor, num: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draws `[B, num]` integers, row b uniform in `[0, limit[b])`, for `limit [B, 1]`.
-
-    A float64 in [0, 1) has 53 random bits: for limits up to 2**53 the product stays below the
-    limit, and no value is favoured by more than `limit / 2**53` relative.
-    """
-    return random_doubles((limit.size(0), num), limit.device, generator).mul_(limit).long()
-
-
-def small_integers_below(
-    limit: Tensor, num: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """Draws as :func:`integers_below`, int32 and faster, on CPU and for limits up to `SMALL`.
-
-    What is behind the product's point is random still, and makes a second integer. No value is
-    favoured by more than `limit**2 / 2**53` relative, about a ten-thousandth at most.
-    """
-    limit, half = limit.double(), (num + 1) // 2
-    unit = random_doubles((limit.size(0), half), limit.device, generator).mul_(limit)
-    number = torch.empty(limit.size(0), num, dtype=torch.int32)
-    number[:, :half] = unit
-    number[:, half:] = unit.frac_().mul_(limit)[:, : num - half]
-    return number
-
-
-def random_doubles(
-    size: tuple[int, int], device: torch.device, generator: torch.Generator | None
-) -> Tensor:
-    """Draws float64 in [0, 1)."""
-    if device.type != "cpu":
-        return uniform(size, torch.float64, device, generator)
-    # Torch's generator says where to start; numpy's is three times as fast from there.
-    start: Any = _StartOf(generator)  # numpy's types know only its own class
-    return torch.from_numpy(np.random.Generator(np.random.SFC64(start)).random(size))
-
-
-class _StartOf(ISeedSequence):
-    """Starts a generator of numpy's with words of torch's; numpy's hash of a seed takes longer."""
-
-    def __init__(self, generator: torch.Generator | None) -> None:
-        self.generator = generator
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray[Any, Any]:
-        """Random words, of which numpy asks for as many as it needs."""
-        word = torch.randint(-(2**63), 2**63 - 1, (n_words,), generator=self.generator)
-        return word.numpy().view(dtype)[:n_words]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyg_negsamp.candidates.base import integers_below
+from pyg_negsamp.candidates.numbers import integers_below
 from pyg_negsamp.candidates.uniform import UniformCandidates
 
 
@@ -18,7 +18,8 @@ class BatchCandidates(UniformCandidates):
 
     What the user has seen is cut out of the sorted positives without rejection, as in
     :class:`PopularityCandidates`. A row for which nothing is left, such as the only row of a batch,
-    draws out of all items, as :class:`UniformCandidates`; in a sampled subgraph it gets weight 0.
+    draws out of all items that exist, as :class:`UniformCandidates`; in a sampled subgraph it gets
+    weight 0.
 
     Memory: as :class:`UniformCandidates`. Cost: `O(S + B * M * log)`, with `S` the number of links
     of the users in the batch.
@@ -28,32 +29,45 @@ class BatchCandidates(UniformCandidates):
         edge_type: Edge type to read from `HeteroData`.
         also: More links that users have seen, see :class:`Candidates`.
         items: The only items that may be drawn, see :class:`Candidates`.
+        relation, num_relations, time: Of a knowledge graph, or where items begin to exist, see
+            :class:`Candidates`.
 
     Raises:
         ValueError: As :class:`UniformCandidates`; when drawing, if there are no positives.
     """
 
     def _draw(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
         if pos is None:
-            return super()._draw(user, num, generator, pos)
-        row, left = self.rows(user, pos, num, generator)
+            return super()._draw(user, num, generator, pos, existing)
+        row, left = self.rows(user, pos, num, generator, existing)
         drawn = self._places(pos)[row]
         empty = left <= 0
-        others = super()._draw(user, num, generator, None)
+        others = super()._draw(user, num, generator, None, existing)
         return torch.where(empty.unsqueeze(1), others, drawn)
 
     def rows(
-        self, user: Tensor, pos: Tensor, num: int, generator: torch.Generator | None = None
+        self,
+        user: Tensor,
+        pos: Tensor,
+        num: int,
+        generator: torch.Generator | None = None,
+        existing: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draws rows of the batch, whose positives the users have not seen.
 
         Args:
-            user: `[B]` user ids.
+            user: `[B]` users, as :meth:`known_as` numbers them.
             pos: `[B]` item ids of the positives.
             num: Rows per row, `M`.
             generator: Source of randomness.
+            existing: `[B]` how many items existed, see :meth:`existing`.
 
         Returns:
             `[B, M]` positions in the batch, and `[B]` how many there are to draw from; where there
@@ -64,12 +78,15 @@ class BatchCandidates(UniformCandidates):
         barred = torch.searchsorted(place, place.new_zeros(1))
         of, item = self.drawn.of(user)
         start, end = (torch.searchsorted(place, item, right=right) for right in (False, True))
-        length = end - start
-        size = len(pos)
+        length, size = end - start, len(pos)
+        last: Tensor | int = size
+        if existing is not None:
+            length = length.where(item < existing[of], 0)
+            last = torch.searchsorted(place, existing)
         cut = torch.nn.functional.pad(length.cumsum(0), (1, 0))
         first = torch.searchsorted(of, torch.arange(len(user) + 1, device=user.device))
         before = cut[first[:-1]]
-        left = size - barred - (cut[first[1:]] - before)
+        left = last - barred - (cut[first[1:]] - before)
         # Where each seen item's rows would start on its user's line, less those cut before it.
         line = of * (size + 1) + start - barred - (cut[:-1] - before[of])
         point = integers_below(left.clamp(min=1).unsqueeze(1), num, generator)

@@ -9,7 +9,9 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType, NodeType, SparseTensor
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
-from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
+from pyg_negsamp.candidates.base import Also, Candidates
+from pyg_negsamp.candidates.numbers import integers_below
+from pyg_negsamp.candidates.reading import Items
 from pyg_negsamp.errors import invalid, one_of, short
 from pyg_negsamp.graph import is_in, is_integer, known_links, links_in
 from pyg_negsamp.ragged import entries_of
@@ -120,7 +122,12 @@ class PoolCandidates(Candidates):
         return index, size[0]
 
     def _draw(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
         cut, left = self._cuts(user, pos)
         self._check_not_empty(user, left)
@@ -132,14 +139,8 @@ class PoolCandidates(Candidates):
         entry = self.pointer[row].unsqueeze(1) + point + below
         return self.allowed[entry] - row.unsqueeze(1) * self.drawn.num_items
 
-    def who_can_draw(self) -> Tensor:
-        """Ids `[n]` of the users whose pools hold an item that they have not seen.
-
-        Raises:
-            ValueError: With `by='item'`: it depends on the positive.
-        """
-        everybody = super().who_can_draw()
-        return everybody[self._cuts(everybody)[1] > 0]
+    def _left(self, user: Tensor, existing: Tensor | None) -> Tensor:
+        return self._cuts(user)[1]
 
     def mask_(self, scores: Tensor, user: Tensor) -> None:
         """Sets the scores of items outside the pools, and of seen ones, to `-inf`, in place.

@@ -19,7 +19,9 @@ from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import Also, Candidates, Items, integers_below
+from pyg_negsamp.candidates.base import Also, Candidates
+from pyg_negsamp.candidates.numbers import integers_below
+from pyg_negsamp.candidates.reading import Items
 from pyg_negsamp.errors import invalid, number_in
 from pyg_negsamp.graph import known_links
 
@@ -47,6 +49,8 @@ class PopularityCandidates(Candidates):
         also: More links that users have seen, see :class:`Candidates`; popularity does not count
             them.
         items: The only items that may be drawn, see :class:`Candidates`.
+        relation, num_relations, time: Of a knowledge graph, or where items begin to exist, see
+            :class:`Candidates`.
 
     Raises:
         ValueError: If `power` is negative or not finite, if there are no links, or if a user has
@@ -65,8 +69,19 @@ class PopularityCandidates(Candidates):
         *,
         also: Also | None = None,
         items: Items | None = None,
+        relation: Tensor | None = None,
+        num_relations: int | None = None,
+        time: Tensor | None = None,
     ) -> None:
-        super().__init__(data, edge_type, also=also, items=items)
+        super().__init__(
+            data,
+            edge_type,
+            also=also,
+            items=items,
+            relation=relation,
+            num_relations=num_relations,
+            time=time,
+        )
         self.power = number_in(self, "power", power, "[0, inf)")
         self.register_buffer("start", self._lay_out(data), persistent=False)
         self.total = int(self.start[-1])
@@ -94,7 +109,7 @@ class PopularityCandidates(Candidates):
         # Relative to the most popular, so that no power is too large; 0 ** 0 is 1.
         weight = (degree.double() / degree.max().clamp(min=1)).pow(self.power)
         drawn = (degree > 0) | (self.power == 0)
-        goal = min(LINE_LENGTH, 2**62 // max(links.num_users, 1))
+        goal = min(LINE_LENGTH, 2**62 // max(self.num_users, 1))
         length = (weight * (goal / weight.sum())).round().long()
         length = torch.where(drawn, length.clamp(min=1), 0)
         return pad(length.cumsum(0), (1, 0))
@@ -103,12 +118,24 @@ class PopularityCandidates(Candidates):
         """How long the slices of `item` are."""
         return self.start[item + 1] - self.start[item]
 
+    def _left(self, user: Tensor, existing: Tensor | None) -> Tensor:
+        if existing is None:
+            end, total = self.drawn.first[user + 1], self.start[-1]
+        else:
+            end = torch.searchsorted(self.drawn.key, user * self.drawn.num_items + existing)
+            total = self.start[existing]
+        return total - (self.cut[end] - self.cut[self.drawn.first[user]])
+
     def _draw(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
         cut_before = self.cut[self.drawn.first[user]].unsqueeze(1)
-        left = self.total - (self.cut[self.drawn.first[user + 1]].unsqueeze(1) - cut_before)
-        point = integers_below(left, num, generator)
+        point = integers_below(self._left(user, existing).unsqueeze(1), num, generator)
         below = torch.searchsorted(self.line, user.unsqueeze(1) * self.total + point, right=True)
         point += self.cut[below] - cut_before
         return torch.searchsorted(self.start[1:], point, right=True)

@@ -7,15 +7,10 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import (
-    SMALL,
-    Also,
-    Candidates,
-    Items,
-    integers_below,
-    small_integers_below,
-)
+from pyg_negsamp.candidates.base import Also, Candidates
 from pyg_negsamp.candidates.bit_filter import BitFilter
+from pyg_negsamp.candidates.numbers import SMALL, integers_below, small_integers_below
+from pyg_negsamp.candidates.reading import Items
 
 
 class UniformCandidates(Candidates):
@@ -30,6 +25,9 @@ class UniformCandidates(Candidates):
         number drawn     0     1     2  |               below 5 - 2
         outcome          0     4     2  |               4 stands in for 1
 
+    Where items have times, those that existed come first, and a draw is a rank among the unseen of
+    them: the number, and one more for every seen item that it steps over.
+
     No loop, no retry. Hardly any number is a seen item, so on CPU a :class:`BitFilter` looks them
     over first, and only what it cannot rule out is searched among the links. On other devices all
     are searched, and nothing is copied to the host.
@@ -42,13 +40,16 @@ class UniformCandidates(Candidates):
         edge_type: Edge type to read from `HeteroData`.
         also: More links that users have seen, see :class:`Candidates`.
         items: The only items that may be drawn, see :class:`Candidates`.
+        relation, num_relations, time: Of a knowledge graph, or where items begin to exist, see
+            :class:`Candidates`.
 
     Raises:
         ValueError: If a user has seen every item, naming such users and the way out.
     """
 
-    stand_in: Tensor
     unseen: Tensor
+    stand_in: Tensor
+    gap: Tensor
 
     def __init__(
         self,
@@ -57,31 +58,65 @@ class UniformCandidates(Candidates):
         *,
         also: Also | None = None,
         items: Items | None = None,
+        relation: Tensor | None = None,
+        num_relations: int | None = None,
+        time: Tensor | None = None,
     ) -> None:
-        super().__init__(data, edge_type, also=also, items=items)
+        super().__init__(
+            data,
+            edge_type,
+            also=also,
+            items=items,
+            relation=relation,
+            num_relations=num_relations,
+            time=time,
+        )
         seen = self.drawn
         self.register_buffer("unseen", seen.num_items - seen.first.diff(), persistent=False)
         self._check_all_can_draw(self.unseen)
-        self.register_buffer("stand_in", self._stand_ins(), persistent=False)
-        self.filter = BitFilter(seen.first, seen.user, seen.item)
+        if self.since is None:
+            self.register_buffer("stand_in", self._stand_ins(), persistent=False)
+            self.filter = BitFilter(seen.first, seen.user, seen.item)
+        else:
+            self.register_buffer("gap", self._gaps(), persistent=False)
+
+    def _gaps(self) -> Tensor:
+        """`[E]` for a user's `j`-th seen item `p`: the `p - j` unseen ones below, as a key."""
+        user = self.drawn.user
+        nth = torch.arange(len(user), device=user.device) - self.drawn.first[user]
+        return self.drawn.key - nth
+
+    def _of_rank(self, user: Tensor, rank: Tensor, gap: Tensor) -> Tensor:
+        """The users' unseen items of such ranks, from 0: the seen ones below are stepped over."""
+        line = user * self.drawn.num_items
+        return rank + torch.searchsorted(gap, line + rank, right=True) - self.drawn.first[user]
 
     def _stand_ins(self) -> Tensor:
         """`[E]` the item that stands in for each seen one; read where a draw reaches that far."""
-        key, user, num_items = self.drawn.key, self.drawn.user, self.drawn.num_items
-        line, first = user * num_items, self.drawn.first[user]
-        limit = line + num_items - (self.drawn.first[user + 1] - first)
-        nth = torch.arange(len(user), device=user.device) - first
+        key, user, gap = self.drawn.key, self.drawn.user, self._gaps()
+        first, limit = self.drawn.first[user], self.unseen[user]
         # Rank of the stand-in among the user's unseen items: those below the limit come first.
-        reached = torch.searchsorted(key, limit) - first
-        rank = limit - reached + nth
-        # A user's j-th seen item p has p - j unseen ones below it.
-        seen_below = torch.searchsorted(key - nth, rank, right=True) - first
-        return rank + seen_below - line
+        reached = torch.searchsorted(key, user * self.drawn.num_items + limit) - first
+        return self._of_rank(user, limit - reached + (key - gap), gap)
+
+    def _left(self, user: Tensor, existing: Tensor | None) -> Tensor:
+        if existing is None:
+            return self.unseen.take(user)
+        end = user * self.drawn.num_items + existing
+        return existing - (torch.searchsorted(self.drawn.key, end) - self.drawn.first[user])
 
     def _draw(
-        self, user: Tensor, num: int, generator: torch.Generator | None, pos: Tensor | None
+        self,
+        user: Tensor,
+        num: int,
+        generator: torch.Generator | None,
+        pos: Tensor | None,
+        existing: Tensor | None,
     ) -> Tensor:
-        left = self.unseen.take(user).unsqueeze(1)
+        left = self._left(user, existing).unsqueeze(1)
+        if existing is not None:
+            rank = integers_below(left, num, generator)
+            return self._of_rank(user.unsqueeze(1), rank, self.gap)
         fast = user.device.type == "cpu" and self.drawn.num_items <= SMALL
         item = (small_integers_below if fast else integers_below)(left, num, generator)
         if not self.drawn.key.numel():

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from pyg_negsamp import __version__
-from pyg_negsamp.cli.parser import Parser, one_line_errors
+from pyg_negsamp.cli.parser import Parser, one_line_errors, one_line_warnings
 
 #: Sub-commands, in the order of their use, and what each does. The modules are imported when asked.
 COMMANDS = {
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    with one_line_errors(parser):
+    with one_line_errors(parser), one_line_warnings(parser):
         module.add_arguments(parser, argv[1:])
         module.run(parser.parse_args(argv[1:]))
         sys.stdout.flush()

@@ -115,12 +115,12 @@ def add_arguments_of(group: argparse._ArgumentGroup, part: str, shown: Collectio
 
 def named(argv: Sequence[str], part: str, several: Collection[str]) -> list[str]:
     """The methods of a part that were typed, or its default."""
-    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     peek.add_argument(flag(part), nargs="+" if part in several else None, dest="found")
     words = [word for word in argv if word not in ("-h", "--help")]
     try:
         found = peek.parse_known_args(words)[0].found
-    except SystemExit:  # a flag without its value, which the parser will speak of
+    except argparse.ArgumentError:  # a flag without its value, which the parser will speak of
         found = None
     return [found] if isinstance(found, str) else found or [FIELDS[part].default]
 

@@ -12,9 +12,10 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pyg_negsamp.errors import ArgumentError, nearest
 
@@ -30,11 +31,23 @@ class Parser(argparse.ArgumentParser):
             message += nearest(choice[1], re.findall(r"[\w-]+", choice[2]))
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse; `--flag=~/x` names the home folder, as `--flag ~/x` does in a shell."""
+        for arg in args:
+            if re.fullmatch(r"(--[\w-]+)=--", arg):  # of which argparse makes an empty list
+                self.error(f"argument {arg[:-3]}: expected one argument")
+        home = [re.sub(r"^(--[\w-]+=)(~.*)$", _at_home, arg, flags=re.DOTALL) for arg in args]
+        return super().parse_args(home, namespace)
+
     def flags(self) -> list[str]:
         """All that can be typed, those of its verbs too."""
         verbs = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
         parsers = [self, *(parser for choices in verbs for parser in choices.values())]
         return [flag for parser in parsers for flag in parser._option_string_actions]
+
+
+def _at_home(found: re.Match[str]) -> str:
+    return found[1] + os.path.expanduser(found[2])
 
 
 @contextmanager
@@ -58,6 +71,19 @@ def one_line_errors(parser: Parser) -> Iterator[None]:
         if code == 2:
             parser.error(said)
         parser.exit(code, f"{parser.prog}: {' '.join(said.split())}\n")
+
+
+@contextmanager
+def one_line_warnings(parser: Parser) -> Iterator[None]:
+    """Has a command say warnings in a line each, on standard error, without a place in the code."""
+
+    def show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        said = " ".join(str(message).split())
+        print(f"{parser.prog}: warning: {said}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
@@ -92,6 +118,14 @@ def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:
         return flag
     if error.owner == "InteractionDataset" and f"{flag}-column" in flags:
         return f"{flag}-column"
-    # Several methods may have it: --alpha is a sampler's, --encoder-alpha an encoder's.
-    alike = [other for other in flags if other.endswith(flag[1:])]
-    return flag if alike == [flag] else None
+    if "--neg" in flags:  # several methods may have it: --alpha is a sampler's, --loss-alpha not
+        from pyg_negsamp.experiments.arguments import METHODS, PREFIXES
+
+        for part, methods in METHODS.items():
+            mine = f"--{PREFIXES[part]}{error.argument}".replace("_", "-")
+            if mine in flags and error.owner in {method.__name__ for method in methods.values()}:
+                return mine
+    if error.argument == "k" and "--top-k" in flags:
+        return "--top-k"
+    alike = {other for other in flags if other.endswith(flag[1:])}
+    return flag if alike == {flag} else None

@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> None:
     if args.users_file is not None:
         users = ids_in(args.users_file, "user", model)
     items = None if args.items is None else items_of(args.items, model)
-    if args.unknown == "popular":
-        say_who_is_unknown(model, users)
     blocks = model.recommend_blocks(users, args.top_k, not args.include_seen, items, args.unknown)
+    if args.unknown == "popular":  # said only now that nothing is wrong
+        say_who_is_unknown(model, users)
     total = len(model.users) if users is None else len(users)
     if users is None:
         blocks = with_progress(blocks, total)

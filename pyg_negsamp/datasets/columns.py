@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -56,7 +57,7 @@ def check_types(columns: Columns, writing: Writing) -> None:
         if getattr(columns, role) is None:
             raise invalid(OWNER, role, "a column: a name or a position", None)
     if writing.sep is not None:
-        require_text(OWNER, "sep", writing.sep)
+        check_separator(writing.sep)
     if writing.decimal not in (".", ","):
         raise invalid(OWNER, "decimal", "'.' or ','", describe(writing.decimal))
     check_encoding(writing.encoding)
@@ -67,6 +68,19 @@ def check_types(columns: Columns, writing: Writing) -> None:
         if columns.time is None:
             expected = "used together with a 'time' column"
             raise invalid(OWNER, "date_format", expected, describe(writing.date_format))
+
+
+def check_separator(sep: Any) -> None:
+    """Raises `ValueError` unless `sep` is a character or a regular expression of several."""
+    require_text(OWNER, "sep", sep)
+    try:
+        re.compile(sep if len(sep) > 1 else "")
+        wrong = sep in "\r\n"
+    except re.error:
+        wrong = True
+    if wrong:
+        expected = "a character, or a regular expression of several, within a line"
+        raise invalid(OWNER, "sep", expected, describe(sep))
 
 
 def check_encoding(encoding: Any) -> None:
@@ -87,7 +101,7 @@ def check_columns(columns: Columns, available: Iterable[Any], source: str) -> No
     others: dict[Column, str] = {}
     for role, column in columns.given().items():
         if available.count(column) != 1:
-            meant = nearest(str(column), map(str, available))
+            meant = "" if column in available else nearest(str(column), map(str, available))
             expected = f"a column of {source}, there once: {available}{meant}"
             raise invalid(OWNER, role, expected, describe(column))
         earlier = others.setdefault(column, role)

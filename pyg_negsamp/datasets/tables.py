@@ -122,7 +122,11 @@ def log_from_frame(
     if min_rating is not None:
         if columns.rating is None:
             raise invalid(OWNER, "min_rating", "used together with a 'rating' column", min_rating)
-        kept = numbers(frame[columns.rating], "rating", writing.decimal) >= min_rating
+        rating = numbers(frame[columns.rating], "rating", writing.decimal)
+        kept = rating >= min_rating
+        if len(frame) and not kept.any():
+            expected = f"at most {rating.max():g}, the best rating, or no interaction is left"
+            raise invalid(OWNER, "min_rating", expected, min_rating)
         frame = frame[kept]
         split = None if split is None else split[torch.from_numpy(kept)]
     require_links(len(frame), [source])

@@ -77,7 +77,7 @@ def parse_text(text: bytes, sep: str, header: bool, path: Path, format: str) -> 
     """
     if sep == MOVIELENS and UNIT_SEPARATOR.encode() not in text:
         text, sep = text.replace(sep.encode(), UNIT_SEPARATOR.encode()), UNIT_SEPARATOR
-    engine: Literal["c", "python"] = "python" if len(sep) > 1 and sep != BLANKS else "c"
+    engine: Literal["c", "python"] = "python" if len(sep.encode()) > 1 and sep != BLANKS else "c"
     expected = f"a readable {format} table"
     # All columns, since pandas would not notice ragged lines if it read some only.
     options: Any = {"sep": sep, "engine": engine, "dtype": str, "na_filter": False}

@@ -138,7 +138,10 @@ def plan(
         out: Folder of the table.
         seeds: Seeds of every row that is trained, counted from 0.
     """
-    links = {name: digest(dataset) for name, dataset in datasets.items()}
+    links = {
+        name: digest(dataset, dataset.user_ids, dataset.item_ids)
+        for name, dataset in datasets.items()
+    }
     found = []
     for seed in range(seeds):
         for protocol in comparison.protocols:
@@ -233,7 +236,8 @@ def train_and_test(cell: Cell) -> None:
     """
     result = cell.folder / "metrics.json"
     dataset = load_data(cell.config)
-    if sources(cell.config, digest(dataset)) != cell.sources:
+    links = digest(dataset, dataset.user_ids, dataset.item_ids)
+    if sources(cell.config, links) != cell.sources:
         expected = "what they were when the table was begun; the same command begins anew"
         said = cell.config.data.dataset, cell.config.training.warm_start
         raise invalid("compare", "dataset, warm_start", expected, ", ".join(filter(None, said)))

@@ -165,6 +165,8 @@ def product(given: Mapping[str, Any], references: bool = True) -> Comparison:
     for part in ("encoder", "neg", "loss"):
         said = shared.pop(part, FIELDS[part].default)
         several[part] = list(dict.fromkeys([said] if isinstance(said, str) else said))
+        for name in several[part]:
+            Config.of(**{part: name})  # refuses one that is none, before rows are named by it
     rows: list[Row] = []
     for encoder in several["encoder"]:
         if encoder in REFERENCES:  # not trained: no sampler and no loss

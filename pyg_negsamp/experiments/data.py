@@ -69,6 +69,8 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
     kind = "frame" if frame is not None else kind_of(data.dataset, source)
     fields, why = IGNORED[kind]
     refuse(data, fields, f"{why}, not for {data.dataset}")
+    if data.val_file is not None and data.test_file is None:
+        raise ConfigError("val_file", "left out, or given with --test-file", data.val_file)
     split = make_split(data, held_out(data, kind, source))
     if config.evaluation.protocol == "paper":
         split = AllOfTrain(split)
@@ -227,12 +229,15 @@ def make_split(data: DataConfig, parts: Collection[str]) -> InteractionSplit:
         if getattr(data, field) is not None:
             expected = "given with the other one, for --split temporal only"
             raise ConfigError(field, expected, getattr(data, field))
-    if name == "temporal":
-        return TemporalSplit.by_share(val, data.test_share)
     if name == "leave-one-out":
         of_shares = ("test_share", "val_share") if data.val_share else ("test_share",)
         refuse(data, of_shares, "one link per user is held out")
         return LeaveOneOut(num_val=0 if val == 0 else 1, seed=data.split_seed)
+    if val + data.test_share >= 1:
+        expected = "with --test-share below 1 in all, so that training links are left"
+        raise ConfigError("val_share", expected, f"{val} and {data.test_share}")
+    if name == "temporal":
+        return TemporalSplit.by_share(val, data.test_share)
     cls = {"random": RandomSplit, "latest": LatestSplit}[name]
     return cls(val, data.test_share, seed=data.split_seed)
 
@@ -266,9 +271,17 @@ def with_known(config: Config, test_data: HeteroData) -> HeteroData:
     return whole
 
 
-def digest(graphs: Iterable[HeteroData]) -> str:
-    """A hash of all that graphs hold, to notice data that have changed."""
+def digest(graphs: Iterable[HeteroData], *ids: pd.Index | None) -> str:
+    """A hash of all that graphs hold, and of the ids, to notice data that have changed.
+
+    Args:
+        graphs: Those that count.
+        *ids: Of users and of items, where there are some: rows of a model are theirs.
+    """
     found = hashlib.sha256()
+    for index in ids:
+        names = "none" if index is None else "\n".join(map(str, index))
+        found.update(names.encode(errors="surrogatepass"))
     for graph in graphs:
         for store in graph.stores:
             for name, value in sorted(store.items()):

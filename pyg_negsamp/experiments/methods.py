@@ -80,11 +80,12 @@ def check_memory(config: Config, data: HeteroData) -> None:
     """
     links, said = known_links(data), config.sampler
     width = config.encoder.dim * (8 if config.training.precision == "64-true" else 4)
-    tables = 4 + (config.encoder.layers or 0)  # weights, gradient, two of Adam's; layers
+    table = (links.num_users + links.num_items) * width
     batch = min(config.training.batch_size, links.index.size(1))
     drawn, kept = said.num_candidates or 1, said.num_negatives or 1
     needs = {
-        "dim": (links.num_users + links.num_items) * width * tables,
+        "dim": table * 4,  # weights, gradient, two of Adam's
+        "layers": table * (4 + (config.encoder.layers or 0)),
         "num_candidates": batch * drawn * 8,  # ids
         "num_negatives": batch * kept * width,  # vectors
         "batch_size": batch * (drawn * 8 + kept * width),

@@ -85,7 +85,7 @@ class DataConfig:
     """How links are divided. Default: as the source is divided, else at random per user."""
     val_share: Share = 0.1
     """Share of validation links; of a divided source, share of its training links."""
-    test_share: Share = 0.2
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of test links, where the source is not divided."""
     val_time: str | None = None
     """First moment of validation for a temporal split: a number or a date."""

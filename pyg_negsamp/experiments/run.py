@@ -95,7 +95,7 @@ def train(
     frame = source if isinstance(source, pd.DataFrame) else None
     name = "frame" if frame is not None else str(source)
     config = Config.of(**given, dataset=name)
-    return run(config, None if out is None else Path(out), frame=frame).model
+    return run(config, None if out is None else Path(out).expanduser(), frame=frame).model
 
 
 def run(
@@ -134,7 +134,7 @@ def run(
         if not ours:
             raise in_use(out)
         check_folder(out, resume)  # another process may have been here meanwhile
-        begun = {"links": digest(dataset), **config.flat()}
+        begun = {"links": digest(dataset, dataset.user_ids, dataset.item_ids), **config.flat()}
         if resume:
             check_same_run(begun, out / "config.yaml")
         watch = WriteConfig(out / "config.yaml", begun)
@@ -225,7 +225,7 @@ def check_same_run(config: dict[str, Any], file: Path) -> None:
     was = read_config(file)
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
-        said = {"links": "set of links"}
+        said = {"links": "set of links, or of ids"}
         what = ", ".join(said.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise ValueError(f"--resume: the run in {file.parent} was begun with another {what}")
 

@@ -10,13 +10,14 @@ runs them. Both need the extra 'tune'. This file needs nothing: it says what is 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch_geometric.data import HeteroData
 
+from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
@@ -104,9 +105,7 @@ def tune(
     check_space(given, space, dataset[0])
     url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
     with quiet():
-        study = open_study(
-            url, name, question(config, (dataset[0], dataset[1]), space), least_epochs
-        )
+        study = open_study(url, name, question(config, dataset, space), least_epochs)
         return Trials(study, given, space, dataset, trials, file, say, progress).run()
 
 
@@ -203,15 +202,14 @@ def check_space(
     raise refused[0]
 
 
-def question(
-    config: Config, graphs: Iterable[HeteroData], space: Collection[str]
-) -> dict[str, Any]:
+def question(config: Config, dataset: InteractionDataset, space: Collection[str]) -> dict[str, Any]:
     """What a study answers: the links, the fixed fields, and the names of the others.
 
     Args:
         config: The fields.
-        graphs: For training and validation.
+        dataset: Its graphs for training and validation count.
         space: Names of the searched fields.
     """
     fixed = {n: v for n, v in config.flat().items() if n not in (*PLACES, *space)}
-    return {"links": digest(graphs), "searched": sorted(space), **fixed}
+    links = digest((dataset[0], dataset[1]), dataset.user_ids, dataset.item_ids)
+    return {"links": links, "searched": sorted(space), **fixed}

@@ -5,6 +5,7 @@ import torch
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
 from pyg_negsamp.losses.contrastive import ContrastiveLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
+from pyg_negsamp.losses.self_adversarial import SelfAdversarialLoss
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
 
 #: Losses by the name that the command knows them by.
@@ -14,6 +15,7 @@ LOSSES: dict[str, type[torch.nn.Module]] = {
     "k-pair-bpr": KPairBPRLoss,
     "ssm": SampledSoftmaxLoss,
     "contrastive": ContrastiveLoss,
+    "self-adversarial": SelfAdversarialLoss,
 }
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ContrastiveLoss",
     "KPairBPRLoss",
     "SampledSoftmaxLoss",
+    "SelfAdversarialLoss",
     "SoftBPRLoss",
     "l2_penalty",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pyg_negsamp.errors import number_in
 from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
 from pyg_negsamp.space import Range, Space
 
@@ -29,5 +30,6 @@ class ContrastiveLoss(SampledSoftmaxLoss):
     search_space: ClassVar[Space] = {"tau": Range(0.05, 1.0, log=True)}
 
     def __init__(self, tau: float = 0.2) -> None:
+        tau = number_in(self, "tau", tau, "(0, inf)")
         super().__init__(temperature=tau, similarity="cosine")
         self.tau = tau

@@ -3,6 +3,7 @@
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
 from pyg_negsamp.nn.mf import MF
+from pyg_negsamp.nn.module import FromModule
 from pyg_negsamp.nn.ngcf import NGCF, NGCFConv
 from pyg_negsamp.nn.sgl import SGL
 from pyg_negsamp.nn.simgcl import SimGCL, XSimGCL
@@ -23,6 +24,7 @@ __all__ = [
     "NGCF",
     "SGL",
     "Encoder",
+    "FromModule",
     "LightGCN",
     "NGCFConv",
     "SimGCL",

@@ -11,41 +11,52 @@ from pyg_negsamp.graph import Links
 
 def inverse_root(degree: Tensor) -> Tensor:
     """`1 / sqrt(degree)` in double precision, `[N]`; 1 where a node has no link."""
-    return degree.double().clamp(min=1).rsqrt()
+    return degree.double().masked_fill(degree == 0, 1).rsqrt()
 
 
 class Adjacency(torch.nn.Module):
     r"""The symmetric matrix :math:`D^{-1/2} A D^{-1/2}` of LightGCN, users before items.
 
-    The entry of a link is :math:`1 / \sqrt{\deg(u) \deg(i)}`, as PyG's `LGConv` computes it;
-    repeated links count repeatedly; isolated nodes have empty rows. Not part of any
-    `state_dict`: it is rebuilt from the training graph.
+    The entry of a link is :math:`1 / \sqrt{\deg(u) \deg(i)}`, times its weight if links have
+    weights, with degrees as sums of weights: as PyG's `LGConv` computes it. Repeated links add up;
+    isolated nodes have empty rows. Not part of any `state_dict`: it is rebuilt from the training
+    graph.
 
     Args:
         links: The training links; the matrix is `[N, N]` with `N = U + I`.
+        weight: `[E]` their weights. Default: 1 each.
+        normalize: Whether to divide by the roots of degrees; otherwise the matrix is `A`.
 
     Attributes:
         pointer: `[N + 1]` where each row starts.
         column: `[nnz]` node ids.
         value: `[nnz]` entries.
-        weight: `[N]` inverse roots of the degrees.
+        root: `[N]` inverse roots of the degrees; ones unless normalised.
     """
 
     pointer: Tensor
     column: Tensor
     value: Tensor
-    weight: Tensor
+    root: Tensor
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, weight: Tensor | None = None, normalize: bool = True) -> None:
         super().__init__()
         self.num_nodes = num_nodes = links.num_users + links.num_items
         user, item = links.index[0], links.index[1] + links.num_users
         row, column = torch.cat([user, item]), torch.cat([item, user])
-        weight = inverse_root(torch.bincount(row, minlength=num_nodes))
+        both_ways = None if weight is None else weight.double().repeat(2)
+        root = inverse_root(torch.bincount(row, both_ways, minlength=num_nodes))
+        if not normalize:
+            root = torch.ones_like(root)
 
-        key, count = torch.unique(row * num_nodes + column, return_counts=True)
+        pair = row * num_nodes + column
+        if both_ways is None:
+            key, total = torch.unique(pair, return_counts=True)
+        else:
+            key, entry = torch.unique(pair, return_inverse=True)
+            total = torch.bincount(entry, both_ways)
         row, column = key // num_nodes, key % num_nodes
-        value = (weight[row] * weight[column] * count).to(torch.get_default_dtype())
+        value = (root[row] * root[column] * total).to(torch.get_default_dtype())
         pointer = torch.bincount(row, minlength=num_nodes).cumsum(0)
         pointer = torch.nn.functional.pad(pointer, (1, 0))
         if max(num_nodes, key.numel()) < 2**31:  # half the index traffic
@@ -54,7 +65,7 @@ class Adjacency(torch.nn.Module):
         self.register_buffer("pointer", pointer, persistent=False)
         self.register_buffer("column", column, persistent=False)
         self.register_buffer("value", value, persistent=False)
-        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("root", root, persistent=False)
 
     def forward(self, value: Tensor | None = None) -> Tensor:
         """The matrix, sparse CSR `[N, N]`, over the module's buffers.
@@ -64,6 +75,14 @@ class Adjacency(torch.nn.Module):
         """
         size = (self.num_nodes, self.num_nodes)
         return csr(self.pointer, self.column, self.value if value is None else value, size)
+
+    def links(self) -> tuple[Tensor, Tensor]:
+        """The distinct links in both directions, `[2, nnz]`, and their weights `[nnz]`."""
+        node = torch.arange(self.num_nodes, device=self.pointer.device)
+        row = node.repeat_interleave(self.pointer.long().diff())
+        column = self.column.long()
+        weight = self.value / (self.root[row] * self.root[column])
+        return torch.stack([row, column]), weight.to(self.value.dtype)
 
 
 class Thinning(torch.nn.Module):
@@ -86,7 +105,7 @@ class Thinning(torch.nn.Module):
     item: Tensor
     mirror: Tensor
     value: Tensor
-    weight: Tensor
+    root: Tensor
 
     def __init__(self, adjacency: Adjacency, num_users: int) -> None:
         super().__init__()
@@ -101,7 +120,7 @@ class Thinning(torch.nn.Module):
             ("item", item),
             ("mirror", item.argsort(stable=True)),
             ("value", adjacency.value),
-            ("weight", adjacency.weight),
+            ("root", adjacency.root),
         ):
             self.register_buffer(name, buffer, persistent=False)
 
@@ -122,14 +141,11 @@ class Thinning(torch.nn.Module):
         """
         row = torch.cat([self.user, self.item[self.mirror] + self.num_users])
         column = torch.cat([self.item + self.num_users, self.user[self.mirror]])
-        # How often each link comes in the data.
-        count = (self.value / (self.weight[row] * self.weight[column])).round()
-        count *= self._both_ways(keep)
+        weight = self.value / (self.root[row] * self.root[column]) * self._both_ways(keep)
         # Not `bincount`, whose order of summing on GPUs is anybody's guess.
-        count = count.double()
-        degree = count.new_zeros(self.num_nodes).scatter_add_(0, row, count)
-        weight = inverse_root(degree)
-        return (weight[row] * weight[column] * count).to(self.value.dtype)
+        degree = weight.new_zeros(self.num_nodes).scatter_add_(0, row, weight)
+        root = inverse_root(degree)
+        return (root[row] * root[column] * weight).to(self.value.dtype)
 
     def _both_ways(self, keep: Tensor) -> Tensor:
         return torch.cat([keep, keep[self.mirror]])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -12,11 +13,12 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import whole_number
-from pyg_negsamp.graph import edge_type_of, known_links
+from pyg_negsamp.graph import edge_type_of, known_links, link_weights
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.pairs import Pairs
+from pyg_negsamp.scoring import scores_by
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -45,6 +47,8 @@ class Encoder(torch.nn.Module, ABC):
     Attributes:
         embedding: The ego embeddings `[U + I, D]`, users before items, as in PyG's `LightGCN`.
         width: Width of the vectors that :meth:`forward` returns, usually `D`.
+        decoder: How pooled rows of users `[B, W]` and items `[B, K, W]` become scores `[B, K]`, if
+            not by the loss's similarity. Default: none.
         links: The distinct links of the graph; `None` if the encoder does not read them.
         generator: Source of randomness of the current epoch. Default: torch's own.
     """
@@ -53,6 +57,8 @@ class Encoder(torch.nn.Module, ABC):
     search_space: ClassVar[Space] = {}
     #: Whether the encoder reads the links of its graph, and not only its numbers of nodes.
     reads_links: ClassVar[bool] = True
+    #: Whether it reads the weights of the links, if they have some; one that does not says so.
+    reads_weights: ClassVar[bool] = False
     generator: torch.Generator | None = None
 
     def __init__(
@@ -64,6 +70,8 @@ class Encoder(torch.nn.Module, ABC):
         edge_type: EdgeType | None = None,
     ) -> None:
         super().__init__()
+        # Set here and not on the class, which would hide a module.
+        self.decoder: torch.nn.Module | None = None
         self.dim = self.width = dim = whole_number(self, "dim", dim, least=1)
         self.num_layers = whole_number(self, "num_layers", num_layers)
         self.pool: Pool = check_pool(self, pool)
@@ -73,9 +81,17 @@ class Encoder(torch.nn.Module, ABC):
         self.num_users, self.num_items = links.num_users, links.num_items
         size = (self.num_users, self.num_items)
         self.links = Pairs(links.index, *size) if self.reads_links else None
+        if not self.reads_weights and link_weights(data, self.edge_type) is not None:
+            name = type(self).__name__
+            warnings.warn(f"{name}: edge_weight of the graph is not read", stacklevel=3)
+        self._make_embedding()
+
+    def _make_embedding(self) -> None:
+        """Makes the ego embeddings, and draws them."""
+        num_nodes = self.num_users + self.num_items
         # Parameters, their gradient, and the two moments of Adam.
-        check_memory(self, "dim", dim, 16 * sum(size) * dim)
-        self.embedding = torch.nn.Embedding(self.num_users + self.num_items, dim)
+        check_memory(self, "dim", self.dim, 16 * num_nodes * self.dim)
+        self.embedding = torch.nn.Embedding(num_nodes, self.dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -131,10 +147,17 @@ class Encoder(torch.nn.Module, ABC):
         return tables
 
     @torch.no_grad()
-    def scorer(self) -> dict[NodeType, Tensor]:
+    def pooled_tables(self) -> dict[NodeType, Tensor]:
         """The pooled vectors of all users and items, without dropout and noise."""
         tables = self.settled_tables()
         return {name: pool_layers(xs, self.pool).detach() for name, xs in tables.items()}
+
+    def scorer(self) -> dict[NodeType, Tensor] | Callable[[Tensor], Tensor]:
+        """What :func:`pyg_negsamp.evaluation.evaluate` ranks by: pooled vectors, or the decoder."""
+        tables = self.pooled_tables()
+        if self.decoder is None:
+            return tables
+        return scores_by(self.decoder, tables[self.user_type], tables[self.item_type])
 
     def auxiliary_loss(self, tables: XDict, user: Tensor, item: Tensor) -> Tensor | None:
         """What the encoder itself wants minimised on a batch, weighted. Here, nothing.
@@ -175,7 +198,8 @@ class Encoder(torch.nn.Module, ABC):
         Raises:
             ValueError: If a person took every item, so that there are no negatives.
         """
-        return fitted_rows(self.scorer()[self.item_type], owner, item, num, loss, l2)
+        items = self.pooled_tables()[self.item_type]
+        return fitted_rows(items, owner, item, num, loss, l2, score=self.decoder)
 
     def start_epoch(self, generator: torch.Generator) -> None:
         """Gives the epoch its random stream, so that a resumed run draws what it would have."""

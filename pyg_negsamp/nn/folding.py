@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -10,7 +13,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER
 from pyg_negsamp.nn.adjacency import Adjacency, inverse_root
 from pyg_negsamp.numerics import wide
-from pyg_negsamp.scoring import cosine, dot
+from pyg_negsamp.scoring import cosine, similarity_of
 
 #: Negatives per person, shared by that person's links, and the seed that they are drawn from.
 NUM_NEGATIVES, SEED = 256, 0
@@ -30,7 +33,7 @@ def new_link_weights(adjacency: Adjacency, owner: Tensor, node: Tensor) -> Tenso
         `[E]` in the precision of the adjacency.
     """
     count = torch.bincount(owner)
-    return (inverse_root(count)[owner] * adjacency.weight[node]).to(adjacency.value.dtype)
+    return (inverse_root(count)[owner] * adjacency.root[node]).to(adjacency.value.dtype)
 
 
 def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: int) -> Tensor:
@@ -55,6 +58,7 @@ def fitted_rows(
     loss: torch.nn.Module,
     l2: float,
     ones: int = 0,
+    score: torch.nn.Module | None = None,
 ) -> Tensor:
     """The rows that minimise the training loss on what some persons took, with the items fixed.
 
@@ -73,10 +77,15 @@ def fitted_rows(
         l2: Coefficient of the penalty, half the squared norm of a row for each of its links. Left
             out with cosines, where it would not change the direction of the best row.
         ones: How many of the last columns of a person's row are not fitted, but 1.
+        score: A decoder, by which rows are scored. Default: the loss's similarity.
 
     Returns:
         `[num, W]` in the precision of `items`.
     """
+    if score is None:
+        score_of = similarity_of(getattr(loss, "similarity", "dot"))
+    else:  # a copy: a decoder works in its own precision
+        score_of = copy.deepcopy(score).double().eval().requires_grad_(False)
     table = items.double()
     owner, order = owner.sort(stable=True)
     item = item[order]
@@ -87,7 +96,8 @@ def fitted_rows(
         first, last = torch.searchsorted(owner, ends).tolist()
         block = slice(first, last)
         neg = table[negatives[person]]
-        rows.append(_fit(table[item[block]], owner[block] - person[0], neg, loss, l2, ones))
+        pos, whose = table[item[block]], owner[block] - person[0]
+        rows.append(_fit(pos, whose, neg, loss, l2, ones, score_of))
     return torch.cat(rows).to(items.dtype)
 
 
@@ -102,10 +112,15 @@ def _negatives(owner: Tensor, item: Tensor, num: int, num_items: int) -> Tensor:
 
 
 def _fit(
-    pos: Tensor, owner: Tensor, neg: Tensor, loss: torch.nn.Module, l2: float, ones: int
+    pos: Tensor,
+    owner: Tensor,
+    neg: Tensor,
+    loss: torch.nn.Module,
+    l2: float,
+    ones: int,
+    score: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
     """Fits rows to positives `[E, W]` of persons `[E]` and their negatives `[b, K, W]`."""
-    score = cosine if getattr(loss, "similarity", "dot") == "cosine" else dot
     count = torch.bincount(owner, minlength=len(neg)).to(pos.dtype)
     free = pos.new_zeros(len(neg), pos.size(1) - ones)
     if score is cosine:  # which zero has none of: start in the middle of what was taken

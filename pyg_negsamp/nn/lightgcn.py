@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
+from torch_geometric.nn import LGConv
+from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid, number_in, short, yes_or_no
-from pyg_negsamp.graph import known_links
+from pyg_negsamp.graph import known_links, link_weights
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
@@ -27,18 +29,30 @@ class LightGCN(Encoder):
 
     .. math:: X_l = D^{-1/2} A D^{-1/2} X_{l-1}, \quad X_0 = \text{ego embeddings}
 
-    Same values and gradients as :class:`torch_geometric.nn.models.LightGCN` on the graph with
-    both edge directions; `embedding` has its layout, so that
-    `encoder.embedding.load_state_dict(pyg_model.embedding.state_dict())` takes its weights.
-    PyG sums the layers inside; here they are returned one by one, and `pool='mean'` is PyG's
-    default weighting.
+    It holds PyG's :class:`torch_geometric.nn.models.LightGCN` as `model`, whose embedding and
+    `alpha` are its parameters; values and gradients are PyG's on the graph with both edge
+    directions. PyG sums the layers inside; here they are returned one by one. After training,
+    PyG's methods work on what was learned:
+
+    ```python
+    edge_index, edge_weight = encoder.adjacency.links()
+    encoder.model.get_embedding(edge_index, edge_weight)  # equals encoder.scorer() in pairs
+    ```
+
+    That holds for every pooling but `'concat'`, for which PyG has no counterpart: its `alpha` is
+    then that of the mean.
+
+    The matrix is symmetric, so that forward and backward are products with one matrix, see
+    :mod:`pyg_negsamp.nn.propagation`: values and gradients are those of PyG's message passing. With
+    an `alpha` that learns, gradients go through autograd, as PyG's do.
 
     Cost of a training step: `2 L` products of the sparse matrix with an `[N, D]` table, of
     `4 * E * D` operations each. Message dropout gives up the shortcut of the backward and is
     about twice as slow.
 
     Args:
-        data: Training graph.
+        data: Training graph. If its links have an `edge_weight [E]`, they count by it, in both
+            directions alike, as in PyG's `LGConv`.
         dim: Width of the embeddings, `D`.
         num_layers: Number of propagations, `L`.
         pool: How layers become the scoring embedding.
@@ -54,15 +68,21 @@ class LightGCN(Encoder):
             them. With `pool='mean'` only: layer `l` comes back times `H * alpha[l]`, so that the
             mean is the weighted sum; the L2 penalty of training falls on layer 0 as it comes back.
             Default: `1 / H` each.
+        normalize: Whether to divide by the roots of the degrees, as PyG's `LGConv`. Default: yes.
+
+    Attributes:
+        model: PyG's model.
+        adjacency: The matrix, see :class:`pyg_negsamp.nn.adjacency.Adjacency`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the graph's weights are no weights.
     """
 
     #: The papers' range.
     search_space: ClassVar[Space] = {
         "num_layers": Choice((1, 2, 3)),
     }
+    reads_weights: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -76,6 +96,7 @@ class LightGCN(Encoder):
         message_dropout: float = 0.0,
         include_ego: bool = True,
         alpha: float | Sequence[float] | Tensor | None = None,
+        normalize: bool = True,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
         self.drawn: Tensor | None = None  # the entries that the tables of this step came from
@@ -84,23 +105,119 @@ class LightGCN(Encoder):
         self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
         self.message_dropout = check_rate(self, "message_dropout", message_dropout)
         self.include_ego = yes_or_no(self, "include_ego", include_ego)
-        self.alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
-        self.scale = None if self.alpha is None else self._scale(self.alpha)
-        self.adjacency = Adjacency(known_links(data, self.edge_type))
+        self.normalize = yes_or_no(self, "normalize", normalize)
+        self._hold(self._new_model(alpha))
+        weight = link_weights(data, self.edge_type)
+        self.adjacency = Adjacency(known_links(data, self.edge_type), weight, normalize)
         if edge_dropout:
             self.thinning = Thinning(self.adjacency, self.num_users)
 
-    def _scale(self, alpha: Any) -> list[float]:
+    @classmethod
+    def from_pyg(
+        cls, model: PyGLightGCN, data: HeteroData, edge_type: EdgeType | None = None
+    ) -> LightGCN:
+        """Takes PyG's model as it is: its weights are shared, not copied, and trained in place.
+
+        ```python
+        model = torch_geometric.nn.models.LightGCN(num_users + num_items, 64, num_layers=3)
+        encoder = LightGCN.from_pyg(model, train_data)
+        fit(Recommender(encoder, DNS(train_data, num_candidates=32)), train_data, val_data)
+        model.get_embedding(edge_index)  # trained
+        ```
+
+        Args:
+            model: PyG's model over users and then items. Its `alpha` may be a parameter, and learn.
+            data: Training graph, of as many users and items.
+            edge_type: The interactions in `data`.
+
+        Raises:
+            ValueError: If it is no such model, has another number of nodes than the graph, or
+                has convolutions that are not all `LGConv`, normalised or not.
+        """
+        if not isinstance(model, PyGLightGCN):
+            raise invalid(cls, "model", "a torch_geometric.nn.models.LightGCN", short(model))
+        if cls is not LightGCN:
+            expected = "taken by LightGCN.from_pyg, whose model it is"
+            raise invalid(cls, "model", expected, f"{cls.__name__}.from_pyg")
+        normalize = {type(conv) is LGConv and conv.normalize for conv in model.convs}
+        if not all(type(conv) is LGConv for conv in model.convs) or len(normalize) > 1:
+            raise invalid(cls, "model", "of LGConv layers, normalised or not", model.convs)
+        links = known_links(data, edge_type)
+        if model.num_nodes != links.num_users + links.num_items:
+            expected = f"of {links.num_users} users and {links.num_items} items"
+            raise invalid(cls, "model", expected, f"{model.num_nodes} nodes")
+        with torch.random.fork_rng(devices=[]):
+            encoder = cls(
+                data,
+                model.embedding_dim,
+                model.num_layers,
+                edge_type=edge_type,
+                normalize=normalize != {False},
+            )
+        encoder.to(model.embedding.weight.dtype)
+        encoder._hold(model)
+        return encoder
+
+    def _new_model(self, alpha: float | Sequence[float] | Tensor | None) -> PyGLightGCN:
+        """PyG's model around the embeddings that are there."""
+        weights = self._layer_weights(alpha)
+        with torch.device("meta"):  # to draw no second table
+            model = PyGLightGCN(
+                self.num_users + self.num_items, self.dim, self.num_layers, normalize=self.normalize
+            )
+        model.embedding = self.embedding
+        model.alpha = torch.tensor(weights, dtype=torch.get_default_dtype())
+        return model
+
+    def _layer_weights(self, alpha: Any) -> list[float]:
+        """PyG's `alpha`: a weight for each of the layers `0..L`."""
         H = self.num_layers + self.include_ego
-        one = isinstance(alpha, Real) and not isinstance(alpha, bool)
-        if not one and not isinstance(alpha, list | tuple):
+        left_out = [0.0] * (self.num_layers + 1 - H)
+        if alpha is None:
+            one = {"sum": [1.0] * H, "final": [0.0] * (H - 1) + [1.0]}
+            return left_out + one.get(self.pool, [1 / H] * H)
+        alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
+        single = isinstance(alpha, Real) and not isinstance(alpha, bool)
+        if not single and not isinstance(alpha, list | tuple):
             raise invalid(self, "alpha", f"a number, or one for each of {H} layers", short(alpha))
-        weights = [alpha] * H if one else [*alpha]
+        weights = [alpha] * H if single else [*alpha]
         if len(weights) != H:
             raise invalid(self, "alpha", f"a number, or one for each of {H} layers", weights)
         if self.pool != "mean":
             raise invalid(self, "alpha", "left out unless pool='mean'", f"pool={self.pool!r}")
-        return [H * number_in(self, "alpha", weight, "(-inf, inf)") for weight in weights]
+        return left_out + [number_in(self, "alpha", weight, "(-inf, inf)") for weight in weights]
+
+    def _hold(self, model: PyGLightGCN) -> None:
+        """Makes a model of PyG's, and its embedding, this encoder's own."""
+        self.model, self.embedding = model, model.embedding
+        alpha = model.alpha.detach()[-self.num_layers - self.include_ego :]
+        alike = torch.allclose(alpha, torch.full_like(alpha, 1 / len(alpha)))
+        # Where layers count alike and always will, nothing needs to be multiplied.
+        self.weighted = self.pool == "mean" and (model.alpha.requires_grad or not alike)
+
+    @property
+    def alpha(self) -> list[float] | None:
+        """Weights of the layers returned, `H` numbers; `None` if they count alike."""
+        H = self.num_layers + self.include_ego
+        return self.model.alpha[-H:].tolist() if self.weighted else None
+
+    # The embedding has two names, and is saved under that of every encoder; `alpha` is an argument
+    # and no state, unless it learns.
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """What learns: `embedding.weight`, and `model.alpha` if that does."""
+        state, prefix = super().state_dict(*args, **kwargs), kwargs.get("prefix", "")
+        del state[f"{prefix}model.embedding.weight"]
+        if not self.model.alpha.requires_grad:
+            del state[f"{prefix}model.alpha"]
+        return state
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        for name, value in self.model.state_dict(prefix=f"{prefix}model.").items():
+            state_dict.setdefault(name, value)
+        if (embedding := f"{prefix}embedding.weight") in state_dict:
+            state_dict[f"{prefix}model.embedding.weight"] = state_dict[embedding]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self) -> XDict:
         """Per-layer embeddings with gradient, `H` tensors `[U, D]` and `[I, D]`."""
@@ -110,7 +227,7 @@ class LightGCN(Encoder):
         """Per-layer embeddings, without gradient where :meth:`rows` can supply it."""
         self.drawn = self._draw()
         x = self.embedding.weight
-        if not (self.training and self.message_dropout):
+        if not (self.training and (self.message_dropout or self.model.alpha.requires_grad)):
             x = x.detach()
         return self._layers(x, self._matrices(self.drawn))
 
@@ -119,7 +236,7 @@ class LightGCN(Encoder):
         if tables[self.user_type][-1].requires_grad:
             return super().rows(tables, user, item)
         both, matrices = self._both(tables), self._matrices(self.drawn)
-        return read_rows(self.embedding.weight, matrices, both, user, item, self.scale)
+        return read_rows(self.embedding.weight, matrices, both, user, item, self._scale())
 
     @torch.no_grad()
     def fold_in(
@@ -177,9 +294,13 @@ class LightGCN(Encoder):
     def _returned(self, xs: Sequence[Tensor]) -> Sequence[Tensor]:
         """Of the layers `0..L`, those that are returned, weighted."""
         xs = xs[0 if self.include_ego else 1 :]
-        if self.scale is not None:
-            xs = [x * scale for x, scale in zip(xs, self.scale, strict=True)]
-        return xs
+        scale = self._scale()
+        return xs if scale is None else [x * s for x, s in zip(xs, scale, strict=True)]
+
+    def _scale(self) -> Tensor | None:
+        """What the `H` layers are multiplied with, so that their mean is PyG's sum."""
+        H = self.num_layers + self.include_ego
+        return H * self.model.alpha[-H:] if self.weighted else None
 
     def _drop_messages(self, x: Tensor) -> Tensor:
         return dropout(x, self.message_dropout, self.generator)

@@ -101,7 +101,7 @@ class _ReadRows(torch.autograd.Function):
         tables: Tables,
         user: Tensor,
         item: Tensor,
-        scale: Sequence[float] | None,
+        scale: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
         ctx.scale = scale
@@ -115,7 +115,7 @@ class _ReadRows(torch.autograd.Function):
     ) -> tuple[Tensor, None, None, None, None, None]:
         user, item = ctx.saved_tensors
         if ctx.scale is not None:
-            scale = user_grad.new_tensor(ctx.scale).view(-1, 1)
+            scale = ctx.scale.to(user_grad).view(-1, 1)
             user_grad, item_grad = user_grad * scale, item_grad * scale
         num_layers = len(ctx.adjacencies)
         first = num_layers + 1 - user_grad.size(1)  # the lowest layer that the tables hold
@@ -143,7 +143,7 @@ def read_rows(
     tables: Tables,
     user: Tensor,
     item: Tensor,
-    scale: Sequence[float] | None = None,
+    scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Reads users' and items' rows of all layers in one operation, differentiable towards `x`.
 
@@ -158,7 +158,7 @@ def read_rows(
             `[U, D]`) and for items. No gradient flows through them.
         user: `[B]` user ids.
         item: `[R]` item ids, or `[R, H]` with an id per layer.
-        scale: What the layers in `tables` were multiplied with, `H` numbers. Default: nothing.
+        scale: What the layers in `tables` were multiplied with, `[H]`. Default: nothing.
 
     Returns:
         `[B, H, D]` and `[R, H, D]`.

@@ -9,7 +9,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.csr import binary_matrix, dense_rows
-from pyg_negsamp.errors import number_in
+from pyg_negsamp.errors import invalid, number_in
 from pyg_negsamp.graph import known_links
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.references.base import ItemWeights
@@ -33,8 +33,8 @@ class EASE(ItemWeights):
         edge_type: The interactions in `data`.
 
     Raises:
-        ValueError: If `l2` is not finite and above 0, or if the matrices do not fit into the memory
-            that is free.
+        ValueError: If `l2` is not finite and above 0, or too small or large to calculate with, or
+            if the matrices do not fit into the memory that is free.
     """
 
     #: Ours: powers of ten on both sides of the default.
@@ -52,13 +52,19 @@ class EASE(ItemWeights):
         for item in torch.arange(num_items).split(1024):
             gram[:, item] = by_item @ dense_rows(by_item, item).t()
         gram.diagonal().add_(l2)
-        factor = torch.linalg.cholesky(gram)
+        factor, failed = torch.linalg.cholesky_ex(gram)
         del gram
+        expected = "neither too small nor too large to invert a matrix in single precision"
+        beyond_precision = invalid(self, "l2", expected, l2)
+        if failed:
+            raise beyond_precision
         inverse = torch.cholesky_inverse(factor)
         del factor
         #: `[I, I]` how much each item (row) speaks for each other one (column).
         self.weight = inverse.div_(-inverse.diagonal().clone())
         self.weight.fill_diagonal_(0)
+        if not self.weight.isfinite().all():
+            raise beyond_precision
 
     @staticmethod
     def bytes_needed(num_items: int) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.nn import Encoder
-from pyg_negsamp.scoring import all_scores, ranking_tables
+from pyg_negsamp.scoring import ranking_tables
 from pyg_negsamp.serving.folder import RECORD
 from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
 from pyg_negsamp.serving.ranking import ByReference
@@ -49,7 +49,7 @@ class Folding:
             self.made = self._make()
         encoder, loss = self.made
         rows = encoder.fold_in(owner, item, num, loss, record["l2"])
-        return all_scores(ranking_tables(rows, record["similarity"]), ranking.items)
+        return ranking.of_rows(ranking_tables(rows, record["similarity"]))
 
     def _make(self) -> tuple[Encoder, torch.nn.Module]:
         record = self.parts.record

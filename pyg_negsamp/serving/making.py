@@ -31,11 +31,17 @@ def described(made: object) -> dict[str, Any]:
     """
     cls = type(made)
     if CLASSES.get(cls.__name__) is not cls:
-        return {"class": f"{cls.__module__}.{cls.__qualname__}"}
+        return {"class": class_name(made)}
     parameters = inspect.signature(cls).parameters.values()
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     arguments = {name: getattr(made, name) for name in named if name != "data"}
     return {"class": cls.__name__, "arguments": plain(arguments, cls.__name__)}
+
+
+def class_name(made: object) -> str:
+    """Module and name of an object's class."""
+    cls = type(made)
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def check_own(description: dict[str, Any]) -> type:

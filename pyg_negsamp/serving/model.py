@@ -18,12 +18,13 @@ from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
+from pyg_negsamp.scoring import Similarity
 from pyg_negsamp.serving.export import Format, export_tables
 from pyg_negsamp.serving.folding import Folding
 from pyg_negsamp.serving.held_out import TestData, graph_to_test
 from pyg_negsamp.serving.ids import named
 from pyg_negsamp.serving.lists import Lists
-from pyg_negsamp.serving.ranking import ByReference, Tables
+from pyg_negsamp.serving.ranking import ByDecoder, ByReference, Tables
 from pyg_negsamp.serving.store import Parts, read_model, write_model
 from pyg_negsamp.serving.taking import take
 from pyg_negsamp.serving.warm import New, start_from
@@ -83,23 +84,27 @@ class TrainedModel:
         known: HeteroData | None = None,
         config: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
+        similarity: Similarity | None = None,
     ) -> TrainedModel:
         """Takes a model as it is now; later training does not change it.
 
         Args:
-            trained: A :class:`pyg_negsamp.training.Recommender`, or what a reference of
-                :mod:`pyg_negsamp.references` returned.
+            trained: A :class:`pyg_negsamp.training.Recommender`; an encoder, or the vectors of
+                users and items `{node type: [N, D]}`, trained in a loop of one's own; or what a
+                reference of :mod:`pyg_negsamp.references` returned.
             dataset: The data: three graphs, and the ids of users and items, which count from zero
                 where it has none.
             known: The graph that was trained on. Default: the dataset's training graph.
             config: Hyper-parameters, seed and whatever else should be kept, as plain values.
             metrics: What was measured, by name.
+            similarity: How vectors of an encoder or of tables become scores, `'dot'` or
+                `'cosine'`. Default: `'dot'`. A recommender knows it by itself.
 
         Raises:
-            ValueError: If `trained` is neither, if graphs do not go together, if a vector is not
-                finite, or if `config` holds anything but plain values.
+            ValueError: If `trained` is none of these, if graphs do not go together, if a vector is
+                not finite, or if `config` holds anything but plain values.
         """
-        return cls(*take(trained, dataset, known, config or {}, metrics or {}))
+        return cls(*take(trained, dataset, known, config or {}, metrics or {}, similarity))
 
     def save(self, path: str | Path) -> None:
         """Saves the model in a folder: whole, or not at all.
@@ -116,17 +121,20 @@ class TrainedModel:
         write_model(require_path(self, "path", path), self._parts)
 
     @classmethod
-    def load(cls, path: str | Path) -> TrainedModel:
+    def load(cls, path: str | Path, decoder: torch.nn.Module | None = None) -> TrainedModel:
         """Loads a saved model: without the data, and running no code but the library's.
 
         Args:
             path: The folder; or that of a run, which holds it as `model/`.
+            decoder: Of a model that was trained with a decoder: a module of the same class, made
+                with the same arguments. It gets the saved parameters.
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If a file is missing or a bit of it has changed, in one line naming it.
+            ValueError: If a file is missing or a bit of it has changed, in one line naming it; if
+                the model needs a decoder and `decoder` is not it.
         """
-        return cls(read_model(require_path(cls, "path", path)))
+        return cls(read_model(require_path(cls, "path", path), decoder))
 
     # What evaluate and rank read ------------------------------------------------------------
 
@@ -256,7 +264,8 @@ class TrainedModel:
         return self._ranking.pairs(user, item).numpy()
 
     def embeddings(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The vectors of users and of items, whose products are the scores, by id.
+        """The vectors of users and of items, by id: their products, or what the decoder makes of
+        them, are the scores.
 
         Raises:
             ValueError: If the model is a reference, which has none.
@@ -286,10 +295,14 @@ class TrainedModel:
             The files.
 
         Raises:
-            ValueError: If the model is a reference, which has no vectors, or an extra is missing.
+            ValueError: If the model is a reference, which has no vectors, if its scores are a
+                decoder's, or if an extra is missing.
         """
         require_path(self, "to", to)
         tables = self._tables()
+        if isinstance(tables, ByDecoder):
+            expected = "one whose scores are products of vectors"
+            raise invalid(self, "model", expected, f"a decoder, {self._record['decoder']}")
         return export_tables(self.users, self.items, tables.users, tables.items, format, to)
 
     # Test -----------------------------------------------------------------------------------

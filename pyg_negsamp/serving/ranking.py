@@ -1,4 +1,4 @@
-"""What a saved model ranks by: two tables of vectors, or a reference."""
+"""What a saved model ranks by: two tables of vectors, with a decoder or without; a reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.evaluation.full_rank import best_items
 from pyg_negsamp.references import Reference
-from pyg_negsamp.scoring import all_scores
+from pyg_negsamp.scoring import all_scores, scores_by, settled
 
 #: Pairs that are scored at a time.
 PAIRS = 2**16
@@ -74,6 +74,10 @@ class Tables(Ranking):
         """Both tables."""
         return {"user": self.users, "item": self.items}
 
+    def of_rows(self, rows: Tensor) -> Tensor:
+        """Scores `[n, I]` of all items with rows `[n, D]` of persons."""
+        return all_scores(rows, self.items)
+
     def scores_of(self, columns: Tensor | None) -> Callable[[Tensor], Tensor]:
         """Products with the rows of `columns`."""
         items = self.items if columns is None else self.items[columns]
@@ -92,6 +96,43 @@ class Tables(Ranking):
     def tensors(self) -> dict[str, Tensor]:
         """Both tables."""
         return {"user": self.users, "item": self.items}
+
+
+class ByDecoder(Tables):
+    """Scores are those of a decoder on rows.
+
+    Args:
+        users: `[U, D]`.
+        items: `[I, D]`.
+        decoder: From rows `[B, D]` and `[B, K, D]` to `[B, K]`.
+    """
+
+    def __init__(self, users: Tensor, items: Tensor, decoder: torch.nn.Module) -> None:
+        super().__init__(users, items)
+        self.decoder = decoder
+
+    def scorer(self) -> Scorer:
+        """The decoder's scores."""
+        return scores_by(self.decoder, self.users, self.items)
+
+    def of_rows(self, rows: Tensor) -> Tensor:
+        """The decoder's scores."""
+        return scores_by(self.decoder, rows, self.items)(torch.arange(len(rows)))
+
+    def scores_of(self, columns: Tensor | None) -> Callable[[Tensor], Tensor]:
+        """The decoder's scores with the rows of `columns`."""
+        items = self.items if columns is None else self.items[columns]
+        return scores_by(self.decoder, self.users, items)
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """The decoder's scores of the pairs' rows."""
+        with torch.no_grad(), settled(self.decoder):
+            return torch.cat(
+                [
+                    self.decoder(self.users[u], self.items[i].unsqueeze(1)).squeeze(1)
+                    for u, i in zip(user.split(PAIRS), item.split(PAIRS), strict=True)
+                ]
+            )
 
 
 class ByReference(Ranking):

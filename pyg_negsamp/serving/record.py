@@ -39,6 +39,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 OF_ENCODER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "loss": (_is_made, MADE),
     "similarity": (lambda value: value in ("dot", "cosine"), "'dot' or 'cosine'"),
+    "decoder": (lambda value: value is None or isinstance(value, str), "the name of a class"),
     "l2": (lambda value: is_number(value) and value >= 0, "a number of at least 0"),
 }
 #: What a model keeps of its record; `edge_type` goes to its links.

@@ -13,14 +13,18 @@ from torch import Tensor
 from pyg_negsamp import __version__
 from pyg_negsamp.csr import binary_matrix
 from pyg_negsamp.datasets.interactions import PARTS
+from pyg_negsamp.errors import invalid
 from pyg_negsamp.serving.folder import RECORD, find_folder, read_folder, write_folder
 from pyg_negsamp.serving.ids import Ids
 from pyg_negsamp.serving.links import SavedLinks
-from pyg_negsamp.serving.ranking import ByReference, Tables
+from pyg_negsamp.serving.making import class_name
+from pyg_negsamp.serving.ranking import ByDecoder, ByReference, Tables
 from pyg_negsamp.serving.record import KEPT, REFERENCES, check_record
 
 #: Names of tensors: of what ranks, and of the encoder's state.
 RANKING, ENCODER = "ranking.", "encoder."
+#: Of the decoder's state, in that of its encoder.
+DECODER = "decoder."
 
 
 class Parts(NamedTuple):
@@ -65,24 +69,32 @@ def write_model(path: Path, parts: Parts) -> None:
     write_folder(path, tensors, frames, said)
 
 
-def read_model(path: Path) -> Parts:
+def read_model(path: Path, decoder: torch.nn.Module | None = None) -> Parts:
     """Reads what :func:`write_model` wrote.
+
+    Args:
+        path: The folder.
+        decoder: A module of the class of the model's decoder, if it has one; gets its state.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If a file is missing or has changed, or if the files do not go together.
+        ValueError: If a file is missing or has changed, or if the files do not go together; if the
+            model has a decoder and there is none here, or another one.
     """
     tensors, frames, record = read_folder(path)
     check_record(record, find_folder(path) / RECORD)
     try:
-        return _parts(tensors, frames, record)
+        return _parts(tensors, frames, record, decoder)
     except (KeyError, TypeError, RuntimeError, IndexError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"TrainedModel: the files in {path} do not go together: {said}") from error
 
 
 def _parts(
-    tensors: dict[str, Tensor], frames: dict[str, pd.DataFrame], record: dict[str, Any]
+    tensors: dict[str, Tensor],
+    frames: dict[str, pd.DataFrame],
+    record: dict[str, Any],
+    decoder: torch.nn.Module | None,
 ) -> Parts:
     users, items = (Ids(pd.Index(frames[f"{kind}s"][kind]), kind) for kind in ("user", "item"))
     frame = frames["links"]
@@ -103,8 +115,40 @@ def _parts(
         ranking = ByReference(REFERENCES[method].restored(seen, ranks))
     else:
         ranking = Tables(ranks["user"], ranks["item"])
+    state = _named(ENCODER, tensors)
+    check_decoder(record, decoder)
+    if decoder is not None:
+        restore(decoder, _named(DECODER, state))
+        ranking = ByDecoder(ranks["user"], ranks["item"], decoder)
     kept = {name: value for name, value in record.items() if name in KEPT}
-    return Parts(ranking, links, users, items, kept, _named(ENCODER, tensors))
+    return Parts(ranking, links, users, items, kept, state)
+
+
+def check_decoder(record: dict[str, Any], decoder: torch.nn.Module | None) -> None:
+    """Refuses to load a model without its decoder, or with another class of one.
+
+    Raises:
+        ValueError: Saying which class it is.
+    """
+    saved = record.get("decoder")
+    given = None if decoder is None else class_name(decoder)
+    if saved == given:
+        return
+    expected = "left out, as the model has none"
+    if saved is not None:
+        expected = f"a {saved}, which the model was trained with (loading runs no code but ours)"
+    raise invalid("TrainedModel", "decoder", expected, given)
+
+
+def restore(decoder: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    """Gives a decoder its saved state; refuses one with other parameters."""
+    try:
+        decoder.load_state_dict(state)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        expected = "one made with the arguments of the saved one"
+        raise invalid("TrainedModel", "decoder", expected, said) from error
+    decoder.eval().requires_grad_(False)
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.graph import held_out_links
-from pyg_negsamp.nn import Encoder
+from pyg_negsamp.nn import Encoder, FromModule
 from pyg_negsamp.serving.ids import ids_of
 from pyg_negsamp.serving.links import SavedLinks
 from pyg_negsamp.serving.making import described
@@ -54,6 +54,9 @@ def start_from(parts: Parts, encoder: Encoder, dataset: InteractionDataset) -> N
     method = parts.record["method"]["class"]
     if isinstance(parts.ranking, ByReference):
         raise invalid("TrainedModel", "model", "one with an encoder to start from", method)
+    if isinstance(encoder, FromModule):
+        expected = "one whose rows are the library's: a module is initialised by whoever made it"
+        raise invalid("TrainedModel", "encoder", expected, type(encoder).__name__)
     theirs = (
         ids_of(dataset.user_ids, encoder.num_users, "user").index,
         ids_of(dataset.item_ids, encoder.num_items, "item").index,

@@ -3,6 +3,7 @@
 from pyg_negsamp.training.false_negatives import FalseNegatives
 from pyg_negsamp.training.fit import Fitted, check_schedule, fit, last_checkpoint
 from pyg_negsamp.training.links import LinkLoader
+from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
 
@@ -10,6 +11,7 @@ __all__ = [
     "FalseNegatives",
     "Fitted",
     "LinkLoader",
+    "NeighborLinkLoader",
     "NonFiniteLossError",
     "Progress",
     "Recommender",

@@ -20,9 +20,11 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
+from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training.checkpoints import read_checkpoint
 from pyg_negsamp.training.graphs import check_graphs
 from pyg_negsamp.training.links import LinkLoader
+from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.recommender import Recommender
@@ -135,8 +137,8 @@ def fit(
     if out is None and resume:
         raise invalid("fit", "out", "the folder of the run to resume", None)
     validation = _validation(train_data, val_data, edge_type)
-    loader = LinkLoader(train_data, batch_size, seed=recommender.seed, edge_type=edge_type)
-    check_graphs(recommender, train_data, val_data, loader.links)
+    loader = _loader(recommender, train_data, batch_size)
+    check_graphs(recommender, train_data, val_data, loader.links, loader.times)
     monitor = recommender.monitor
 
     with _folder(out) as folder, process_left_as_found():
@@ -172,11 +174,35 @@ def fit(
     return replace(fitted, checkpoint=None) if out is None else fitted
 
 
+def _loader(
+    recommender: Recommender, train_data: HeteroData, batch_size: int
+) -> LinkLoader | NeighborLinkLoader:
+    """Loads links alone, or with the neighbourhoods that the encoder asks for."""
+    encoder, seed = recommender.encoder, recommender.seed
+    loader = LinkLoader(train_data, batch_size, seed=seed, edge_type=encoder.edge_type)
+    if not isinstance(encoder, FromModule) or encoder.num_neighbors is None:
+        return loader
+    sampler = recommender.sampler
+    if sampler.needs_whole_table or sampler.needs_global_ids:
+        expected = "one that knows no more than the batch, with the encoder's num_neighbors"
+        raise invalid("fit", "sampler", expected, f"{type(sampler).__name__}, of the whole graph")
+    return NeighborLinkLoader(
+        encoder.graph,
+        loader.links,
+        loader.times,
+        encoder.edge_type,
+        sampler,
+        encoder.num_neighbors,
+        batch_size,
+        seed,
+    )
+
+
 @contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
     """Gives `out`, or a folder that is gone afterwards."""
     if out is not None:
-        yield Path(out)
+        yield Path(out).expanduser()
         return
     with tempfile.TemporaryDirectory(prefix="pyg_negsamp-") as folder:
         yield Path(folder)
@@ -245,7 +271,7 @@ def last_checkpoint(out: str | Path, resume: bool = False) -> Path:
         FileNotFoundError: If there should be and is not.
         FileExistsError: If there is and should not be.
     """
-    last = Path(out) / "checkpoints" / "last.ckpt"
+    last = Path(out).expanduser() / "checkpoints" / "last.ckpt"
     if resume and not last.exists():
         raise FileNotFoundError(f"there is no run to resume: no {last}; begin it anew")
     if not resume and last.exists():

@@ -20,6 +20,7 @@ def check_graphs(
     train_data: HeteroData,
     val_data: HeteroData | None,
     positives: Tensor,
+    times: Tensor | None = None,
 ) -> None:
     """Refuses graphs that do not go together; warns where their links differ otherwise.
 
@@ -28,10 +29,12 @@ def check_graphs(
         train_data: The graph to train on.
         val_data: The split to select by, if any.
         positives: `[2, E]` links to train on.
+        times: `[E]` when they happened, if anybody says.
 
     Raises:
-        ValueError: If sizes differ, if the encoder's graph holds links of the split, or if links to
-            train on are not known to the candidates.
+        ValueError: If sizes differ, if the encoder's graph holds links of the split, if links to
+            train on are not known to the candidates, or if items have times and links have none,
+            or one at which there was nothing to draw.
     """
     encoder, sampler = recommender.encoder, recommender.sampler
     links = known_links(train_data, encoder.edge_type)
@@ -48,6 +51,15 @@ def check_graphs(
         known = sampler.candidates.known.key.device
         user, pos = positives.to(known)
         check_known(sampler, sampler.candidates, user, pos, looked_at=len(user))
+    if recommender.timed:
+        if times is None:
+            expected = "with edge_label_time, when each link happened, as items have times"
+            raise invalid("fit", "train_data", expected, "links without")
+        device = sampler.candidates.known.key.device
+        able = sampler.candidates.can_draw(positives[0].to(device), times.to(device))
+        if not bool(able.all()):
+            expected = "of links at whose times there was something to draw (leave the others out)"
+            raise invalid("fit", "train_data", expected, f"{int((~able).sum())} links without")
     found = {
         "train_data": Pairs(links.index, links.num_users, links.num_items).fingerprint(),
         "the candidates' graph": sampler.candidates.fingerprint,

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
-from pyg_negsamp.graph import edge_type_of, training_links
+from pyg_negsamp.graph import edge_type_of, training_links, training_times
 from pyg_negsamp.training.randomness import NEGATIVES, ORDER, epoch_generator
 
 
@@ -24,8 +24,10 @@ class LinkLoader(DataLoader):
 
     A batch has the fields of PyG's `LinkNeighborLoader(neg_sampling='triplet')`, with ids of
     the whole graph and without negatives: `batch['user'].src_index [B]` and
-    `batch['item'].dst_pos_index [B]`. The order is drawn anew every epoch from the seed and the
-    epoch alone; it does not depend on workers, and a resumed run sees the same batches.
+    `batch['item'].dst_pos_index [B]`; if the links have times, see
+    :func:`pyg_negsamp.graph.training_times`, also `edge_label_time [B]`. The order is drawn anew
+    every epoch from the seed and the epoch alone; it does not depend on workers, and a resumed run
+    sees the same batches.
 
     Args:
         data: Training graph.
@@ -66,12 +68,12 @@ class LinkLoader(DataLoader):
             raise invalid(self, "transform", "a function of a batch, or None", short(transform))
         shuffle = yes_or_no(self, "shuffle", shuffle)
         order = EpochOrder(links.size(1), batch_size, shuffle, seed)
-        #: `[2, E]` the links, in the order of the graph.
-        self.links = links
+        #: `[2, E]` the links, in the order of the graph, and `[E]` their times, if they have some.
+        self.links, self.times = links, training_times(data, edge_type)
         # The sampler yields whole batches of positions: no Python per link, nothing to collate.
         self.order = order
         super().__init__(
-            _Positives(data, links, edge_type, transform, seed),
+            _Positives(data, links, self.times, edge_type, transform, seed),
             batch_size=None,
             sampler=order,
             num_workers=num_workers,
@@ -134,11 +136,12 @@ class _Positives(Dataset[HeteroData]):
         self,
         data: HeteroData,
         links: Tensor,
+        times: Tensor | None,
         edge_type: EdgeType,
         transform: Callable[..., HeteroData] | None,
         seed: int,
     ) -> None:
-        self.links, self.edge_type = links, edge_type
+        self.links, self.times, self.edge_type = links, times, edge_type
         self.num_nodes = {end: data[edge_type[end]].num_nodes for end in (0, 2)}
         self.transform, self.seed = transform, seed
 
@@ -147,6 +150,8 @@ class _Positives(Dataset[HeteroData]):
         users, items = batch[self.edge_type[0]], batch[self.edge_type[2]]
         users.num_nodes, items.num_nodes = self.num_nodes[0], self.num_nodes[2]
         users.src_index, items.dst_pos_index = self.links[:, wanted.position]
+        if self.times is not None:
+            batch[self.edge_type].edge_label_time = self.times[wanted.position]
         if self.transform is not None:
             generator = epoch_generator(
                 self.seed, wanted.epoch, NEGATIVES, self.links.device, wanted.number

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,13 +15,14 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid, number_in, short, whole_number
-from pyg_negsamp.evaluation import check_not_held, evaluate, metric_collection
-from pyg_negsamp.layers import ego_rows, pool_rows
+from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
+from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
-from pyg_negsamp.scoring import ranking_tables, similarity_of
+from pyg_negsamp.nn.module import FromModule
+from pyg_negsamp.scoring import Score, Similarity, ranking_tables, similarity_of
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
-from pyg_negsamp.transforms import NegativeSampling
+from pyg_negsamp.transforms import Negatives, NegativeSampling
 
 
 class Recommender(LightningModule):
@@ -107,10 +108,13 @@ class Recommender(LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
-        self.similarity: Literal["dot", "cosine"] = getattr(self.loss, "similarity", "dot")
+        self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
         if self.similarity not in ("dot", "cosine"):
             raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
-        sampler.follow(self.similarity)
+        if encoder.decoder is not None and self.similarity != "dot":
+            expected = "one that takes scores as they are, since the encoder has a decoder"
+            raise invalid(self, "loss", expected, f"similarity {self.similarity!r}")
+        sampler.follow(self.score)
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
 
@@ -135,13 +139,38 @@ class Recommender(LightningModule):
             expected = f"one with candidates from the encoder's graph, of {size}"
             raise invalid(self, "sampler", expected, other)
 
+    @property
+    def score(self) -> Score:
+        """How a user and an item become a number: the encoder's decoder, or the similarity."""
+        return self.similarity if self.encoder.decoder is None else self.encoder.decoder
+
+    @property
+    def timed(self) -> bool:
+        """Whether items exist from a time on, so that rows need theirs."""
+        return self.sampler.candidates is not None and self.sampler.candidates.since is not None
+
     # One step -------------------------------------------------------------------------------
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
+        if "n_id" in batch[self.item_type]:
+            loss = self._step_in_subgraph(batch)
+        else:
+            loss = self._step(batch)
+        self.num_positives += (size := len(batch[self.user_type].src_index))
+        self.loss_sum += loss.detach() * size
+        if batch_idx % 50 == 0:  # now and then: reading a number makes a GPU wait
+            self.mean_loss()
+        return loss
+
+    def _step(self, batch: HeteroData) -> Tensor:
+        """With embeddings of all users and items."""
         user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
         drawn = batch[self.item_type].get("dst_neg_index")  # by the loader, if it did
         candidates = None if drawn is None else drawn.view(len(user), -1)
+        if candidates is None and self.timed:  # not before an item existed
+            time = batch[self.encoder.edge_type].edge_label_time
+            candidates = self.sampler.draw(user, pos, self.generator, time)
 
         # The encoder's layers, for every user and item.
         tables = self.encoder.tables()
@@ -162,29 +191,45 @@ class Recommender(LightningModule):
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
         self.chosen = chosen.index if negatives.index is None else negatives.index
 
+        loss = self._loss_of(user_rows, pos_rows, negatives)
+        auxiliary = self.encoder.auxiliary_loss(tables, user, pos)
+        return loss if auxiliary is None else loss + auxiliary
+
+    def _step_in_subgraph(self, batch: HeteroData) -> Tensor:
+        """With embeddings of the nodes around the batch, in a numbering of its own."""
+        assert isinstance(self.encoder, FromModule)  # nobody else's loader samples
+        tables = self.encoder.sampled(batch)
+        sampled = self.sampler(batch, tables, self.generator)
+        users, items = sampled[self.user_type], sampled[self.item_type]
+        index = items.get("dst_neg_index")
+        self.chosen = items.dst_pos_index[:, :0] if index is None else items.n_id[index]
+        return self._loss_of(
+            gather_rows(tables[self.user_type], users.src_index),
+            gather_rows(tables[self.item_type], items.dst_pos_index),
+            Negatives(
+                index, items.dst_neg_xs, items.get("dst_neg_loss"), items.get("dst_neg_weight")
+            ),
+        )
+
+    def _loss_of(self, user_rows: Tensor, pos_rows: Tensor, negatives: Negatives) -> Tensor:
+        """From rows `[B, H, D]` and the negatives to what is minimised."""
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
-        score = similarity_of(self.similarity)
+        score = similarity_of(self.score)
         loss = self.loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), negatives.weight)
         if self.l2:
             ego = map(ego_rows, (user_rows, pos_rows, negatives.xs))
             loss = loss + self.l2 * l2_penalty(*ego)
-        # What sampler and encoder want minimised besides.
-        for auxiliary in (negatives.loss, self.encoder.auxiliary_loss(tables, user, pos)):
-            if auxiliary is not None:
-                loss = loss + auxiliary
-
-        self.loss_sum += loss.detach() * len(user)
-        self.num_positives += len(user)
-        if batch_idx % 50 == 0:  # now and then: reading a number makes a GPU wait
-            self.mean_loss()
-        return loss
+        # What the sampler wants minimised besides.
+        return loss if negatives.loss is None else loss + negatives.loss
 
     def scoring_tables(self) -> dict[str, Tensor]:
-        """The vectors of all users and items whose dot products rank; no layers any more."""
-        tables = self.encoder.scorer()
+        """The vectors of all users and items that rank: by dot products, or by the decoder."""
+        tables = self.encoder.pooled_tables()
         return {name: ranking_tables(x, self.similarity) for name, x in tables.items()}
 
-    scorer = scoring_tables
+    def scorer(self) -> Scorer:
+        """What :func:`pyg_negsamp.evaluation.evaluate` ranks by."""
+        return self.scoring_tables() if self.encoder.decoder is None else self.encoder.scorer()
 
     def holds(self, links: Tensor) -> Tensor:
         """Which links `[2, E]` the encoder's graph holds: `[E]` bool."""
@@ -242,7 +287,9 @@ class Recommender(LightningModule):
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
         self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
         planned = self.planned_epochs or self.trainer.max_epochs or 0
-        self.sampler.start_epoch(epoch, planned, self.encoder.settled_tables())
+        sampled = isinstance(self.encoder, FromModule) and self.encoder.num_neighbors is not None
+        whole = None if sampled else self.encoder.settled_tables()
+        self.sampler.start_epoch(epoch, planned, whole)
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
         self.validated: dict[str, float] = {}
@@ -260,12 +307,14 @@ class Recommender(LightningModule):
     def _validate(self, data: HeteroData) -> None:
         """Ranks, and logs the metrics."""
         check_not_held(self.encoder, data, self.encoder.edge_type)
-        tables = self.scoring_tables()
-        # No score is larger than the product of the longest user and the longest item.
-        bound = float(torch.stack([x.norm(dim=1).max() for x in tables.values()]).prod())
-        if not math.isfinite(bound):
-            raise self._diverged("bound on scores", str(bound))
-        metrics = evaluate(tables, data, self.k, edge_type=self.encoder.edge_type)
+        scorer = self.scorer()
+        if isinstance(scorer, Mapping):
+            # No score is larger than the product of the longest user and the longest item.
+            tables = [as_layers(x)[0] for x in scorer.values()]
+            bound = float(torch.stack([x.norm(dim=1).max() for x in tables]).prod())
+            if not math.isfinite(bound):
+                raise self._diverged("bound on scores", str(bound))
+        metrics = evaluate(scorer, data, self.k, edge_type=self.encoder.edge_type)
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 

@@ -13,7 +13,6 @@ them one by one, so that an encoder can gather all roles at once.
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
@@ -25,8 +24,8 @@ from torch_geometric.transforms import BaseTransform
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Candidates, Source, UniformCandidates, as_candidates
-from pyg_negsamp.errors import invalid, one_of, short, whole_number, yes_or_no
-from pyg_negsamp.graph import EDGE_TYPE, is_integer
+from pyg_negsamp.errors import invalid, short, whole_number, yes_or_no
+from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import (
     Embeddings,
     Layers,
@@ -37,14 +36,24 @@ from pyg_negsamp.layers import (
     has_types,
     layers_by_type,
 )
-from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
+from pyg_negsamp.numerics import check_generator
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Space
 from pyg_negsamp.transforms.batch import read_positives, stores, write_negatives
-from pyg_negsamp.transforms.checks import check_ids, check_known, check_lengths
+from pyg_negsamp.transforms.checks import (
+    check_ids,
+    check_known,
+    check_lengths,
+    check_range,
+    check_rows_are_users,
+    check_tables,
+)
+from pyg_negsamp.transforms.epochs import Epochs
 from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.scored import Scored
 
 
-class NegativeSampling(BaseTransform, torch.nn.Module):
+class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     """Base class of all samplers; second pass of negative sampling.
 
     A subclass writes :meth:`select`, and :meth:`synthesize` if its negatives are made rather
@@ -65,7 +74,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             :mod:`pyg_negsamp.layers`.
         score: How a user and an item become a number, for samplers that look at scores: `'dot'`,
             `'cosine'`, or a function or module (the model's decoder) from rows of users `[B, D]`
-            and of items `[B, K, D]` to `[B, K]`. Default: that of the recommender which the sampler
+            and of items `[B, K, D]` to `[B, K]`, such as a :class:`~pyg_negsamp.kge.KGEScore`; both
+            may differ in width then. Default: that of the recommender which the sampler
             is given to; else dot products.
         edge_type: Names of the user and item node types in batches and in `x_dict`. Default: that
             of the candidates.
@@ -93,10 +103,12 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
     width: int | None = None
     #: Whether a call on another device than the CPU has looked at its positives.
     _looked = False
-    #: Whether it was told that an epoch begins, or has complained that it was not.
-    _told = False
     #: Whether `select` reads embeddings; if not, the sampler also works without them.
     reads_embeddings: ClassVar[bool] = True
+    #: Whether it keeps something for each user: then rows cannot have relations or times as well.
+    keeps_users: ClassVar[bool] = False
+    #: Whether it calculates with rows of users and of items other than by scores.
+    one_width: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
 
@@ -126,39 +138,16 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             expected = f"at least num_negatives = {num_negatives}"
             raise invalid(self, "num_candidates", expected, num_candidates)
         self.candidates = as_candidates(self, candidates, self.proposal, edge_type)
+        if self.keeps_users and self.candidates is not None:
+            check_rows_are_users(self, self.candidates)
         self.num_candidates = num_candidates
         self.num_negatives = num_negatives
         self.pool: Pool = check_pool(self, pool)
         self.layers = whole_number(self, "layers", layers, least=1)
-        self.given_score = score
-        self.score: Score = self._score("dot" if score is None else score)
+        self.score_by(score)
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
         self.as_links = yes_or_no(self, "as_links", as_links)
-
-    def _score(self, score: Score) -> Score:
-        if not callable(score):
-            one_of(self, "score", score, ("dot", "cosine"))
-        return score
-
-    def follow(self, score: Score) -> None:
-        """Has the sampler score as the model does that it is trained with.
-
-        Raises:
-            ValueError: If it was told another score itself.
-        """
-        if self.given_score is not None and self.given_score != score:
-            expected = f"that of the model, {score!r}, or left out"
-            raise invalid(self, "score", expected, short(self.given_score))
-        self.score = self._score(score)
-
-    def scores(self, user: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        """Scores `[B, M]` of rows `[B, D]` with candidates `[B, M]` of a table `[I, D]`."""
-        return candidate_scores(user, items, candidates, self.score)
-
-    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
-        """Scores `[B, K]` of rows `[B, D]` with rows `[B, K, D]`."""
-        return similarity_of(self.score)(user, item)
 
     def _edge_type(self, said: EdgeType | None) -> EdgeType:
         """The edge type in full: what was said, or that of the candidates."""
@@ -221,48 +210,6 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         """
         return neg
 
-    def start_epoch(
-        self,
-        epoch: int,
-        max_epochs: int,
-        x_dict: Embeddings | None = None,
-    ) -> None:
-        """Tells the sampler that an epoch begins: the one call that a loop of one's own owes it.
-
-        Args:
-            epoch: Which epoch, from 0.
-            max_epochs: How many there will be.
-            x_dict: Embeddings of all nodes of the graph, as for :meth:`forward`. Samplers that look
-                at the whole table (:class:`SRNS`, :class:`ContrastiveDNS`) need them.
-        """
-        self._told = True
-        self.set_epoch(epoch, max_epochs)
-        if x_dict is not None:
-            self.refresh(x_dict)
-
-    @property
-    def needs_epochs(self) -> bool:
-        """Whether it works otherwise once it knows which epoch it is, or sees the whole table."""
-        mine, base = type(self), NegativeSampling
-        return mine.set_epoch is not base.set_epoch or mine.refresh is not base.refresh
-
-    def _warn_untold(self) -> None:
-        """Says once, in a loop that nobody told it about, that it never hears of epochs."""
-        if self.needs_epochs and not self._told and not torch.compiler.is_compiling():
-            self._told = True
-            name = type(self).__name__
-            warnings.warn(
-                f"{name} was not told of epochs, and stays as it is before the first one: call "
-                "sampler.start_epoch(epoch, max_epochs, x_dict) at the start of each",
-                stacklevel=4,
-            )
-
-    def set_epoch(self, epoch: int, max_epochs: int) -> None:
-        """Tells schedules where training stands: `epoch` of `max_epochs`, from 0."""
-
-    def refresh(self, x_dict: Embeddings) -> None:
-        """Lets samplers that look at the whole table do so, once per epoch."""
-
     # The two passes -------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -289,15 +236,21 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
         return self.select(user, pos, user_xs, item_xs, candidates, generator)
 
-    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`."""
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
+        """First pass: `[B, M]` candidates for users `[B]` and their positives `[B]`, at times."""
         if self.candidates is None:
             expected = (
                 "a source to draw from, such as the training graph: "
                 f"{type(self).__name__}(train_data); or the call brings candidates of its own"
             )
             raise invalid(self, "candidates", expected, None)
-        return self.candidates(user, self.num_candidates, generator, pos)
+        return self.candidates(user, self.num_candidates, generator, pos, time)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Step 3 and its packing; arguments as in :meth:`synthesize`."""
@@ -313,26 +266,33 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         item_xs: Layers | None = None,
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        time: Tensor | None = None,
     ) -> Negatives:
         """Samples negatives on plain tensors: all three steps.
 
         Args:
             user: `[B]` user ids, rows of `user_xs`.
             pos: `[B]` item ids of the positives, rows of `item_xs`.
-            user_xs: `[U, D]`, or layers of it in any form of :func:`pyg_negsamp.layers.as_layers`.
+            user_xs: `[U, D]`, or `H` of them in any form of :func:`pyg_negsamp.layers.as_layers`.
+                In a knowledge graph, which has too many users for a table: `[B, D]`, the rows of
+                `user` itself.
             item_xs: `[I, D]`, likewise. Default: `user_xs`, as in a homogeneous graph.
             candidates: `[B, M]` item ids to choose from. Default: drawn.
             generator: Source of randomness, on the device of `user`.
+            time: `[B]` when each row happened, if the candidates' items have times.
 
         Raises:
             ValueError: If shapes disagree, ids are out of range, or embeddings are not finite.
         """
         self._warn_untold()
         check_ids(self, user, pos)
+        check_generator(self, generator, user.device)
         self._check_known(user, pos)
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
         users = as_layers(user_xs, self.layers, self, "user_xs")
         items = users if item_xs is None else as_layers(item_xs, self.layers, self, "item_xs")
+        if time is not None and candidates is None:
+            candidates = self.draw(user, pos, generator, time)
         return self._sample(user, pos, users, items, candidates, generator, size)
 
     def _sample(
@@ -346,7 +306,23 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         size: tuple[int, int] | None,
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
-        self._check(user, pos, users, items, candidates, size)
+        if self.candidates is not None and self.candidates.num_relations is not None:
+            if candidates is None:
+                candidates = self.draw(user, pos, generator)
+            # From here on users are rows of the batch, as those of their table are.
+            user = torch.arange(len(user), device=user.device)
+            size = (len(user), self.candidates.num_items)
+        # A decoder may take users and items of different widths.
+        apart = callable(self.score) and not self.one_width
+        check_tables(self, users, items, self.width, apart)
+        if size is not None:
+            check_lengths(self, len(users[0]), len(items[0]), *size)
+        for name, index, table in (
+            ("user", user, users),
+            ("pos", pos, items),
+            ("candidates", candidates, items),
+        ):
+            check_range(self, name, index, len(table[0]))
         chosen = self.choose(user, pos, users, items, candidates, generator)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
         neg_rows = gather_rows(items, chosen.index.flatten(0, 1))
@@ -401,6 +377,7 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
         found = read_positives(
             self, batch, self.edge_type, self.candidates, self.num_candidates, generator
         )
+        check_generator(self, generator, found.user.device)
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
             expected = (
@@ -408,6 +385,8 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 "pyg_negsamp.training.LinkLoader makes it; in sampled subgraphs take DNS, say"
             )
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
+        if found.time is not None and found.candidates is None:
+            found.candidates = self.draw(found.user, found.pos, generator, found.time)
         links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
         if links and (mixes or not self.finds_items):
@@ -470,39 +449,6 @@ class NegativeSampling(BaseTransform, torch.nn.Module):
                 return
             self._looked = True
         check_known(self, self.candidates, user, pos)
-
-    def _check(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        user_xs: Sequence[Tensor],
-        item_xs: Sequence[Tensor],
-        candidates: Tensor | None,
-        size: tuple[int, int] | None,
-    ) -> None:
-        """Refuses what would otherwise fail later, or not at all."""
-        shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
-        same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
-        if not same or len({width for _, width in shapes}) > 1:
-            raise invalid(self, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
-        kinds = {x.dtype for x in (*user_xs, *item_xs)}
-        if len(kinds) > 1 or not user_xs[0].is_floating_point():
-            expected = "of one floating-point type (x.float(), say)"
-            raise invalid(self, "user_xs, item_xs", expected, ", ".join(map(str, kinds)))
-        if self.width not in (None, shapes[0][1]):
-            expected = f"of width {self.width}, or the sampler made with dim={shapes[0][1]}"
-            raise invalid(self, "user_xs, item_xs", expected, shapes)
-        if size is not None:
-            check_lengths(self, len(user_xs[0]), len(item_xs[0]), *size)
-        ids = [("user", user, user_xs), ("pos", pos, item_xs)]
-        if candidates is not None:
-            if not isinstance(candidates, Tensor) or not is_integer(candidates):
-                raise invalid(self, "candidates", "a tensor [B, M] of integers", short(candidates))
-            ids.append(("candidates", candidates, item_xs))
-        for name, index, xs in ids:
-            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(xs[0]):
-                got = f"{int(index.min())}..{int(index.max())}"
-                raise invalid(self, name, f"ids in [0, {len(xs[0])})", got)
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""

@@ -18,7 +18,7 @@ from torch_geometric.data.storage import BaseStorage
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import BatchCandidates, Candidates
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.graph import check_shape, described
 from pyg_negsamp.transforms.checks import check_ids
 from pyg_negsamp.transforms.negatives import Negatives
@@ -37,6 +37,7 @@ class Positives:
         binary: Whether the batch is in the binary form.
         named_globally: The same users and positives in the numbering of the whole graph.
         size: Numbers of users and items that tables have a row for; `None` if nobody knows.
+        time: `[B]` when each row happened, or `None`.
     """
 
     user: Tensor
@@ -46,6 +47,7 @@ class Positives:
     hopeless: Tensor | None = None
     binary: bool = False
     size: tuple[int, int] | None = None
+    time: Tensor | None = None
 
 
 def read_positives(
@@ -63,13 +65,16 @@ def read_positives(
         batch: The mini-batch.
         edge_type: The interactions in it.
         known: Tells known positives among the candidates of a sampled subgraph apart, through
-            its global ids (`n_id`). Without it, they stay among the candidates.
+            its global ids (`n_id`), and items that did not exist yet. Without it, they stay among
+            the candidates.
         num: Candidates per positive to draw out of a sampled subgraph's own positives, `M`.
         generator: Source of randomness for these.
 
     Raises:
         ValueError: If a field is missing.
     """
+    if not isinstance(batch, HeteroData | Data):
+        raise invalid(owner, "batch", "a mini-batch, HeteroData or Data", short(batch))
     users, items, links = stores(batch, edge_type)
     binary = "src_index" not in users and "edge_label_index" in links
     candidates: Tensor | None = None
@@ -100,9 +105,14 @@ def read_positives(
         if "dst_neg_index" in items:
             candidates = items.dst_neg_index.view(len(user), -1)
     check_ids(owner, user, pos)
+    # Where items exist always, it does not matter when a row happened.
+    time = None if known is None or known.since is None else row_time(users, links)
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
-        return Positives(user, pos, (user, pos), candidates, binary=binary, size=size)
+        return Positives(user, pos, (user, pos), candidates, binary=binary, size=size, time=time)
+    if known is not None and known.num_relations is not None:
+        expected = "in the numbering of the whole graph, as its users are heads with relations"
+        raise invalid(owner, "batch", expected, "a sampled subgraph (n_id)")
     if candidates is None and not isinstance(known, BatchCandidates):
         expected = (
             "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
@@ -113,13 +123,28 @@ def read_positives(
     hopeless = None
     if candidates is None:
         assert isinstance(known, BatchCandidates)
-        row, left = known.rows(*globally, num, generator)
+        existing = known.existing(globally[0], time)
+        row, left = known.rows(*globally, num, generator, existing)
         candidates, hopeless = pos[row], left <= 0
     elif known is not None:
-        allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates])
+        column = None if time is None else time.unsqueeze(-1)
+        allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
     size = (len(users.n_id), len(items.n_id))
-    return Positives(user, pos, globally, candidates, hopeless, size=size)
+    return Positives(user, pos, globally, candidates, hopeless, binary, size)
+
+
+def row_time(users: Any, links: Any) -> Tensor | None:
+    """When the rows of a batch happened, as PyG's temporal loaders say in either form."""
+    for store, name in (
+        (links, "edge_label_time"),
+        (users, "edge_label_time"),
+        (users, "seed_time"),
+    ):
+        time: Tensor | None = store.get(name)
+        if time is not None:
+            return time
+    return None
 
 
 def without(candidates: Tensor, refused: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,6 +186,13 @@ def write_negatives(
     """
     _, items, links = stores(batch, edge_type)
     weight = None if negatives is None else negatives.weight
+    if positives.hopeless is not None:
+        useful = (~positives.hopeless).unsqueeze(1)
+        made = index if negatives is None else negatives.xs
+        assert made is not None
+        if weight is None:
+            weight = torch.ones(made.shape[:2], device=useful.device)
+        weight = weight * useful
     if negatives is not None and negatives.loss is not None:
         items.dst_neg_loss = negatives.loss
     if positives.binary:
@@ -171,12 +203,6 @@ def write_negatives(
         items.dst_neg_index = index
     if negatives is not None:
         items.dst_neg_xs = negatives.xs
-    if positives.hopeless is not None:
-        useful = (~positives.hopeless).unsqueeze(1)
-        if weight is None:
-            K = (index if index is not None else items.dst_neg_xs).size(1)
-            weight = torch.ones(len(useful), K, device=useful.device)
-        weight = weight * useful
     if weight is not None:
         items.dst_neg_weight = weight
     if as_links:

@@ -1,6 +1,8 @@
-"""Checks that need to know the graph: are positives links of it, and tables of its length?"""
+"""What a call is refused for: unknown positives, ids out of range, tables of another graph."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -32,9 +34,9 @@ def check_known(
         ValueError: Saying how many of how many are unknown, and what may be the cause.
     """
     step = max(1, len(user) // looked_at)
-    if bool(candidates.known.hold(user[::step], pos[::step]).all()):
+    if bool(candidates.knows(user[::step], pos[::step]).all()):
         return
-    unknown = int((~candidates.known.hold(user, pos)).sum())
+    unknown = int((~candidates.knows(user, pos)).sum())
     raise invalid(
         owner,
         "pos",
@@ -47,14 +49,66 @@ def check_known(
     )
 
 
+def check_rows_are_users(owner: object, candidates: Candidates) -> None:
+    """Refuses candidates with relations or times, on behalf of what remembers items by user."""
+    for argument, there in (("relation", candidates.num_relations), ("time", candidates.since)):
+        if there is not None:
+            expected = f"made without '{argument}', because this sampler keeps something per user"
+            raise invalid(owner, "candidates", expected, f"some made with '{argument}'")
+
+
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
     """Refuses users and positives that are not `[B]` whole numbers each."""
-    tensors = isinstance(user, Tensor) and isinstance(pos, Tensor)
-    if not tensors or user.dim() != 1 or user.shape != pos.shape:
-        raise invalid(owner, "user, pos", "two tensors [B]", f"{short(user)} and {short(pos)}")
+    for name, index in (("user", user), ("pos", pos)):
+        if not isinstance(index, Tensor):
+            raise invalid(owner, name, "a tensor [B] of ids", short(index))
+    if user.dim() != 1 or user.shape != pos.shape:
+        got = f"{[*user.shape]} and {[*pos.shape]}"
+        raise invalid(owner, "user, pos", "two tensors [B]", got)
     for name, index in (("user", user), ("pos", pos)):
         if not is_integer(index):
             raise invalid(owner, name, "integers", index.dtype)
+
+
+def check_range(owner: object, name: str, index: Tensor | None, size: int) -> None:
+    """Refuses what is no tensor of ids below `size`; `None` is nothing to check."""
+    if index is None:
+        return
+    if not isinstance(index, Tensor) or not is_integer(index):
+        raise invalid(owner, name, "a tensor of integers", short(index))
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < size:
+        got = f"{int(index.min())}..{int(index.max())}"
+        raise invalid(owner, name, f"ids in [0, {size})", got)
+
+
+def check_tables(
+    owner: object,
+    user_xs: Sequence[Tensor],
+    item_xs: Sequence[Tensor],
+    width: int | None,
+    apart: bool,
+) -> None:
+    """Refuses what are no `H` tables `[U, D]` and `H` tables `[I, D]`.
+
+    Args:
+        owner: Who asks, for the error.
+        user_xs: Layers of the users.
+        item_xs: Layers of the items.
+        width: The only `D` that will do, if there is one.
+        apart: Whether users and items may differ in width.
+    """
+    shapes = [tuple(x.shape) for x in (*user_xs, *item_xs)]
+    same = len(user_xs) == len(item_xs) > 0 and all(len(shape) == 2 for shape in shapes)
+    kinds = (user_xs, item_xs) if apart else ((*user_xs, *item_xs),)
+    if not same or any(len({x.size(1) for x in xs}) > 1 for xs in kinds):
+        raise invalid(owner, "user_xs, item_xs", "H tensors [U, D] and H [I, D]", shapes)
+    dtypes = {x.dtype for x in (*user_xs, *item_xs)}
+    if len(dtypes) > 1 or not user_xs[0].is_floating_point():
+        expected = "of one floating-point type (x.float(), say)"
+        raise invalid(owner, "user_xs, item_xs", expected, ", ".join(map(str, dtypes)))
+    if width is not None and any(found != width for _, found in shapes):
+        expected = f"of width {width}, or the sampler made with dim={shapes[0][1]}"
+        raise invalid(owner, "user_xs, item_xs", expected, shapes)
 
 
 def check_lengths(owner: object, users: int, items: int, num_users: int, num_items: int) -> None:

@@ -58,11 +58,17 @@ class Compose(NegativeSampling):
         )
         self.selector, self.synthesizer = select, synthesize
         self.width = select.width or synthesize.width
+        self.one_width = select.one_width or synthesize.one_width
 
     @property
     def needs_global_ids(self) -> bool:
         """As either of the two."""
         return self.selector.needs_global_ids or self.synthesizer.needs_global_ids
+
+    @property
+    def needs_whole_table(self) -> bool:
+        """As either of the two."""
+        return self.selector.needs_whole_table or self.synthesizer.needs_whole_table
 
     def follow(self, score: Score) -> None:
         """Has both score as the model does."""

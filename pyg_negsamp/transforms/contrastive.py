@@ -76,6 +76,7 @@ class ContrastiveDNS(NegativeSampling):
         "n": Choice((1, 5, 10, 20, 30, 40, 50)),
     }
     reads_embeddings = False
+    keeps_users = True
     retrieved: Tensor
     epoch = 0
 
@@ -142,9 +143,15 @@ class ContrastiveDNS(NegativeSampling):
             none_left = best.values == -torch.inf
             self.retrieved[ids] = torch.where(none_left, best.indices[:, :1], best.indices)
 
-    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
         """First pass: random items, and out of what was retrieved for the user."""
-        drawn = super().draw(user, pos, generator)
+        drawn = super().draw(user, pos, generator, time)
         size = (len(user), self.num_negatives - 1)
         slot = user.new_empty(size, dtype=torch.long)
         slot.random_(self.retrieved.size(1), generator=generator)

@@ -54,6 +54,7 @@ class DINS(NegativeSampling):
     """
 
     default_num_candidates = 16
+    one_width = True
 
     #: The paper's ranges, less beta = 0, which is :class:`DNS` per layer.
     search_space: ClassVar[Space] = {

@@ -57,6 +57,7 @@ class IRGAN(NegativeSampling):
     """
 
     default_num_candidates = 16
+    keeps_users = True
 
     #: Ours.
     search_space: ClassVar[Space] = {

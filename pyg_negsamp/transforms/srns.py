@@ -72,6 +72,7 @@ class SRNS(NegativeSampling):
         "tau": Range(1.0, 30.0, log=True),
         "alpha": Choice((0.0, 1.0, 5.0, 10.0)),
     }
+    keeps_users = True
     memory: Tensor
     epoch = 0
 
@@ -155,10 +156,16 @@ class SRNS(NegativeSampling):
             if renumbered:
                 self.history = whole
 
-    def draw(self, user: Tensor, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
         """First pass: the users' memories."""
-        if self.candidates is None:
-            return super().draw(user, pos, generator)  # which says what is missing
+        if self.candidates is None or time is not None:
+            return super().draw(user, pos, generator, time)  # which says what is wrong
         return self.memory[user]
 
     @torch.no_grad()

@@ -9,8 +9,8 @@ from torch_geometric.data import Data, HeteroData
 
 from oracles.candidates import popularity_probabilities, uniform_probabilities
 from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
-from pyg_negsamp.candidates.base import integers_below, small_integers_below
 from pyg_negsamp.candidates.bit_filter import BitFilter
+from pyg_negsamp.candidates.numbers import integers_below, small_integers_below
 from pyg_negsamp.graph import EDGE_TYPE
 
 BOTH = [UniformCandidates, PopularityCandidates]

@@ -13,6 +13,7 @@ import torch
 import yaml
 from conftest import ROOT
 
+import pyg_negsamp
 from pyg_negsamp.cli import main, train
 from pyg_negsamp.experiments import Config
 from pyg_negsamp.nn import ENCODERS
@@ -218,6 +219,33 @@ def test_refit_does_not_go_on_from_another_run(
     assert "refit already holds a run" in said
 
 
+def test_a_tilde_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    main(["train", *QUICK, "--neg", "rns", "--encoder", "mf", "--out=~/runs/first"])
+    assert (tmp_path / "runs" / "first" / "model").is_dir()
+    model = pyg_negsamp.train(
+        "tiny", device="cpu", out="~/runs/second", epochs=1, encoder="mf", neg="rns"
+    )
+    assert model.users is not None
+    assert (tmp_path / "runs" / "second" / "checkpoints").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize(("encoder", "said"), [("lightgcn", 0), ("mf", 1)])
+def test_weights_are_read_or_it_says_so_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoder: str, said: int
+) -> None:
+    rows = [f"{u},{(u * 7 + 3 * n) % 15},{n + 0.5}" for u in range(20) for n in range(8)]
+    (tmp_path / "bought.csv").write_text("\n".join(["user,item,pieces", *rows]))
+    flags = ["--dataset", str(tmp_path / "bought.csv"), "--weight-column", "pieces"]
+    run(tmp_path / "run", *flags, encoder=encoder)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "weight" in line]
+    assert lines == ["pyg-negsamp train: warning: MF: edge_weight of the graph is not read"] * said
+
+
 def test_own_files(tmp_path: Path) -> None:
     rows = ["customer;product"] + [f"c{u};p{(u * 3 + i) % 17}" for u in range(20) for i in range(6)]
     log = tmp_path / "log.csv"
@@ -242,7 +270,20 @@ def test_own_files(tmp_path: Path) -> None:
         ("--beta 1 --neg rns", "--beta must be left out: it is for ahns, dins (got 'rns')"),
         ("--loss-tau 1", "--loss-tau must be left out: it is for contrastive"),
         ("--beta -1", "--beta must be a number in [0, inf]"),
-        ("--loss ssm --loss-temperature -1", "'temperature'"),
+        ("--loss ssm --loss-temperature -1", "--loss-temperature must be a number"),
+        ("--loss contrastive --loss-tau -1", "--loss-tau must be a number"),
+        ("--loss ssm --loss-similarity x", "--loss-similarity must be one of"),
+        ("--encoder sgl --encoder-edge-dropout 1.5", "--encoder-edge-dropout must be"),
+        ("--encoder lightgcn --layers 999999999", "--layers must be less: it needs"),
+        ("--neg --", "argument --neg: expected one argument"),
+        ("--out=--", "argument --out: expected one argument"),
+        (
+            "--dataset nothing.csv --val-file x",
+            "--val-file must be left out, or given with --test-file",
+        ),
+        ("--test-share 0", "--test-share must be greater than 0"),
+        ("--val-share 0.9", "--val-share must be with --test-share below 1 in all"),
+        ("--top-k 1000001", "--top-k must be list lengths"),
         ("--num-candidates 0", "--num-candidates"),
         ("--lr -1", "--lr must be a number in [0, inf)"),
         ("--seed -1", "--seed"),
@@ -410,6 +451,12 @@ def test_a_run_does_not_go_on_with_another_encoder_or_other_links(
     with pytest.raises(SystemExit):
         main(resume)
     assert "was begun with another set of links" in capsys.readouterr().err
+    # Nor with the same links of other people, whose rows would be those of the first.
+    file.write_text("user,item\n" + "\n".join(rows).replace("u", "v"))
+    test.write_text("user,item\n" + "\n".join(f"v{u},i{(u * 7 + 5) % 23}" for u in range(30)))
+    with pytest.raises(SystemExit):
+        main(resume)
+    assert "was begun with another set of links, or of ids" in capsys.readouterr().err
     assert (tmp_path / "run" / "config.yaml").read_text() == config
 
 

@@ -102,6 +102,17 @@ def test_adjacency_text_has_no_columns(options: dict) -> None:
         InteractionDataset.from_files(TOY / "train.txt", **options)
 
 
+@pytest.mark.parametrize("sep", ["((", "?+", "\n", "\r"])
+def test_a_separator_is_an_expression_within_a_line(sep: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^InteractionDataset: 'sep' must be a character, or"):
+        InteractionDataset.from_files(tmp_path / "log.csv", sep=sep)
+
+
+def test_a_rating_that_nobody_gave_leaves_nothing(square: Square) -> None:
+    with pytest.raises(ValueError, match="'min_rating' must be at most 3, the best rating"):
+        InteractionDataset.from_frame(square().assign(stars=3), rating="stars", min_rating=4)
+
+
 @pytest.mark.parametrize("option", ["sep", "encoding"])
 def test_parquet_is_no_text(tmp_path: Path, option: str, square: Square) -> None:
     square().to_parquet(tmp_path / "log.parquet")

@@ -165,7 +165,7 @@ def test_a_nul_byte_is_an_error_with_its_line(tmp_path: Path) -> None:
 
 def test_one_name_for_two_columns_is_an_error(tmp_path: Path) -> None:
     text = "user,item,item\nu1,a,x\nu1,b,y\nu2,a,x\nu2,c,z\n"
-    with pytest.raises(ValueError, match=r"'item' .*there once: \['user', 'item', 'item'\]"):
+    with pytest.raises(ValueError, match=r"'item' .*there once: \[.*, 'item'\] \(got 'item'\)"):
         load(tmp_path / "log.csv", text)
     other = load(tmp_path / "log.csv", "user,x,item,x\na,1,2,3\na,1,3,3\nb,1,2,3\nb,1,3,3\n")
     assert other.item_ids.tolist() == [2, 3]

@@ -115,10 +115,10 @@ def test_every_format_gives_the_same_dataset(frame: pd.DataFrame, tmp_path: Path
         dataset = InteractionDataset.from_files(tmp_path / f"log.{suffix}", **COLUMNS)
         same(dataset, expected)
         assert dataset.user_ids.equals(expected.user_ids)
-    for sep in ("\t", ",", " ", "::"):
+    for sep in ("\t", ",", " ", "::", "§"):
         frame.to_csv(tmp_path / "log.data", index=False, header=False, sep="|")
         path = write(tmp_path / "log.data", (tmp_path / "log.data").read_text().replace("|", sep))
-        stated = {"sep": "::"} if sep == "::" else {}
+        stated = {"sep": sep} if sep in ("::", "§") else {}
         dataset = InteractionDataset.from_files(path, time=2, rating=3, format="pairs", **stated)
         same(dataset, expected)
     frame.to_csv(tmp_path / "bare.csv", index=False, header=False)
@@ -308,7 +308,7 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ("user,item,at\na,1,1\nb,2,\n", {"time": "at"}, "'time'.*1 missing"),
         ("user,item,stars\na,1,good\n", {"rating": "stars"}, "'rating' must be .*numbers"),
         ("user,item\na,1\n", {"min_rating": 4}, "'min_rating'.*together with a 'rating'"),
-        ("user,item,r\na,1,2\n", {"rating": "r", "min_rating": 4}, "at least one interaction"),
+        ("user,item,r\na,1,2\n", {"rating": "r", "min_rating": 4}, "'min_rating' must be at most 2"),
         ("user,item\na,1\n", {"user": "item"}, "'item' must be another column than 'user'"),
         (
             "user,item,at\na,1,2\n",

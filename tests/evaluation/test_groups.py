@@ -72,6 +72,9 @@ def test_groups_of_users_are_means_over_their_members(problem: tuple) -> None:
     for group in found:
         within = (by_user[user] >= group.least) & (by_user[user] <= group.most)
         assert int(within.sum()) == group.users
+        members = set(user[within].tolist())
+        links = data[EDGE_TYPE].edge_label_index[0].tolist()
+        assert group.held_out == sum(owner in members for owner in links)
         for name, value in values.items():
             assert group.metrics[name] == pytest.approx(float(value[within].mean()))
 

@@ -119,8 +119,8 @@ def test_arguments_without_a_default_value_can_be_given() -> None:
     several = make_encoder(
         Config.of(encoder="lightgcn", layers=2, encoder_alpha=["0.2", "0.3", "0.5"]), data
     )
-    assert one.scale == [1.5, 1.5, 1.5]
-    assert several.scale == pytest.approx([0.6, 0.9, 1.5])
+    assert one.alpha == [0.5, 0.5, 0.5]
+    assert several.alpha == pytest.approx([0.2, 0.3, 0.5])
 
 
 def test_a_reference_has_its_own_fields_only() -> None:

@@ -18,6 +18,7 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments import Config, ConfigError, load_data, protocols, run
 from pyg_negsamp.experiments.methods import make_recommender
 from pyg_negsamp.experiments.parts import FIELDS
+from pyg_negsamp.experiments.protocols import still_improving
 
 FRAME = pd.DataFrame(
     [(f"u{u}", f"i{(u * 7 + j * j) % 23}", 1 + j % 5) for u in range(30) for j in range(12)],
@@ -78,6 +79,17 @@ def test_mistakes_in_python(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         pyg_negsamp.train(**{"source": FRAME, "device": "cpu", **given})
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("best", "trained", "every", "improving"),
+    [(8, 8, 1, True), (7, 8, 1, False), (8, 8, 2, True), (6, 8, 2, False), (6, 8, 3, True),
+     (5, 8, 3, False), (6, 6, 1, False)],
+)  # fmt: skip
+def test_what_is_still_improving(best: int, trained: int, every: int, improving: bool) -> None:
+    """The last validation of all epochs that were asked for, eight, was the best."""
+    config = Config.of(epochs=8, eval_every=every)
+    assert still_improving(config, {"best_epoch": best, "epochs": trained}) == improving
 
 
 @pytest.mark.usefixtures("untrained")

@@ -264,6 +264,9 @@ def test_validation_links_decide_and_test_links_are_not_read(
 
         __getitem__ = __iter__ = __len__ = __getattr__
 
+    class Parts(tuple):
+        user_ids = item_ids = None
+
     evaluate = recommender.evaluate
     val: list[HeteroData] = []
     seen: list[HeteroData] = []
@@ -271,7 +274,7 @@ def test_validation_links_decide_and_test_links_are_not_read(
     def without_test(config: Config) -> tuple:
         train_data, val_data, _ = load_data(config)
         val.append(val_data)
-        return train_data, val_data, Untouchable()
+        return Parts((train_data, val_data, Untouchable()))
 
     def watched(x_dict: Any, data: HeteroData, *args: Any, **options: Any) -> dict[str, float]:
         seen.append(data)

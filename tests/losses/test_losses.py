@@ -7,13 +7,14 @@ import math
 import pytest
 import torch
 
-from oracles import bpr, contrastive_dns, sdns, softmax
+from oracles import bpr, contrastive_dns, sdns, self_adversarial, softmax
 from pyg_negsamp.losses import (
     LOSSES,
     BPRLoss,
     ContrastiveLoss,
     KPairBPRLoss,
     SampledSoftmaxLoss,
+    SelfAdversarialLoss,
     SoftBPRLoss,
     l2_penalty,
 )
@@ -181,12 +182,14 @@ def test_softmax_losses_do_not_overflow(loss: SampledSoftmaxLoss) -> None:
     torch.testing.assert_close(neg.grad, torch.tensor([[slope / 2, slope / 2], [0.0, 0.0]]))
 
 
-@pytest.mark.parametrize("loss", [SampledSoftmaxLoss(), KPairBPRLoss(), ContrastiveLoss()])
+@pytest.mark.parametrize(
+    "loss", [SampledSoftmaxLoss(), KPairBPRLoss(), ContrastiveLoss(), SelfAdversarialLoss()]
+)
 @pytest.mark.parametrize(
     ("pos", "neg", "weight"), [((3,), (2, 1), None), ((3,), (3,), None), ((3,), (3, 2), (3, 1))]
 )
-def test_softmax_losses_refuse_other_shapes(
-    loss: SampledSoftmaxLoss,
+def test_other_losses_refuse_other_shapes(
+    loss: torch.nn.Module,
     pos: tuple[int, ...],
     neg: tuple[int, ...],
     weight: tuple[int, ...] | None,
@@ -205,6 +208,47 @@ def test_softmax_losses_refuse_bad_arguments(temperature: float) -> None:
         ContrastiveLoss(temperature)
     with pytest.raises(ValueError, match="SampledSoftmaxLoss: 'similarity'"):
         SampledSoftmaxLoss(similarity="euclid")
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("num_negatives", [1, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_self_adversarial_equals_the_oracle(
+    num_negatives: int, alpha: float, weighted: bool
+) -> None:
+    """Rows of weight 0 are no rows; of others, what has weight 0 does not count."""
+    pos, neg = scores(num_negatives)
+    weight = None
+    if weighted:
+        weight = torch.rand(neg.shape, generator=torch.Generator().manual_seed(0)).double()
+        weight[0], weight[1, 1:] = 0, 0
+    pos.requires_grad_()
+    neg.requires_grad_()
+    value = SelfAdversarialLoss(alpha)(pos, neg, weight)
+    expected = self_adversarial.self_adversarial_loss(pos.detach(), neg.detach(), alpha, weight)
+    assert value.item() == pytest.approx(expected)
+    value.backward()
+    assert pos.grad is not None
+    assert neg.grad is not None
+    logit = alpha * neg.detach() + (0 if weight is None else weight.log())
+    share = logit.softmax(1).nan_to_num()  # no gradient through it
+    torch.testing.assert_close(neg.grad, share * neg.detach().sigmoid() / 12)
+    rows = 1.0 if weight is None else weight.any(1)
+    torch.testing.assert_close(pos.grad, -torch.sigmoid(-pos.detach()) * rows / 12)
+
+
+def test_self_adversarial_gradient_where_shares_are_constant() -> None:
+    pos, neg = (x.requires_grad_() for x in scores(4))
+    assert torch.autograd.gradcheck(SelfAdversarialLoss(0.0), (pos, neg))
+    assert torch.autograd.gradcheck(SelfAdversarialLoss(0.0), (pos, neg, torch.rand(6, 4).double()))
+
+
+def test_self_adversarial_stays_finite_and_refuses_what_it_must() -> None:
+    pos, neg = torch.tensor([-1e4]), torch.tensor([[1e4, -1e4]])
+    assert SelfAdversarialLoss()(pos, neg).item() == pytest.approx(1e4)
+    for alpha in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="SelfAdversarialLoss: 'alpha'"):
+            SelfAdversarialLoss(alpha)
 
 
 # All losses -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,15 +22,32 @@ from small_graph import (
     weighted,
 )
 from torch import Tensor
+from torch_geometric.data import HeteroData
+from torch_geometric.nn import GraphSAGE, to_hetero
+from torch_geometric.transforms import ToUndirected
+from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import gather_rows, pool_layers
-from pyg_negsamp.nn import ENCODERS, MF, SGL, Encoder, LightGCN, SimGCL
+from pyg_negsamp.nn import ENCODERS, MF, SGL, Encoder, FromModule, LightGCN, SimGCL, XSimGCL
 
 WIDTH, LAYERS = 4, 3
 
+
+def graphsage(data: HeteroData, dim: int, edge_type: EdgeType | None = None) -> FromModule:
+    """On users and items in one graph."""
+    return FromModule(GraphSAGE(dim, WIDTH, 2, dropout=0.2, act="elu"), data, edge_type, dim=dim)
+
+
+def hetero(data: HeteroData, dim: int, edge_type: EdgeType | None = None) -> FromModule:
+    """On dictionaries."""
+    data = ToUndirected()(data)
+    model = GraphSAGE((dim, dim), WIDTH, 2, dropout=0.2, act="elu")
+    return FromModule(to_hetero(model, data.metadata()), data, edge_type, dim=dim)
+
+
 #: Every encoder as it comes, and some with options on.
-CASES: dict[str, tuple[type[Encoder], dict[str, Any]]] = {
+CASES: dict[str, tuple[Callable[..., Encoder], dict[str, Any]]] = {
     **{name: (cls, {}) for name, cls in ENCODERS.items()},
     "mf with bias": (MF, {"bias": True}),
     "lightgcn with edge dropout": (LightGCN, {"edge_dropout": 0.2}),
@@ -37,13 +55,15 @@ CASES: dict[str, tuple[type[Encoder], dict[str, Any]]] = {
     "lightgcn without ego": (LightGCN, {"include_ego": False}),
     "sgl by nodes": (SGL, {"view": "node"}),
     "sgl by walks": (SGL, {"view": "walk"}),
+    "graphsage": (graphsage, {}),
+    "graphsage by to_hetero": (hetero, {}),
 }
 every_case = pytest.mark.parametrize("case", list(CASES))
 every_class = pytest.mark.parametrize("cls", list(ENCODERS.values()))
 
 
-def has_layers(cls: type[Encoder]) -> bool:
-    return "num_layers" in inspect.signature(cls.__init__).parameters
+def has_layers(cls: Callable[..., Encoder]) -> bool:
+    return "num_layers" in inspect.signature(cls).parameters
 
 
 def build(case: str, **arguments: Any) -> Encoder:
@@ -59,13 +79,13 @@ def num_tables(case: str) -> int:
     cls, options = CASES[case]
     if not has_layers(cls):
         return 1
-    ego = not issubclass(cls, SimGCL) and options.get("include_ego", True)
+    ego = cls not in (SimGCL, XSimGCL) and options.get("include_ego", True)
     return LAYERS + ego
 
 
 def step(encoder: Encoder) -> Tensor:
     """The loss of a training step, from what training calls."""
-    device = encoder.embedding.weight.device
+    device = next(encoder.parameters()).device
     user, item = BATCH_USER.to(device), BATCH_ITEM.to(device)
     tables = encoder.tables()
     users, items = encoder.rows(tables, user, item)
@@ -77,7 +97,7 @@ def step(encoder: Encoder) -> Tensor:
 
 def train_once(encoder: Encoder) -> None:
     """An epoch of one step."""
-    encoder.start_epoch(torch.Generator(encoder.embedding.weight.device).manual_seed(3))
+    encoder.start_epoch(torch.Generator(next(encoder.parameters()).device).manual_seed(3))
     optimizer = torch.optim.Adam(encoder.parameters(), lr=0.01)
     step(encoder).backward()
     optimizer.step()
@@ -222,7 +242,7 @@ def test_precisions_and_devices(case: str, dtype: torch.dtype, device: str) -> N
         assert parameter.grad is not None, name
         assert parameter.grad.dtype == dtype
         assert bool(parameter.grad.isfinite().all()), name
-    assert bool(encoder.embedding.weight.grad.any())
+    assert all(bool(parameter.grad.any()) for parameter in encoder.parameters())
 
 
 @every_case

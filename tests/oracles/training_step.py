@@ -285,6 +285,14 @@ def softmax(pos: Tensor, neg: Tensor, weight: Tensor | None, temperature: float)
     return -(own / (own + others)).log().sum() / len(pos)
 
 
+def self_adversarial(pos: Tensor, neg: Tensor, weight: Tensor | None, alpha: float) -> Tensor:
+    """`-1/2B sum_b (ln sigmoid(s_b) + sum_k p_bk ln sigmoid(-s_bk))`, `p` constant."""
+    w = torch.ones_like(neg) if weight is None else weight
+    p = w * (alpha * neg.detach()).exp()
+    p = p / p.sum(dim=1, keepdim=True)
+    return (softplus(-pos).sum() + (p * softplus(neg)).sum()) / (2 * len(pos))
+
+
 def ranking_loss(
     name: str, user: Tensor, pos: Tensor, neg: Tensor, weight: Tensor | None
 ) -> Tensor:
@@ -294,6 +302,8 @@ def ranking_loss(
     of_pos, of_neg = (user * pos).sum(-1), dots(user, neg)
     if name in ("bpr", "soft-bpr"):
         return bpr(of_pos, of_neg, weight, 1.0 if name == "bpr" else 1 - 0.7)
+    if name == "self-adversarial":
+        return self_adversarial(of_pos, of_neg, weight, 1.0)
     temperature = {"k-pair-bpr": 1.0, "ssm": 0.1, "contrastive": 0.2}[name]
     return softmax(of_pos, of_neg, weight, temperature)
 

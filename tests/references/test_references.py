@@ -182,7 +182,7 @@ def test_answers_on_the_device_of_the_users(cls: type, splits: list[HeteroData])
         (EASE, {"l2": 0.0}, "l2"),
         (EASE, {"l2": -1.0}, "l2"),
         *((ItemKNN, {"shrink": value}, "shrink") for value in (torch.nan, torch.inf)),
-        *((EASE, {"l2": value}, "l2") for value in (torch.nan, torch.inf)),
+        *((EASE, {"l2": value}, "l2") for value in (torch.nan, torch.inf, 1e-200, 1e-8, 1e300)),
     ],
 )
 def test_refuses_bad_arguments(cls: type, arguments: dict, name: str) -> None:

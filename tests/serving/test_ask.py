@@ -166,6 +166,17 @@ def test_unknown_users_get_what_is_popular(method: str) -> None:
     )
 
 
+def test_what_is_popular_is_without_what_a_person_has() -> None:
+    """The one who is not known at all comes first: places among others are not rows."""
+    found = model().recommend(["nobody", "u029"], k=1000, unknown="popular")
+    lists = {user: set(rows["item"]) for user, rows in found.groupby("user", sort=False)}
+    assert list(lists) == ["nobody", "u029"]
+    everything = {f"i{item:03}" for item in set(range(40)) - untrained_items()}
+    own = {f"i{item:03}" for item in all_links()[29]}
+    assert own & everything
+    assert lists == {"nobody": everything, "u029": everything - own}
+
+
 @pytest.mark.parametrize(
     ("users", "said"),
     [

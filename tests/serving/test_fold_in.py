@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from saved_models import METHODS, REFERENCES, dataset, model, recommender, trained
 
+from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.losses import BPRLoss, ContrastiveLoss, SampledSoftmaxLoss
 from pyg_negsamp.nn import ENCODERS, MF
 from pyg_negsamp.serving import TrainedModel
+from pyg_negsamp.training import Recommender
+from pyg_negsamp.transforms import RNS
 
 TAKEN = ["i007", "i002", "i007"]
 
@@ -45,6 +50,22 @@ def test_recommends_by_the_rows_that_the_encoder_folds_in(
     asked.save(tmp_path / "model")
     again = TrainedModel.load(tmp_path / "model").recommend_for(TAKEN, k=6)
     pd.testing.assert_frame_equal(found, again)
+
+
+def test_encoders_of_ones_own_fold_in_without_dropout() -> None:
+    """The copy that is kept is in evaluation mode; the one in training stays as it is."""
+    modes = []
+
+    class Own(MF):
+        def fold_in(self, *arguments: Any) -> torch.Tensor:
+            modes.append(self.training)
+            return super().fold_in(*arguments)
+
+    data = dataset()
+    made = Recommender(Own(data[0], dim=6), RNS(UniformCandidates(data[0])))
+    TrainedModel.from_training(made, data).recommend_for(TAKEN)
+    assert modes == [False]
+    assert made.encoder.training
 
 
 @pytest.mark.parametrize("method", list(ENCODERS))

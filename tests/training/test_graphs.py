@@ -70,9 +70,21 @@ def test_matrix_factorisation_reads_no_links() -> None:
     assert not model.holds(held_out_links(VAL)).any()
 
 
-def test_refuses_training_links_that_the_candidates_do_not_know() -> None:
+@pytest.mark.parametrize("place", [0, 1, 313, 624])
+def test_refuses_training_links_that_the_candidates_do_not_know(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single one, wherever it stands, and before the first step."""
+    links = TRAIN[EDGE_TYPE].edge_index
+    less = with_links(links[:, :place], links[:, place + 1 :])
+    steps: list[int] = []
+    monkeypatch.setattr(Recommender, "training_step", lambda *args: steps.append(args[-1]))
     with pytest.raises(ValueError, match=r"^RNS: 'pos' must be links.*got 1 of 625 unknown"):
-        train(TRAIN, LESS)
+        train(TRAIN, less)
+    assert not steps
+
+
+def test_links_may_be_unknown_where_that_is_meant() -> None:
     model = Recommender(MF(TRAIN, dim=4), RNS(UniformCandidates(LESS), check_positives=False))
     with pytest.warns(UserWarning, match="links differ"):
         fit(model, TRAIN, VAL, epochs=1, device="cpu", progress=False)

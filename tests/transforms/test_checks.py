@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from pyg_negsamp.transforms.checks import ROWS_LOOKED_AT
 DATA = SyntheticInteractions("tiny")[0]
 LINKS = DATA[EDGE_TYPE].edge_index
 USERS, ITEMS, D = 60, 80, 4
+BATCH = next(iter(LinkLoader(DATA, batch_size=8)))
 
 
 def split(**options: float) -> HeteroData:
@@ -150,6 +153,29 @@ def test_refuses_tables_of_other_lengths(users: int, items: int, advice: str) ->
 def test_refuses_ids_that_are_no_whole_numbers(field: str, kind: torch.dtype) -> None:
     with pytest.raises(ValueError, match=rf"^DNS: '.*' must be .*integers.*{kind}"):
         sample(torch.randn(USERS, D), torch.randn(ITEMS, D), **{field: torch.ones(9).to(kind)})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "x", [None], {}, torch.ones(USERS, D).long()])
+@pytest.mark.parametrize("argument", ["user", "pos", "user_xs", "item_xs", "candidates"])
+def test_wrong_kinds_of_arguments_are_named(argument: str, wrong: object) -> None:
+    user, pos = LINKS[:, :8]
+    given = {"user": user, "pos": pos, "user_xs": torch.ones(USERS, D)}
+    given |= {"item_xs": torch.ones(ITEMS, D), "candidates": pos.unsqueeze(1), argument: wrong}
+    if argument == "candidates" and wrong is None:
+        return
+    with pytest.raises(ValueError, match=f"^DNS: '.*{argument}.*' must be .* \\(got .*\\)$"):
+        DNS(UniformCandidates(DATA)).sample(**given)
+
+
+@pytest.mark.parametrize(
+    ("batch", "x_dict", "argument"),
+    [(None, {}, "batch"), ("x", {}, "batch"), (torch.ones(3), {}, "batch"),
+     (BATCH, {}, "x_dict"), (BATCH, {"user": torch.ones(USERS, D)}, "x_dict"),
+     (BATCH, {"user": 3, "item": 4}, "x_dict"), (BATCH, 3, "x_dict")],
+)  # fmt: skip
+def test_wrong_batches_and_tables_are_named(batch: Any, x_dict: Any, argument: str) -> None:
+    with pytest.raises(ValueError, match=f"^DNS: '{argument}' must be .* \\(got .*\\)$"):
+        DNS(UniformCandidates(DATA))(batch, x_dict)
 
 
 def test_a_wrong_batch_is_described_and_not_printed() -> None:

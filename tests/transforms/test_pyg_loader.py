@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.loader import LinkLoader, LinkNeighborLoader
 from torch_geometric.sampler import BaseSampler, HeteroSamplerOutput
@@ -14,7 +15,7 @@ from torch_geometric.sampler import NegativeSampling as LoaderNegatives
 from torch_geometric.sampler.neighbor_sampler import edge_sample
 from torch_geometric.transforms import ToSparseTensor, ToUndirected
 
-from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.candidates import BatchCandidates, UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import LightGCN
@@ -37,15 +38,18 @@ class SeedsOnly(BaseSampler):
     def sample_from_edges(self, inputs: Any, neg_sampling: Any = None) -> HeteroSamplerOutput:
         def seeds(seed: dict, seed_time: Any = None) -> HeteroSamplerOutput:
             none = {name: torch.empty(0, dtype=torch.long) for name in self.data.edge_types}
+            batch = {name: torch.arange(len(ids)) for name, ids in seed.items()}
             return HeteroSamplerOutput(
-                node=dict(seed), row=dict(none), col=dict(none), edge=dict(none), batch=None
+                node=dict(seed), row=dict(none), col=dict(none), edge=dict(none), batch=batch
             )
 
         sizes = {name: self.data[name].num_nodes for name in self.data.node_types}
-        return edge_sample(inputs, seeds, sizes, False, None, neg_sampling)
+        # Every row has nodes of its own where links have times, as PyG wants it.
+        disjoint = inputs.time is not None
+        return edge_sample(inputs, seeds, sizes, disjoint, None, neg_sampling)
 
 
-def loader(amount: int) -> LinkLoader:
+def loader(amount: int, time: Tensor | None = None) -> LinkLoader:
     data = toy().data
     for name, size in (("user", 7), ("item", 12)):
         data[name].x = torch.randn(size, 5)
@@ -55,7 +59,8 @@ def loader(amount: int) -> LinkLoader:
         data,
         SeedsOnly(data),
         edge_label_index=(EDGE_TYPE, links),
-        neg_sampling=LoaderNegatives("triplet", amount),
+        edge_label_time=time,
+        neg_sampling=LoaderNegatives("triplet", amount) if amount else None,
         batch_size=6,
     )
 
@@ -165,3 +170,27 @@ def test_fit_on_sparse_tensors_is_fit_on_links() -> None:
         model = Recommender(LightGCN(train, dim=4), DNS(train), lr=0.05)
         found.append(fit(model, train, val, epochs=3, progress=False).best)
     assert found[0] == found[1] > 0
+
+
+@pytest.mark.parametrize("amount", [8, 0])
+def test_times_of_links_come_with_the_batches(amount: int) -> None:
+    """In either of the loader's forms; what it draws, it draws of all times."""
+    data, K = toy().data, 5
+    since = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    links = data[EDGE_TYPE].edge_index
+    source = (UniformCandidates if amount else BatchCandidates)(data, time=since)
+    useful, early = 0, 0
+    for batch in loader(amount, since[links[1]]):
+        out, n_id = RNS(source, num_negatives=K)(batch), batch["item"].n_id
+        if amount:  # the triplet form
+            time = batch["user"].seed_time
+            index, weight = out["item"].dst_neg_index, out["item"].dst_neg_weight
+            early += int((since[n_id[batch["item"].dst_neg_index]] > time[:, None]).sum())
+        else:  # the binary form
+            time = batch[EDGE_TYPE].edge_label_time
+            index = out[EDGE_TYPE].edge_label_index[1, len(time) :].view(-1, K)
+            weight = out[EDGE_TYPE].edge_label_weight[len(time) :].view(-1, K)
+        assert (since[n_id[index]] <= time[:, None])[weight > 0].all()
+        useful += int((weight > 0).sum())
+    assert useful > 0
+    assert early > 0 or not amount

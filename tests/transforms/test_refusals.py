@@ -95,11 +95,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "arrays": (
         lambda: sample(user=USER.numpy()),
-        r"'user, pos' must be two tensors \[B\] \(got a ndarray \[10\] int64 and a Tensor",
+        r"'user' must be a tensor \[B\] of ids \(got a ndarray \[10\] int64",
     ),
     "lists": (
         lambda: sample(candidates=[[1]] * 10),
-        r"'candidates' must be a tensor \[B, M\] of integers \(got \[\[1\]",
+        r"'candidates' must be a tensor of integers \(got \[\[1\]",
     ),
     "a decoder of another shape": (
         lambda: DNS(DATA, score=lambda u, i: u.unsqueeze(1) * i)(batch(), X),
@@ -129,3 +129,17 @@ def test_one_table_is_both_in_a_homogeneous_graph() -> None:
     candidates = torch.randint(80, (10, 5))
     once = sampler.sample(USER, POS, x, candidates=candidates)
     assert torch.equal(once.xs, sampler.sample(USER, POS, x, x, candidates).xs)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda generator: RNS(DATA).sample(USER, POS, X["user"], X["item"], generator=generator),
+        lambda generator: RNS(DATA)(batch(), X, generator),
+        lambda generator: UniformCandidates(DATA)(USER, 3, generator),
+    ],
+)
+@pytest.mark.parametrize("generator", [3, "seed", lambda: None])
+def test_what_is_no_generator(call: Callable[[Any], Any], generator: Any) -> None:
+    with pytest.raises(ValueError, match=r"'generator' must be a torch\.Generator, such as"):
+        call(generator)

@@ -1,0 +1,75 @@
+"""The loss of RotatE: negatives count as much as the model believes in them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from pyg_negsamp.errors import invalid, number_in
+from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.space import Choice, Space
+
+
+class SelfAdversarialLoss(torch.nn.Module):
+    r"""Scores of positives should be high, and those of negatives low, the highest first of all.
+
+    Sun et al., ICLR 2019 (arXiv:1902.10197, eq. 5 and 6), with the scores of `K` negatives:
+
+    .. math:: L = -\frac{1}{2 B} \sum_b \left[ \ln \sigma(s_b)
+              + \sum_k p_{bk} \ln \sigma(-s_{bk}) \right], \quad
+              p_{bk} = \frac{w_{bk} \exp(\alpha s_{bk})}{\sum_j w_{bj} \exp(\alpha s_{bj})}
+
+    No gradient flows through `p`. Weights `w` default to 1. A row without any weight counts with a
+    loss of 0.
+
+    Scores are compared with 0. A distance, which is never above it, needs the paper's margin:
+    `loss(margin + pos, margin + neg)`. PyG's `RotatE` adds its own.
+
+    As `p` is a constant, this is the gradient of no function: what minimises a value, such as the
+    `fold_in` of encoders, comes near the end and no nearer.
+
+    Args:
+        alpha: How much the highest scores count beyond the others, at least 0. Default 1; with 0
+            all count the same.
+
+    Raises:
+        ValueError: If `alpha` is out of range.
+    """
+
+    #: The paper's grid.
+    search_space: ClassVar[Space] = {"alpha": Choice((0.5, 1.0))}
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
+
+    def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Computes the loss.
+
+        Args:
+            pos: `[B]` scores of the positives.
+            neg: `[B, K]` scores of their negatives.
+            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. A negative one
+                makes the loss NaN.
+
+        Returns:
+            A scalar, in single precision at least; 0 for no positives.
+
+        Raises:
+            ValueError: If the shapes disagree.
+        """
+        if neg.dim() != 2 or pos.shape != neg.shape[:1]:
+            raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
+        pos, neg = wide(pos), wide(neg)
+        logit = self.alpha * neg.detach()
+        if weight is None:
+            return mean(softplus(-pos) + (logit.softmax(dim=1) * softplus(neg)).sum(dim=1)) / 2
+        if weight.shape != neg.shape:
+            raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
+        counts = (weight != 0).any(dim=1)
+        logit = (logit + wide(weight).log()).where(counts.unsqueeze(1), 0)
+        loss = softplus(-pos) + (logit.softmax(dim=1) * softplus(neg)).sum(dim=1)
+        return mean(loss * counts) / 2
