@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
@@ -66,7 +66,7 @@ class Ranked(NamedTuple):
 
 def rank(
     x_dict: Scorer,
-    data: HeteroData,
+    data: HeteroData | Data,
     k: int,
     pool: Pool = "mean",
     edge_type: EdgeType | None = None,
@@ -81,7 +81,8 @@ def rank(
             if its graph holds a link to predict. Or embeddings of users and items, per layer or
             not; or a function that scores all items for users `[b]`. These cannot be checked.
         data: `edge_index` holds the links known at that time, which are left out of the lists;
-            the held-out links are read by :func:`pyg_negsamp.graph.held_out_links`.
+            the held-out links are read by :func:`pyg_negsamp.graph.held_out_links`. In a
+            homogeneous `Data` graph every node is user and item, but none is its own.
         k: Length of the lists.
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
@@ -102,9 +103,10 @@ def rank(
     # Links by the user's position in `user`, sorted, so that a block's links are a slice.
     position = user.new_full((links.num_users,), -1)
     position[user] = torch.arange(user.numel(), device=user.device)
-    masked, wanted = (
-        _by_position(index, position, links.num_items) for index in (links.index, held_out)
-    )
+    known = links.index
+    if isinstance(data, Data):  # nobody is recommended to oneself
+        known = torch.cat([known, torch.arange(links.num_items).to(known).expand(2, -1)], dim=1)
+    masked, wanted = (_by_position(index, position, links.num_items) for index in (known, held_out))
     first = 0
     for value, top in best_items(score, user, masked, links.num_items, k, block_size):
         if not (value[:, 0] < torch.inf).all():  # the best of each, and NaN sorts above all
@@ -163,7 +165,7 @@ def _joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
         yield Ranked(user, top, torch.cat(held_out, dim=1))
 
 
-def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
+def links_to_rank(data: HeteroData | Data, edge_type: EdgeType) -> Tensor:
     """The held-out links `[2, E]`; refuses a split without any."""
     held_out = held_out_links(data, edge_type)
     if held_out.size(1) == 0:
@@ -173,14 +175,15 @@ def links_to_rank(data: HeteroData, edge_type: EdgeType) -> Tensor:
 
 
 def scorer(
-    x_dict: Any, data: HeteroData, pool: Pool, edge_type: EdgeType
+    x_dict: Any, data: HeteroData | Data, pool: Pool, edge_type: EdgeType
 ) -> Callable[[Tensor], Tensor]:
     """From user ids `[b]` to scores `[b, I]`, refused if they are anything else."""
     if isinstance(x_dict, Model):
         check_not_held(x_dict, data, edge_type)
         x_dict = x_dict.scorer()
     links = known_links(data, edge_type)
-    if has_types(x_dict):
+    # In a homogeneous graph one table is that of all nodes.
+    if has_types(x_dict) or (isinstance(data, Data) and isinstance(x_dict, Tensor | list | tuple)):
         return dot_products(x_dict, links, pool, edge_type)
     if not callable(x_dict) or isinstance(x_dict, type):
         expected = "a model, tables of embeddings by node type, or a function that scores"
@@ -235,7 +238,7 @@ def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
 @torch.no_grad()
 def evaluate(
     x_dict: Scorer,
-    data: HeteroData,
+    data: HeteroData | Data,
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",
@@ -271,7 +274,7 @@ def evaluate(
 @torch.no_grad()
 def evaluate_users(
     x_dict: Scorer,
-    data: HeteroData,
+    data: HeteroData | Data,
     k: Sequence[int] = (20,),
     metrics: Sequence[str] = tuple(METRICS),
     pool: Pool = "mean",

@@ -308,7 +308,11 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ("user,item,at\na,1,1\nb,2,\n", {"time": "at"}, "'time'.*1 missing"),
         ("user,item,stars\na,1,good\n", {"rating": "stars"}, "'rating' must be .*numbers"),
         ("user,item\na,1\n", {"min_rating": 4}, "'min_rating'.*together with a 'rating'"),
-        ("user,item,r\na,1,2\n", {"rating": "r", "min_rating": 4}, "'min_rating' must be at most 2"),
+        (
+            "user,item,r\na,1,2\n",
+            {"rating": "r", "min_rating": 4},
+            "'min_rating' must be at most 2",
+        ),
         ("user,item\na,1\n", {"user": "item"}, "'item' must be another column than 'user'"),
         (
             "user,item,at\na,1,2\n",

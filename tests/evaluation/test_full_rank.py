@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
 
 from oracles import ranking
 from pyg_negsamp.evaluation import (
@@ -318,3 +318,15 @@ def test_rank_refuses_nothing(wrong: dict[str, int]) -> None:
     x_dict, data = problem()
     with pytest.raises(ValueError, match="must be a whole number, at least 1"):
         list(rank(x_dict, data, **wrong))
+
+
+def test_in_a_homogeneous_graph_nobody_is_recommended_to_oneself() -> None:
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=5)
+    data.edge_label_index = torch.tensor([[0, 3], [4, 0]])
+    x = torch.eye(5) + 0.1 * torch.rand(5, 5, generator=torch.Generator().manual_seed(0))
+    for tables in (x, {"user": x, "item": x}):
+        (block,) = rank(tables, data, k=5)
+        assert block.user.tolist() == [0, 3]
+        assert 0 not in block.top[0]
+        assert 3 not in block.top[1]
+        assert 1 not in block.top[0], "which it knows"

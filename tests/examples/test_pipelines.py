@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pyg_lightgcn
+import pyg_models_in_fit
 import pytest
 import torch
 from torch_geometric.utils import to_dense_adj
@@ -58,6 +59,18 @@ def test_without_and_with(name: str, capsys: pytest.CaptureFixture[str]) -> None
         assert found.startswith(row)
         assert f"{values.mean():.4f}" in found
         assert values.shape == (1,)
+        assert 0.02 < values.mean() < 1
+
+
+def test_pygs_models_in_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path(str(pyg_models_in_fit.__file__)).read_text()
+    assert len(text.splitlines()) <= 80
+    table = pyg_models_in_fit.main(epochs=2, seeds=1)
+    said = capsys.readouterr().out.splitlines()[1:]
+    assert len(said) == len(table) == 6
+    for line, (row, values) in zip(said, table.items(), strict=True):
+        assert line.split()[0] == row.split()[0]
+        assert f"{values.mean():.4f}" in line
         assert 0.02 < values.mean() < 1
 
 
