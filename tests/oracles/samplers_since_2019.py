@@ -186,7 +186,8 @@ def bns_risks(
     - info = 1 - sigmoid(p - n), the size of the BPR gradient
     - P_fn = popularity / total popularity, the prior of a false negative
     - F = (rank + 0.5) / (m + 1), rank = how many of the m reference scores are below n. The
-      paper's F is the share of scores at or below n; that reaches 0 and 1, and gives 0 / 0.
+      paper's F is the share of scores at or below n; that reaches 0 and 1, and gives 0 / 0. The
+      candidate is best not among the references; nothing is done about one that is.
     - unbias = (1 - F)(1 - P_fn) / (1 - F - P_fn + 2 F P_fn), the posterior of a true negative
     - risk = info (1 - (1 + lam) unbias)
 

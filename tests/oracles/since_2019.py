@@ -366,7 +366,7 @@ def hinge(
         if adaptive:
             best = ks[0]
             for k in ks:
-                if float(neg[b, k]) > float(neg[b, best]):
+                if float(neg[b, k].detach()) > float(neg[b, best].detach()):
                     best = k
             ks = [best]
         total = total + mean([positive_part(margin - pos[b] + neg[b, k]) for k in ks])
@@ -392,7 +392,7 @@ def warp(
     total = constant(0.0)
     for b in range(B):
         for tries, k in enumerate(counted(neg, weight, b), start=1):
-            if float(neg[b, k]) > float(pos[b]) - margin:
+            if float(neg[b, k].detach()) > float(pos[b].detach()) - margin:
                 phi = 0.0
                 for i in range(1, (num_items - 1) // tries + 1):
                     phi += 1.0 / i
@@ -643,7 +643,9 @@ def sogclr_moving_means(
     """
     estimates: dict[int, list[float]] = {}
     for b in range(neg.shape[0]):
-        values = [math.exp(float(neg[b, k]) / temperature) for k in counted(neg, weight, b)]
+        values = [
+            math.exp(float(neg[b, k].detach()) / temperature) for k in counted(neg, weight, b)
+        ]
         if values:
             estimates.setdefault(users[b], []).append(sum(values) / len(values))
     after = dict(moving_means)
@@ -719,6 +721,8 @@ def llpauc(
     loss over those pairs, less 1. The order holds for gamma >= b - 1 and gamma >= -a; with
     multipliers theta_b and theta_a (both >= 0, minimised), theta_b (gamma - b + 1) and
     theta_a (gamma + a) are added, as in the two-way partial AUC it comes from (arXiv 2210.03967).
+
+    s_pos is inside of a: the value is least in a only once s_pos has followed a.
 
     The mean of positives is over the rows with negatives that count. The mean of negatives is
     over each row's own and then over those rows. So here a row without them is not in B.
