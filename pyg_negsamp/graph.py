@@ -117,6 +117,20 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> L
     return Links(index, num_users, num_items)
 
 
+def items_among(data: Data, index: Tensor) -> str | None:
+    """Which nodes of a homogeneous graph are items, as code, if others are users.
+
+    They are told by `node_type`, or by links `[2, E]` whose starts and ends do not meet.
+    """
+    kinds = data.get("node_type")
+    if isinstance(kinds, Tensor) and len(found := kinds.unique().tolist()) > 1:
+        return f"(data.node_type == {found[-1]})"
+    starts, ends = index[0].unique(), index[1].unique()
+    if ends.numel() and not torch.isin(starts, ends).any():
+        return f"range({int(ends[0])}, {int(ends[-1]) + 1})"
+    return None
+
+
 def edge_type_of(data: HeteroData | Data, edge_type: EdgeType | None = None) -> EdgeType:
     """The edge type of the interactions in a graph, in full.
 

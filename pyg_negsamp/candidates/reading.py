@@ -10,7 +10,7 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import is_sparse
 
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import is_integer
+from pyg_negsamp.graph import is_integer, items_among
 
 #: Items that may be drawn: their ids, or a bool for every item.
 Items: TypeAlias = range | slice | Tensor
@@ -46,20 +46,9 @@ def read_items(owner: object, items: Items, num_items: int) -> Tensor:
 
 def check_one_kind(owner: object, data: Data, index: Tensor) -> None:
     """Refuses a homogeneous graph of which some nodes are users and others items."""
-    say = "given, because some nodes of this graph are no items"
-    kinds = data.get("node_type")
-    if isinstance(kinds, Tensor) and len(found := kinds.unique().tolist()) > 1:
-        way = f"items=(data.node_type == {found[-1]})"
-        raise invalid(owner, "items", f"{say}, such as {way}", f"node types {found}")
-    starts, ends = index[0].unique(), index[1].unique()
-    if ends.numel() and not torch.isin(starts, ends).any():
-        way = f"items=range({int(ends[0])}, {int(ends[-1]) + 1})"
-        raise invalid(
-            owner,
-            "items",
-            f"{say}: no node is both source and target of a link; such as {way}",
-            None,
-        )
+    if (items := items_among(data, index)) is not None:
+        say = f"given, because some nodes of this graph are no items, such as items={items}"
+        raise invalid(owner, "items", say, None)
 
 
 def read_relation(

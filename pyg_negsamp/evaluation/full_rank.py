@@ -17,7 +17,14 @@ from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.evaluation.leakage import Model, check_not_held
 from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
-from pyg_negsamp.graph import Links, described, edge_type_of, held_out_links, known_links
+from pyg_negsamp.graph import (
+    Links,
+    described,
+    edge_type_of,
+    held_out_links,
+    items_among,
+    known_links,
+)
 from pyg_negsamp.layers import (
     Embeddings,
     Layers,
@@ -104,7 +111,14 @@ def rank(
     position = user.new_full((links.num_users,), -1)
     position[user] = torch.arange(user.numel(), device=user.device)
     known = links.index
-    if isinstance(data, Data):  # nobody is recommended to oneself
+    if isinstance(data, Data):
+        if items_among(data, torch.cat([known, held_out], dim=1)) is not None:
+            expected = (
+                "HeteroData, as some nodes of this graph are users and others items: "
+                "evaluate({'user': x[:U], 'item': x[U:]}, data)"
+            )
+            raise invalid("evaluate", "data", expected, "Data")
+        # Nobody is recommended to oneself.
         known = torch.cat([known, torch.arange(links.num_items).to(known).expand(2, -1)], dim=1)
     masked, wanted = (_by_position(index, position, links.num_items) for index in (known, held_out))
     first = 0
@@ -190,7 +204,16 @@ def scorer(
         raise invalid("evaluate", "x_dict", expected, type(x_dict).__name__)
 
     def score(user: Tensor) -> Tensor:
-        scores = x_dict(user)
+        try:
+            scores = x_dict(user)
+        except (TypeError, IndexError, RuntimeError) as error:
+            if not isinstance(x_dict, torch.nn.Module):
+                raise
+            expected = (
+                "a function from user ids to scores, which this module is not: make it a model, "
+                "LightGCN.from_pyg(model, train_data) or FromModule(model, train_data)"
+            )
+            raise invalid("evaluate", "x_dict", expected, type(x_dict).__name__) from error
         if not isinstance(scores, Tensor):
             raise invalid("evaluate", "x_dict", "a function that gives scores", short(scores))
         size = (len(user), links.num_items)

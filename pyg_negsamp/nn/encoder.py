@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
-from pyg_negsamp.errors import whole_number
+from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import edge_type_of, known_links, link_weights
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.memory import check_memory
@@ -75,6 +75,12 @@ class Encoder(torch.nn.Module, ABC):
         self.dim = self.width = dim = whole_number(self, "dim", dim, least=1)
         self.num_layers = whole_number(self, "num_layers", num_layers)
         self.pool: Pool = check_pool(self, pool)
+        if not isinstance(data, HeteroData):
+            expected = (
+                "a HeteroData graph: data['user'].num_nodes, data['item'].num_nodes, and "
+                "data['user', 'interacts', 'item'].edge_index with items numbered from 0"
+            )
+            raise invalid(self, "data", expected, short(data))
         self.edge_type = edge_type_of(data, edge_type)
         self.user_type, _, self.item_type = self.edge_type
         links = known_links(data, self.edge_type)

@@ -142,6 +142,9 @@ class LightGCN(Encoder):
         normalize = {type(conv) is LGConv and conv.normalize for conv in model.convs}
         if not all(type(conv) is LGConv for conv in model.convs) or len(normalize) > 1:
             raise invalid(cls, "model", "of LGConv layers, normalised or not", model.convs)
+        if not isinstance(data, HeteroData):
+            expected = "a HeteroData graph of users and items, whose nodes are the model's in order"
+            raise invalid(cls, "data", expected, short(data))
         links = known_links(data, edge_type)
         if model.num_nodes != links.num_users + links.num_items:
             expected = f"of {links.num_users} users and {links.num_items} items"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import NeighborLoader
+from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.nn.models.basic_gnn import BasicGNN
 from torch_geometric.typing import EdgeType, NodeType
 
@@ -47,8 +48,9 @@ class FromModule(Encoder):
         model: The module. Lazily initialised ones (`GraphSAGE(-1, ...)`) are run once.
         data: Training graph.
         edge_type: The interactions in `data`.
-        layers: Number of layers `H` in the output. Default 1. More of them come as a list, as
-            `[N, H, D]`, or side by side as `[N, H * D]` (`JumpingKnowledge('cat')`).
+        layers: Number of layers `H` that stand side by side in an output `[N, H * D]`, as your own
+            module has it with `JumpingKnowledge('cat')`. Default 1. Layers in a list, or stacked as
+            `[N, H, D]`, count themselves.
         dim: Width of the learned rows. Default 64; a homogeneous module of which only one node
             type has features: their width.
         pool: How layers become the scoring embedding.
@@ -81,9 +83,13 @@ class FromModule(Encoder):
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise invalid(self, "model", "a torch Module", short(model))
-        if not isinstance(data, HeteroData):
-            raise invalid(self, "data", "a HeteroData graph of users and items", short(data))
+        if isinstance(model, PyGLightGCN):
+            expected = "one from features to rows; LightGCN.from_pyg(model, data) takes this one"
+            raise invalid(self, "model", expected, short(model))
         layers = whole_number(self, "layers", layers, least=1)
+        if layers > 1 and isinstance(model, BasicGNN):
+            expected = "left out: PyG's models end in one table, also those with jk='cat'"
+            raise invalid(self, "layers", expected, layers)
         super().__init__(data, 64 if dim is None else dim, layers - 1, pool, edge_type)
         self.model, self.layers = model, layers
         if decoder is not None and not isinstance(decoder, torch.nn.Module):
@@ -93,7 +99,8 @@ class FromModule(Encoder):
         self.reads_dictionaries = reads_dictionaries(model)
         self._read_edges(data)
         self._read_inputs(data, dim)
-        self.width = self._run_once()
+        self.width, H = self._run_once()
+        self.num_layers = H - 1
 
     # What goes in ---------------------------------------------------------------------------
 
@@ -226,11 +233,11 @@ class FromModule(Encoder):
             parts.append(index + index.new_tensor(shift).unsqueeze(1))
         return torch.cat(parts, dim=1)
 
-    def _run_once(self) -> int:
+    def _run_once(self) -> tuple[int, int]:
         """Runs the module, on a few nodes if the graph is to be sampled, and checks what it gives.
 
         Returns:
-            The width of a layer.
+            The width of a layer, and the number of layers.
         """
         xs, edges = self._inputs(), self.graph.edge_index_dict
         if self.num_neighbors is not None:
@@ -242,12 +249,12 @@ class FromModule(Encoder):
         self.train(training)
         sizes = [len(xs[name]) for name in (self.user_type, self.item_type)]
         shapes = [[*x.shape] for table in tables.values() for x in table]
-        width = shapes[0][-1]
-        if shapes != [[size, width] for size in sizes for _ in range(self.num_layers + 1)]:
-            H = self.num_layers + 1
-            expected = f"one that gives {H} times [{sizes[0]}, D] and [{sizes[1]}, D] (layers={H})"
-            raise invalid(self, "model", expected, shapes)
-        return width
+        width, H = shapes[0][-1], len(tables[self.user_type])
+        if shapes != [[size, width] for size in sizes for _ in range(H)]:
+            expected = f"one that gives [{sizes[0]}, D] and [{sizes[1]}, D] for each layer"
+            got = ", ".join(map(str, shapes[:4])) + ", ..." * (len(shapes) > 4)
+            raise invalid(self, "model", expected, got)
+        return width, H
 
     @contextmanager
     def _own_stream(self) -> Iterator[None]:

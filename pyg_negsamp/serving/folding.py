@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.nn import Encoder
+from pyg_negsamp.nn import Encoder, FromModule
+from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.scoring import ranking_tables
 from pyg_negsamp.serving.folder import RECORD
-from pyg_negsamp.serving.making import check_own, make_encoder, make_loss
-from pyg_negsamp.serving.ranking import ByReference
+from pyg_negsamp.serving.making import check_own, class_path, make_encoder, make_loss
+from pyg_negsamp.serving.ranking import ByDecoder, ByReference, Tables
 from pyg_negsamp.serving.store import Parts
 
 
@@ -45,11 +46,20 @@ class Folding:
         ranking, record = self.parts.ranking, self.parts.record
         if isinstance(ranking, ByReference):
             return ranking.reference.fold_in(owner, item, num)
-        if self.made is None:
-            self.made = self._make()
-        encoder, loss = self.made
-        rows = encoder.fold_in(owner, item, num, loss, record["l2"])
+        if self.made is None and record["method"]["class"] == class_path(FromModule):
+            rows = self._fitted(owner, item, num, ranking)
+        else:
+            if self.made is None:
+                self.made = self._make()
+            encoder, loss = self.made
+            rows = encoder.fold_in(owner, item, num, loss, record["l2"])
         return ranking.of_rows(ranking_tables(rows, record["similarity"]))
+
+    def _fitted(self, owner: Tensor, item: Tensor, num: int, ranking: Tables) -> Tensor:
+        """Rows of persons by what is saved of a module's model: items, loss and decoder."""
+        decoder = ranking.decoder if isinstance(ranking, ByDecoder) else None
+        loss, l2 = make_loss(self.parts.record["loss"]), self.parts.record["l2"]
+        return fitted_rows(ranking.items, owner, item, num, loss, l2, score=decoder)
 
     def _make(self) -> tuple[Encoder, torch.nn.Module]:
         record = self.parts.record

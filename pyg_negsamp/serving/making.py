@@ -40,7 +40,11 @@ def described(made: object) -> dict[str, Any]:
 
 def class_name(made: object) -> str:
     """Module and name of an object's class."""
-    cls = type(made)
+    return class_path(type(made))
+
+
+def class_path(cls: type) -> str:
+    """Module and name of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -52,7 +56,10 @@ def check_own(description: dict[str, Any]) -> type:
     """
     name = description["class"]
     if name not in CLASSES or "arguments" not in description:
-        expected = f"of the library's own classes to fold in after loading: {', '.join(CLASSES)}"
+        expected = (
+            f"of the library's own classes to fold in after loading: {', '.join(CLASSES)}; another "
+            "one places new persons in the process that trained it"
+        )
         raise invalid("TrainedModel", "encoder and loss", expected, name)
     return CLASSES[name]
 

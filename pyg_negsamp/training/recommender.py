@@ -112,7 +112,10 @@ class Recommender(LightningModule):
         if self.similarity not in ("dot", "cosine"):
             raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
         if encoder.decoder is not None and self.similarity != "dot":
-            expected = "one that takes scores as they are, since the encoder has a decoder"
+            expected = (
+                "one of dot products, since the encoder has a decoder: BPRLoss(), or "
+                "SampledSoftmaxLoss(similarity='dot')"
+            )
             raise invalid(self, "loss", expected, f"similarity {self.similarity!r}")
         sampler.follow(self.score)
         self.history: list[dict[str, float]] = []

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.nn.models import LightGCN
 
 from oracles import ranking
+from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import (
     METRICS,
     evaluate,
@@ -330,3 +332,21 @@ def test_in_a_homogeneous_graph_nobody_is_recommended_to_oneself() -> None:
         assert 0 not in block.top[0]
         assert 3 not in block.top[1]
         assert 1 not in block.top[0], "which it knows"
+
+
+@pytest.mark.parametrize("by_type", [False, True])
+def test_users_and_items_in_one_homogeneous_graph_are_refused(by_type: bool) -> None:
+    """Users would be ranked as items."""
+    data = Data(edge_index=torch.tensor([[0, 1], [3, 4]]), num_nodes=5)
+    data.edge_label_index = torch.tensor([[0], [4]])
+    if by_type:
+        data.edge_index = torch.cat([data.edge_index, data.edge_index.flip(0)], dim=1)
+        data.node_type = torch.tensor([0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match="evaluate: 'data' must be HeteroData, as some nodes"):
+        evaluate(torch.rand(5, 2), data)
+
+
+def test_a_pyg_model_is_named_the_way() -> None:
+    model = LightGCN(30, 4, 1)
+    with pytest.raises(ValueError, match=r"'x_dict' must be .*LightGCN\.from_pyg\(model, train"):
+        evaluate(model, SyntheticInteractions("tiny")[2])

@@ -11,6 +11,7 @@ from small_graph import NUM_ITEMS, NUM_USERS, graph, same, seeded
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE, JumpingKnowledge, SAGEConv, to_hetero
+from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.transforms import ToUndirected
 
 from pyg_negsamp.datasets import SyntheticInteractions
@@ -125,9 +126,10 @@ def test_an_item_with_features_and_no_link_is_ranked_by_them() -> None:
 def test_layers_in_every_form(form: str) -> None:
     torch.manual_seed(0)
     module = Layered(form)
-    encoder = FromModule(module, graph(), layers=3, pool="concat")
-    torch.manual_seed(1)
+    layers = 3 if form == "side by side" else 1  # the others count themselves
+    encoder = FromModule(module, graph(), layers=layers, pool="concat")
     expected = FromModule(module, graph(), layers=3)
+    assert encoder.num_layers == 2
     assert encoder.width == WIDTH
     for table in (encoder(), expected()):
         assert [[*x.shape] for xs in table.values() for x in xs] == (
@@ -252,7 +254,9 @@ def oddly_featured(x: Any) -> HeteroData:
         (lambda: make(data=graph().to_homogeneous()), "'data' must be a HeteroData graph"),
         (lambda: make(layers=0), "'layers' must be a whole number"),
         (lambda: make(dim=0), "'dim' must be a whole number"),
-        (lambda: make(layers=4), r"'model' must be \[N, 4 \* D\]"),
+        (lambda: make(layers=2), "'layers' must be left out: PyG's models end in one table"),
+        (lambda: make(PyGLightGCN(19, 4, 1)), r"'model' must .*LightGCN\.from_pyg\(model, data\)"),
+        (lambda: make(Layered("side by side"), layers=4), r"'model' must be \[N, 4 \* D\]"),
         (lambda: make(Other(torch.zeros(3, 2))), "'model' must be"),
         (lambda: make(Other(None)), "'model' must be"),
         (lambda: make(Layered("list"), layers=2), "'model' must be of 2 layers"),
@@ -275,5 +279,5 @@ def test_refuses(build: Callable[[], FromModule], said: str) -> None:
 
 def test_a_decoder_and_a_cosine_loss_do_not_go_together() -> None:
     encoder = make(decoder=MLP())
-    with pytest.raises(ValueError, match="Recommender: 'loss' must be one that takes scores as"):
+    with pytest.raises(ValueError, match="Recommender: 'loss' must be one of dot products"):
         Recommender(encoder, DNS(graph()), SampledSoftmaxLoss(similarity="cosine"))
