@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
@@ -22,6 +23,7 @@ from pyg_negsamp.graph import (
     described,
     edge_type_of,
     held_out_links,
+    is_in,
     items_among,
     known_links,
 )
@@ -121,6 +123,7 @@ def rank(
         # Nobody is recommended to oneself.
         known = torch.cat([known, torch.arange(links.num_items).to(known).expand(2, -1)], dim=1)
     masked, wanted = (_by_position(index, position, links.num_items) for index in (known, held_out))
+    _warn_of_known(masked, wanted, links.num_items)
     first = 0
     for value, top in best_items(score, user, masked, links.num_items, k, block_size):
         if not (value[:, 0] < torch.inf).all():  # the best of each, and NaN sorts above all
@@ -249,6 +252,17 @@ def dot_products(
         return all_scores(users[user], items)
 
     return score
+
+
+def _warn_of_known(masked: Tensor, wanted: Tensor, num_items: int) -> None:
+    """Says how many links to find are known already, so that no list can hold them."""
+    seen, asked = (pairs[0] * num_items + pairs[1] for pairs in (masked, wanted))
+    if known := int(is_in(asked, seen).sum()):
+        warnings.warn(
+            f"evaluate: {known} of {len(asked)} held-out links are known links (edge_index), which "
+            "are left out of the lists, and so count as missed; drop them from edge_label_index?",
+            stacklevel=4,
+        )
 
 
 def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:

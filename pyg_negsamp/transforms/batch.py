@@ -223,6 +223,9 @@ def write_links(
         label = torch.ones(own.size(1), device=drawn.device)
     links.edge_label = torch.cat([label, label.new_zeros(drawn.size(1))])
     links.edge_label_index = torch.cat([own, drawn], dim=1)
+    time = links.get("edge_label_time")
+    if time is not None and len(time) == own.size(1):  # a negative is of its row's time
+        links.edge_label_time = torch.cat([time, time.repeat_interleave(index.size(1))])
     if weight is not None:
         links.edge_label_weight = torch.cat([weight.new_ones(own.size(1)), weight.flatten()])
 

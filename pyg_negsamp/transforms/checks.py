@@ -41,8 +41,9 @@ def check_known(
         owner,
         "pos",
         "links that the candidates know, or they may be drawn as negatives. Perhaps the split is "
-        "disjoint (give its supervision links to the candidates: also=...), or item ids are not "
-        "those of the graph (a joint numbering puts users first), or these are held-out links "
+        "disjoint (UniformCandidates(train_data, also=its edge_label_index) in the place of the "
+        "graph), or item ids are not those of the graph (a joint numbering puts users first), or "
+        "users are heads of a knowledge graph (relation=...), or these are held-out links "
         "(PyG's AmazonBook has such in the training graph's edge_label_index: delete it). If it "
         "is meant to be so: check_positives=False",
         f"{unknown} of {len(user)} unknown",

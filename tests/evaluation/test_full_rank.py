@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -350,3 +351,16 @@ def test_a_pyg_model_is_named_the_way() -> None:
     model = LightGCN(30, 4, 1)
     with pytest.raises(ValueError, match=r"'x_dict' must be .*LightGCN\.from_pyg\(model, train"):
         evaluate(model, SyntheticInteractions("tiny")[2])
+
+
+def test_links_to_find_that_are_known_are_counted_in_a_warning() -> None:
+    data = SyntheticInteractions("tiny")[2].clone()
+    store = data[EDGE_TYPE]
+    num = store.edge_label_index.size(1)
+    store.edge_label_index = torch.cat([store.edge_index[:, :5], store.edge_label_index], dim=1)
+    tables = {"user": torch.rand(60, 3), "item": torch.rand(80, 3)}
+    with pytest.warns(UserWarning, match=f"evaluate: 5 of {num + 5} held-out links are known"):
+        evaluate(tables, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(tables, SyntheticInteractions("tiny")[2])

@@ -16,7 +16,7 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.nn import MF, FromModule
 from pyg_negsamp.training import LinkLoader, Recommender, fit
-from pyg_negsamp.transforms import DNS
+from pyg_negsamp.transforms import DNS, RNS
 
 
 def splits() -> tuple[HeteroData, HeteroData, Tensor]:
@@ -125,3 +125,15 @@ def test_refuses_before_the_first_step(change: Any, said: str) -> None:
     made = Recommender(MF(train_data, 4), DNS(UniformCandidates(train_data, time=since)))
     with pytest.raises(ValueError, match=said):
         fit(made, train_data, val_data, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("K", [1, 3])
+def test_negatives_in_binary_form_are_of_their_rows_times(K: int) -> None:
+    train_data, _, since = splits()
+    found = RNS(UniformCandidates(train_data, time=since), num_negatives=K)(train_data)
+    links, times = found[EDGE_TYPE].edge_label_index, found[EDGE_TYPE].edge_label_time
+    assert times.shape == links[0].shape
+    num = train_data[EDGE_TYPE].edge_label_index.size(1)
+    assert torch.equal(times[num:].view(num, K), times[:num].unsqueeze(1).expand(-1, K))
+    assert bool((since[links[1, num:]] <= times[num:]).all())
+    assert train_data[EDGE_TYPE].edge_label_time.shape == (num,)
