@@ -4,6 +4,7 @@ from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
 from pyg_negsamp.transforms.ans import ANS
 from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.transforms.bns import BNS
 from pyg_negsamp.transforms.compose import Compose
 from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
@@ -38,11 +39,13 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "irgan": IRGAN,
     "advir": AdvIR,
     "pris": PRIS,
+    "bns": BNS,
 }
 
 __all__ = [
     "AHNS",
     "ANS",
+    "BNS",
     "DENS",
     "DINS",
     "DNS",
