@@ -15,6 +15,7 @@ from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.mixgcf import MixGCF
 from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.nscaching import NSCaching
 from pyg_negsamp.transforms.pns import PNS
 from pyg_negsamp.transforms.pris import PRIS
 from pyg_negsamp.transforms.rns import RNS
@@ -40,6 +41,7 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "advir": AdvIR,
     "pris": PRIS,
     "bns": BNS,
+    "nscaching": NSCaching,
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "ContrastiveDNS",
     "CuCo",
     "MixGCF",
+    "NSCaching",
     "NegativeSampling",
     "Negatives",
     "Selection",
