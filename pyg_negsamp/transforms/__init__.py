@@ -1,5 +1,6 @@
 """Second pass: choose, or make, the negatives. One file per paper."""
 
+from pyg_negsamp.transforms.adasir import AdaSIR
 from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
 from pyg_negsamp.transforms.ans import ANS
@@ -42,6 +43,7 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "pris": PRIS,
     "bns": BNS,
     "nscaching": NSCaching,
+    "adasir": AdaSIR,
 }
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "SAMPLERS",
     "SDNS",
     "SRNS",
+    "AdaSIR",
     "AdvIR",
     "Compose",
     "ContrastiveDNS",

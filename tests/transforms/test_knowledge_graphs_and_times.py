@@ -256,7 +256,9 @@ def test_positives_of_a_subgraph_that_existed() -> None:
 
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_is_kept_per_user_goes_with_neither(name: str) -> None:
-    assert {"srns", "contrastive-dns", "irgan", "advir", "bns", "nscaching"} == set(KEEPING)
+    assert {"srns", "contrastive-dns", "irgan", "advir", "bns", "nscaching", "adasir"} == set(
+        KEEPING
+    )
     cls = SAMPLERS[name]
     for source, argument in (
         (UniformCandidates(DATA, relation=DATA.edge_type), "relation"),
