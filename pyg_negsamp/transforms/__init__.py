@@ -14,6 +14,7 @@ from pyg_negsamp.transforms.dins import DINS
 from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
+from pyg_negsamp.transforms.mcns import MCNS
 from pyg_negsamp.transforms.mixgcf import MixGCF
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.nscaching import NSCaching
@@ -44,6 +45,7 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "bns": BNS,
     "nscaching": NSCaching,
     "adasir": AdaSIR,
+    "mcns": MCNS,
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "DNS",
     "DNSMN",
     "IRGAN",
+    "MCNS",
     "PNS",
     "PRIS",
     "RNS",
