@@ -15,6 +15,7 @@ from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.mcns import MCNS
+from pyg_negsamp.transforms.midx import MIDX
 from pyg_negsamp.transforms.mixgcf import MixGCF
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.nscaching import NSCaching
@@ -46,6 +47,7 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "nscaching": NSCaching,
     "adasir": AdaSIR,
     "mcns": MCNS,
+    "midx": MIDX,
 }
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "DNSMN",
     "IRGAN",
     "MCNS",
+    "MIDX",
     "PNS",
     "PRIS",
     "RNS",

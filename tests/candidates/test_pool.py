@@ -243,11 +243,17 @@ def toy_pool() -> tuple[HeteroData, Callable[[int], set[int]]]:
 
 
 @pytest.mark.parametrize("name", list(SAMPLERS))
-def test_every_sampler_keeps_to_the_users_pool(name: str) -> None:
+def test_every_sampler_keeps_to_the_users_pool_or_says_why_not(name: str) -> None:
     problem, (data, allowed) = toy(), toy_pool()
     cls = SAMPLERS[name]
     own = {"dim": 5} if "dim" in inspect.signature(cls.__init__).parameters else {}
     source = PoolCandidates(data, SHOWN)
+    if name == "midx":
+        with pytest.raises(
+            ValueError, match=r"MIDX: 'candidates' must be given, and without pools"
+        ):
+            cls(source)
+        return
     sampler = cls(source, num_negatives=2, num_candidates=5, **own).double()
     sampler.refresh(problem.x_dict())
     for seed in range(10):

@@ -123,7 +123,8 @@ class Seen:
         both = zip(user_xs, item_xs, strict=True)
         self.layers.append([torch.cat(x).detach().clone() for x in both])
         chosen = self.choose(user, pos, user_xs, item_xs, *args, **kwargs)
-        self.steps.append(oracle.Chosen(user, pos, self.candidates, chosen.index, chosen.state))
+        candidates = getattr(self, "candidates", chosen.index)  # MIDX draws what it takes
+        self.steps.append(oracle.Chosen(user, pos, candidates, chosen.index, chosen.state))
         return chosen
 
 
