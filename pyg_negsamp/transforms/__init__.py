@@ -11,6 +11,7 @@ from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
 from pyg_negsamp.transforms.dens import DENS
 from pyg_negsamp.transforms.dins import DINS
+from pyg_negsamp.transforms.divns import DivNS
 from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
@@ -48,6 +49,7 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "adasir": AdaSIR,
     "mcns": MCNS,
     "midx": MIDX,
+    "divns": DivNS,
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "Compose",
     "ContrastiveDNS",
     "CuCo",
+    "DivNS",
     "MixGCF",
     "NSCaching",
     "NegativeSampling",

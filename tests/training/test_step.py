@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, oracle.Numbers] = {
     "dens": {"gamma": 0.7},
     "ans": {"gamma": 0.4, "epsilon": 2.0},
     "irgan": {"temperature": 0.3},
+    "divns": {"weight": 0.7},
     "advir": {"temperature": 0.3, "epsilon": 0.2, "gamma": 0.6, "warmup": 0},
 }
 

@@ -257,7 +257,7 @@ def test_positives_of_a_subgraph_that_existed() -> None:
 @pytest.mark.parametrize("name", KEEPING)
 def test_what_is_kept_per_user_goes_with_neither(name: str) -> None:
     earlier = {"srns", "contrastive-dns", "irgan", "advir"}
-    assert earlier | {"bns", "nscaching", "adasir", "mcns", "midx"} == set(KEEPING)
+    assert earlier | {"bns", "nscaching", "adasir", "mcns", "midx", "divns"} == set(KEEPING)
     cls = SAMPLERS[name]
     for source, argument in (
         (UniformCandidates(DATA, relation=DATA.edge_type), "relation"),

@@ -17,7 +17,7 @@ DATA = SyntheticInteractions("tiny")[0]
 USER, POS = DATA[EDGE_TYPE].edge_index[:, :40]
 X = {"user": torch.randn(60, 4), "item": torch.randn(80, 4)}
 #: Samplers that work otherwise once they know the epoch, or see the whole table.
-SCHEDULED = {"srns", "cuco", "dens", "contrastive-dns", "advir", "adasir", "mcns", "midx"}
+SCHEDULED = {"srns", "cuco", "dens", "contrastive-dns", "advir", "adasir", "mcns", "midx", "divns"}
 
 
 def made(name: str) -> NegativeSampling:
