@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -113,7 +113,7 @@ class AdaSIR(NegativeSampling):
         """Renews the pools of all users who have something to draw."""
         if self.candidates is None:
             return
-        users, items = (pool_layers(xs, self.pool) for xs in self._ends(x_dict))
+        users, items = self._whole_tables(x_dict)
         generator = torch.Generator(users.device).manual_seed(self.epoch)
         for ids in self.candidates.who_can_draw().split(max(1, BLOCK // self.num_new)):
             drawn = self.candidates(ids, self.num_new, generator)

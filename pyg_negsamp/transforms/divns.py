@@ -135,7 +135,7 @@ class DivNS(NegativeSampling):
     def refresh(self, x_dict: Embeddings) -> None:
         """Draws a diverse subset out of every cache."""
         assert self.candidates is not None
-        items = unit_rows(pool_layers(self._ends(x_dict)[1], self.pool)).double()
+        items = unit_rows(self._whole_tables(x_dict)[1]).double()
         generator = torch.Generator(items.device).manual_seed(self.epoch)
         for ids in self.candidates.who_can_draw().split(BLOCK):
             cached = self.cached[ids]

@@ -125,7 +125,7 @@ class MCNS(NegativeSampling):
         """Finds the items nearest to each."""
         if self.candidates is None:
             return
-        items = unit_rows(pool_layers(self._ends(x_dict)[1], self.pool))
+        items = unit_rows(self._whole_tables(x_dict)[1])
         every = torch.arange(len(items), device=items.device)
         for ids in every.split(max(1, BLOCK_BYTES // (len(items) * items.element_size()))):
             similarity = all_scores(items[ids], items)

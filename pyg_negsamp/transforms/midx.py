@@ -127,7 +127,7 @@ class MIDX(NegativeSampling):
         """Makes codebooks and cells anew."""
         if self.exact:
             return
-        items = self._vectors(pool_layers(self._ends(x_dict)[1], self.pool))
+        items = self._vectors(self._whole_tables(x_dict)[1])
         (a, code_a), (b, code_b) = (
             k_means(half, self.num_clusters) for half in items.tensor_split(2, dim=1)
         )

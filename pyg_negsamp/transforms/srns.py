@@ -113,8 +113,8 @@ class SRNS(NSCaching):
     @torch.no_grad()
     def refresh(self, x_dict: Embeddings) -> None:
         """Keeps a copy of the pooled embeddings, as the record of this epoch's scores."""
-        users, items = (pool_layers(xs, self.pool).detach().clone() for xs in self._ends(x_dict))
-        self.history.append((users, items))
+        users, items = self._whole_tables(x_dict)
+        self.history.append((users.clone(), items.clone()))
 
     def forward(
         self,

@@ -53,6 +53,17 @@ def test_who_was_told_says_nothing(name: str) -> None:
             sampler(batch(), X)
 
 
+@pytest.mark.parametrize("name", SCHEDULED - {"cuco", "dens", "advir"})
+def test_tables_that_cannot_be_those_of_the_graph_are_refused(name: str) -> None:
+    nan = {**X, "item": X["item"] * torch.nan}
+    for x_dict, said in (
+        (nan, "'x_dict' must be finite in every row"),
+        ({**X, "item": X["item"][1:]}, r"'user_xs, item_xs' must be \[60, D\] and \[80, D\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            made(name).start_epoch(20, 99, x_dict)
+
+
 def test_the_one_call_moves_schedules_and_shows_tables() -> None:
     cuco = CuCo(DATA, num_candidates=8)
     cuco.start_epoch(3, 4)
