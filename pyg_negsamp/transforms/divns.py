@@ -19,7 +19,6 @@ from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.k_dpp import conditioned, k_dpp
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.per_user import first_items, remember
-from pyg_negsamp.transforms.rns import random_choice
 
 #: Users whose kernels are held at a time.
 BLOCK = 4096
@@ -55,7 +54,7 @@ class DivNS(NegativeSampling):
             as released.
         num_unused: Candidates after the hardest that are cached. Default 5, as released.
         num_cached: Size of a cache, `S`. Default 20.
-        num_diverse: Size of the diverse subset. Default 4, and no less than `K`.
+        num_diverse: Size of the diverse subset, at most `num_cached`. Default 4.
         num_candidates: Candidates per positive, `M`. Default 32, as released.
         num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
@@ -85,7 +84,7 @@ class DivNS(NegativeSampling):
         weight: float = 0.8,
         num_unused: int = 5,
         num_cached: int = 20,
-        num_diverse: int | None = None,
+        num_diverse: int = 4,
         num_candidates: int | None = None,
         num_negatives: int | None = None,
         pool: Pool = "mean",
@@ -111,12 +110,9 @@ class DivNS(NegativeSampling):
         self.weight = number_in(self, "weight", weight, "[0, 1]")
         self.num_unused = whole_number(self, "num_unused", num_unused, least=1)
         num_cached = whole_number(self, "num_cached", num_cached, least=1)
-        if num_diverse is None:
-            num_diverse = max(min(4, num_cached), self.num_negatives)
         num_diverse = whole_number(self, "num_diverse", num_diverse, least=1)
-        if not self.num_negatives <= num_diverse <= num_cached:
-            least, most = f"num_negatives = {self.num_negatives}", f"num_cached = {num_cached}"
-            raise invalid(self, "num_diverse", f"in [{least}, {most}]", num_diverse)
+        if num_diverse > num_cached:
+            raise invalid(self, "num_diverse", f"at most num_cached = {num_cached}", num_diverse)
         sizes = [num_cached, num_diverse, num_diverse]
         first = first_items(self, "num_cached", self.candidates, sum(sizes)).split(sizes, dim=1)
         for name, items in zip(("cached", "used", "diverse"), first, strict=True):
@@ -176,8 +172,9 @@ class DivNS(NegativeSampling):
         scores = self.scores(users, pool_layers(item_xs, self.pool), candidates)
         num = min(self.num_negatives + self.num_unused, candidates.size(1))
         ranked = candidates.gather(1, scores.topk(num, dim=1).indices)
-        partner = random_choice(self.diverse[user], self.num_negatives, generator)
         hard = ranked[:, : self.num_negatives]
+        slot = torch.empty_like(hard).random_(self.diverse.size(1), generator=generator)
+        partner = self.diverse[user].gather(1, slot)
         return Selection(torch.cat([hard, partner], dim=1), ranked[:, self.num_negatives :])
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:

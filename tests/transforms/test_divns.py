@@ -175,7 +175,7 @@ class TestDivNS(SamplerContract):
             ({"num_cached": 0}, "num_cached"),
             ({"num_diverse": 0}, "num_diverse"),
             ({"num_diverse": 30}, "num_diverse"),
-            ({"num_negatives": 3, "num_diverse": 2}, "num_diverse"),
+            ({"num_cached": 3}, "num_diverse"),
         ],
     )
     def test_refuses_bad_arguments_of_its_own(self, arguments: dict, name: str) -> None:
