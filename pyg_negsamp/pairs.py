@@ -89,6 +89,26 @@ class Pairs(torch.nn.Module):
         """
         return is_in(user.long() * self.num_items + item, self.key)
 
+    def gaps(self) -> Tensor:
+        """`[E]` for a user's `j`-th item `p`: the `p - j` other items below, as a key."""
+        user = self.user
+        nth = torch.arange(len(user), device=user.device) - self.first[user]
+        return self.key - nth
+
+    def nth_other(self, user: Tensor, nth: Tensor, gap: Tensor) -> Tensor:
+        """The users' other items, from 0: their own ones below are stepped over.
+
+        Args:
+            user: User ids.
+            nth: Which of the other items, of a shape that goes with that of `user`.
+            gap: What :meth:`gaps` gives.
+
+        Returns:
+            Item ids, of the common shape.
+        """
+        line = user * self.num_items
+        return nth + torch.searchsorted(gap, line + nth, right=True) - self.first[user]
+
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""
         return f"{self.key.numel()} links"

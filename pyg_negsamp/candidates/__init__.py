@@ -2,6 +2,7 @@
 
 from pyg_negsamp.candidates.base import Also, Candidates
 from pyg_negsamp.candidates.batch import BatchCandidates
+from pyg_negsamp.candidates.cells import Cells
 from pyg_negsamp.candidates.pool import PoolCandidates
 from pyg_negsamp.candidates.popularity import PopularityCandidates
 from pyg_negsamp.candidates.reading import Items
@@ -12,6 +13,7 @@ __all__ = [
     "Also",
     "BatchCandidates",
     "Candidates",
+    "Cells",
     "Items",
     "PoolCandidates",
     "PopularityCandidates",

@@ -335,6 +335,26 @@ class Candidates(torch.nn.Module, ABC):
             mass.masked_fill_(self.position[item] < 0, -torch.inf)
         return mass
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every item is as likely to be drawn as any other."""
+        return type(self).log_mass is Candidates.log_mass
+
+    def log_q(self, user: Tensor, item: Tensor) -> Tensor:
+        """Logarithm of the probability that a draw for a user is an item, which may be drawn.
+
+        Times do not count here, nor, for :class:`BatchCandidates`, what is in a batch.
+
+        Args:
+            user: `[B]` user ids.
+            item: `[B]` or `[B, K]` item ids.
+
+        Returns:
+            Float64, of the shape of `item`.
+        """
+        left = self._left(self.known_as(user), None).double().log()
+        return self.log_mass(item) - left.view(-1, *[1] * (item.dim() - 1))
+
     def _check_fits(self, total: int) -> None:
         """Refuses lines of `total` points per user that together do not fit in int64."""
         if self.num_users * total > MAX_INT64:

@@ -160,6 +160,23 @@ class PoolCandidates(Candidates):
         scores.masked_fill_(~inside, -torch.inf)
         super().mask_(scores, user)
 
+    def may_be_drawn(self, user: Tensor, item: Tensor, time: Tensor | None = None) -> Tensor:
+        """Which items are unseen, allowed, and in the user's pool; with `by='item'`, in any.
+
+        Args:
+            user: User ids.
+            item: Item ids, of a shape that goes with that of `user`.
+            time: Left out: items have no times here.
+
+        Returns:
+            Bool, of the common shape.
+        """
+        free = super().may_be_drawn(user, item, time)
+        if self.by == "item":
+            return free
+        place = item if self.position is None else self.position[item]
+        return free & is_in(self.row[user] * self.drawn.num_items + place, self.allowed)
+
     def _row(self, user: Tensor, pos: Tensor | None) -> Tensor:
         """`[B]` rows of the pool."""
         if self.by == "user":

@@ -78,26 +78,15 @@ class UniformCandidates(Candidates):
             self.register_buffer("stand_in", self._stand_ins(), persistent=False)
             self.filter = BitFilter(seen.first, seen.user, seen.item)
         else:
-            self.register_buffer("gap", self._gaps(), persistent=False)
-
-    def _gaps(self) -> Tensor:
-        """`[E]` for a user's `j`-th seen item `p`: the `p - j` unseen ones below, as a key."""
-        user = self.drawn.user
-        nth = torch.arange(len(user), device=user.device) - self.drawn.first[user]
-        return self.drawn.key - nth
-
-    def _of_rank(self, user: Tensor, rank: Tensor, gap: Tensor) -> Tensor:
-        """The users' unseen items of such ranks, from 0: the seen ones below are stepped over."""
-        line = user * self.drawn.num_items
-        return rank + torch.searchsorted(gap, line + rank, right=True) - self.drawn.first[user]
+            self.register_buffer("gap", seen.gaps(), persistent=False)
 
     def _stand_ins(self) -> Tensor:
         """`[E]` the item that stands in for each seen one; read where a draw reaches that far."""
-        key, user, gap = self.drawn.key, self.drawn.user, self._gaps()
+        key, user, gap = self.drawn.key, self.drawn.user, self.drawn.gaps()
         first, limit = self.drawn.first[user], self.unseen[user]
         # Rank of the stand-in among the user's unseen items: those below the limit come first.
         reached = torch.searchsorted(key, user * self.drawn.num_items + limit) - first
-        return self._of_rank(user, limit - reached + (key - gap), gap)
+        return self.drawn.nth_other(user, limit - reached + (key - gap), gap)
 
     def _left(self, user: Tensor, existing: Tensor | None) -> Tensor:
         if existing is None:
@@ -116,7 +105,7 @@ class UniformCandidates(Candidates):
         left = self._left(user, existing).unsqueeze(1)
         if existing is not None:
             rank = integers_below(left, num, generator)
-            return self._of_rank(user.unsqueeze(1), rank, self.gap)
+            return self.drawn.nth_other(user.unsqueeze(1), rank, self.gap)
         fast = user.device.type == "cpu" and self.drawn.num_items <= SMALL
         item = (small_integers_below if fast else integers_below)(left, num, generator)
         if not self.drawn.key.numel():

@@ -1,19 +1,25 @@
 """Second pass: choose, or make, the negatives. One file per paper."""
 
+from pyg_negsamp.transforms.adasir import AdaSIR
 from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
 from pyg_negsamp.transforms.ans import ANS
 from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.transforms.bns import BNS
 from pyg_negsamp.transforms.compose import Compose
 from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
 from pyg_negsamp.transforms.dens import DENS
 from pyg_negsamp.transforms.dins import DINS
+from pyg_negsamp.transforms.divns import DivNS
 from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
 from pyg_negsamp.transforms.irgan import IRGAN
+from pyg_negsamp.transforms.mcns import MCNS
+from pyg_negsamp.transforms.midx import MIDX
 from pyg_negsamp.transforms.mixgcf import MixGCF
 from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.nscaching import NSCaching
 from pyg_negsamp.transforms.pns import PNS
 from pyg_negsamp.transforms.pris import PRIS
 from pyg_negsamp.transforms.rns import RNS
@@ -38,27 +44,39 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "irgan": IRGAN,
     "advir": AdvIR,
     "pris": PRIS,
+    "bns": BNS,
+    "nscaching": NSCaching,
+    "adasir": AdaSIR,
+    "mcns": MCNS,
+    "midx": MIDX,
+    "divns": DivNS,
 }
 
 __all__ = [
     "AHNS",
     "ANS",
+    "BNS",
     "DENS",
     "DINS",
     "DNS",
     "DNSMN",
     "IRGAN",
+    "MCNS",
+    "MIDX",
     "PNS",
     "PRIS",
     "RNS",
     "SAMPLERS",
     "SDNS",
     "SRNS",
+    "AdaSIR",
     "AdvIR",
     "Compose",
     "ContrastiveDNS",
     "CuCo",
+    "DivNS",
     "MixGCF",
+    "NSCaching",
     "NegativeSampling",
     "Negatives",
     "Selection",

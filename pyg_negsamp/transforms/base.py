@@ -35,6 +35,7 @@ from pyg_negsamp.layers import (
     gather_rows,
     has_types,
     layers_by_type,
+    pool_layers,
 )
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.scoring import Score
@@ -429,6 +430,17 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         """The layers of users and of items; on homogeneous graphs they are the same."""
         ends = (self.edge_type[0], self.edge_type[2])
         return layers_by_type(x_dict, ends, self.layers, self)
+
+    def _whole_tables(self, x_dict: Embeddings) -> tuple[Tensor, Tensor]:
+        """The pooled vectors of all users and of all items, for :meth:`refresh`."""
+        users, items = (pool_layers(xs, self.pool).detach() for xs in self._ends(x_dict))
+        if self.candidates is not None:
+            size = (self.candidates.num_users, self.candidates.num_items)
+            check_lengths(self, len(users), len(items), *size)
+        if not (users.isfinite().all() and items.isfinite().all()):
+            expected = "finite in every row (smaller learning rate? clipping?)"
+            raise invalid(self, "x_dict", expected, "NaN or inf")
+        return users, items
 
     @property
     def needs_global_ids(self) -> bool:

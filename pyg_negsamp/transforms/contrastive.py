@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import one_of, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
@@ -133,7 +133,7 @@ class ContrastiveDNS(NegativeSampling):
             generator = torch.Generator(active.device).manual_seed(self.epoch)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
             return
-        users, items = (normalize(wide(pool_layers(xs, self.pool))) for xs in self._ends(x_dict))
+        users, items = (normalize(wide(x)) for x in self._whole_tables(x_dict))
         sign = 1 if self.mode == "similar" else -1
         rows = max(1, BLOCK_BYTES // (items.size(0) * items.element_size()))
         for ids in active.split(rows):

@@ -31,9 +31,15 @@ class Negatives:
         xs: `[B, K, H, D]` embeddings, differentiable.
         loss: Auxiliary loss of the method, a scalar, or `None`.
         weight: `[B, K]` weights for the loss, or `None` for equal ones.
+        log_q: `[B, K]` logarithms of the probabilities that a draw gives these items, or `None`
+            if nobody knows.
+        pos_log_q: `[B]` the same of the positives, where the probabilities of the negatives count
+            them in: a draw then has the probability `q / (1 - q_pos)`. `None` if they do not.
     """
 
     index: Tensor | None
     xs: Tensor
     loss: Tensor | None = None
     weight: Tensor | None = None
+    log_q: Tensor | None = None
+    pos_log_q: Tensor | None = None

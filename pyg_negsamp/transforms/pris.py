@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -50,10 +49,7 @@ class PRIS(RNS):
     @property
     def needs_global_ids(self) -> bool:
         """Where the proposal is not uniform: its probabilities are kept by id."""
-        return (
-            self.candidates is not None
-            and type(self.candidates).log_mass is not Candidates.log_mass
-        )
+        return self.candidates is not None and not self.candidates.is_uniform
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The proposals, with their weights `[B, K]`."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_negsamp.errors import invalid, one_of, short
-from pyg_negsamp.scoring import Score, candidate_scores, similarity_of
+from pyg_negsamp.scoring import (
+    Score,
+    all_scores,
+    candidate_scores,
+    ranking_tables,
+    similarity_of,
+)
 
 
 class Scored:
@@ -54,3 +60,10 @@ class Scored:
     def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
         """Scores `[B, K]` of rows `[B, D]` with rows `[B, K, D]`."""
         return similarity_of(self.score)(user, item)
+
+    def shared_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        """Scores `[B, n]` of rows `[B, D]` with the same rows `[n, D]` for all: by one product."""
+        score = self.score
+        if callable(score):
+            return self.pair_scores(user, item.expand(len(user), *item.shape))
+        return all_scores(ranking_tables(user, score), ranking_tables(item, score))

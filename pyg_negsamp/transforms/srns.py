@@ -12,21 +12,19 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
-from pyg_negsamp.errors import invalid, number_in, whole_number
+from pyg_negsamp.errors import number_in, whole_number
 from pyg_negsamp.layers import Embeddings, Pool, pool_layers
-from pyg_negsamp.memory import check_memory
-from pyg_negsamp.numerics import uniform
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
-from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.batch import stores
 from pyg_negsamp.transforms.negatives import Selection
+from pyg_negsamp.transforms.nscaching import NSCaching
 
 #: Epochs over which scores are compared, as in the paper.
 HISTORY = 5
 
 
-class SRNS(NegativeSampling):
+class SRNS(NSCaching):
     r"""Takes, from a memory per user, high-scored items whose scores vary from epoch to epoch.
 
     Ding et al., NeurIPS 2020 (arXiv:2009.03376): false negatives score high and steadily, true
@@ -72,8 +70,6 @@ class SRNS(NegativeSampling):
         "tau": Range(1.0, 30.0, log=True),
         "alpha": Choice((0.0, 1.0, 5.0, 10.0)),
     }
-    keeps_users = True
-    memory: Tensor
     epoch = 0
 
     def __init__(
@@ -95,6 +91,8 @@ class SRNS(NegativeSampling):
     ) -> None:
         super().__init__(
             candidates,
+            num_new=num_new,
+            tau=tau,
             num_candidates=num_candidates,
             num_negatives=num_negatives,
             pool=pool,
@@ -104,22 +102,9 @@ class SRNS(NegativeSampling):
             check_positives=check_positives,
             as_links=as_links,
         )
-        self.num_new = whole_number(self, "num_new", num_new, least=1)
         self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
         self.warmup = whole_number(self, "warmup", warmup, least=1)
-        self.tau = number_in(self, "tau", tau, "(0, inf)")
         self.history: deque[tuple[Tensor, Tensor]] = deque(maxlen=HISTORY)
-        if self.candidates is not None:
-            if getattr(self.candidates, "by", "user") == "item":
-                expected = "pools by user: the memory is one per user, whatever the positive"
-                raise invalid(self, "candidates", expected, "pools by item")
-            known = self.candidates.known
-            first = torch.Generator(known.key.device).manual_seed(0)
-            size = (known.num_users, self.num_candidates)
-            check_memory(self, "num_candidates", self.num_candidates, 8 * size[0] * size[1])
-            able = self.candidates.who_can_draw()
-            self.register_buffer("memory", known.key.new_zeros(size))
-            self.memory[able] = self.candidates(able, self.num_candidates, first)
 
     def set_epoch(self, epoch: int, max_epochs: int) -> None:
         """Moves the warm-up to `epoch`."""
@@ -128,8 +113,8 @@ class SRNS(NegativeSampling):
     @torch.no_grad()
     def refresh(self, x_dict: Embeddings) -> None:
         """Keeps a copy of the pooled embeddings, as the record of this epoch's scores."""
-        users, items = (pool_layers(xs, self.pool).detach().clone() for xs in self._ends(x_dict))
-        self.history.append((users, items))
+        users, items = self._whole_tables(x_dict)
+        self.history.append((users.clone(), items.clone()))
 
     def forward(
         self,
@@ -155,37 +140,6 @@ class SRNS(NegativeSampling):
         finally:
             if renumbered:
                 self.history = whole
-
-    def draw(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        generator: torch.Generator | None = None,
-        time: Tensor | None = None,
-    ) -> Tensor:
-        """First pass: the users' memories."""
-        if self.candidates is None or time is not None:
-            return super().draw(user, pos, generator, time)  # which says what is wrong
-        return self.memory[user]
-
-    @torch.no_grad()
-    def choose(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        user_xs: Sequence[Tensor],
-        item_xs: Sequence[Tensor],
-        candidates: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Selection:
-        """Selects from the memory, then renews it; or selects from what is given."""
-        if candidates is not None or self.candidates is None:
-            return super().choose(user, pos, user_xs, item_xs, candidates, generator)
-        # First, for it refuses users who have nothing to draw, and so no memory either.
-        new = self.candidates(user, self.num_new, generator)
-        chosen = super().choose(user, pos, user_xs, item_xs, None, generator)
-        self._renew(user, user_xs, item_xs, new, generator)
-        return chosen
 
     def select(
         self,
@@ -225,29 +179,6 @@ class SRNS(NegativeSampling):
         self.history = deque(moved, maxlen=HISTORY)
         return moved
 
-    def _renew(
-        self,
-        user: Tensor,
-        user_xs: Sequence[Tensor],
-        item_xs: Sequence[Tensor],
-        new: Tensor,
-        generator: torch.Generator | None,
-    ) -> None:
-        """Lets `new [B, S_2]` candidates join the memories of `user`, and as many leave."""
-        pool = torch.cat([self.memory[user], new], dim=1)
-        users = pool_layers([x[user] for x in user_xs], self.pool)
-        scores = self.scores(users, pool_layers(item_xs, self.pool), pool)
-        # The S_1 largest of score / tau + Gumbel noise: drawn one by one without replacement.
-        noise = uniform(pool.shape, torch.double, pool.device, generator)
-        gumbel = -(-noise.clamp(min=1e-300).log()).log()
-        value = (scores.double() / self.tau + gumbel).masked_fill(is_repeat(pool), -torch.inf)
-        stay = value.topk(self.num_candidates, dim=1).indices
-        kept = pool.gather(1, stay)
-        # Of rows with the same user, the last one writes, on every device.
-        row = torch.arange(len(user), device=user.device)
-        writer = row.new_zeros(len(self.memory)).scatter_reduce_(0, user, row, "amax")
-        self.memory[user] = kept[writer[user]]
-
     def get_extra_state(self) -> dict[str, list[tuple[Tensor, Tensor]]]:
         """The history, for `state_dict`."""
         return {"history": list(self.history)}
@@ -255,11 +186,3 @@ class SRNS(NegativeSampling):
     def set_extra_state(self, state: dict[str, list[tuple[Tensor, Tensor]]]) -> None:
         """Takes over the history of a `state_dict`."""
         self.history = deque(state["history"], maxlen=HISTORY)
-
-
-def is_repeat(item: Tensor) -> Tensor:
-    """`[B, S]` bool: which items `[B, S]` stand in the same row before."""
-    ordered, place = item.sort(dim=1, stable=True)
-    same = torch.zeros_like(item, dtype=torch.bool)
-    same[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    return torch.empty_like(same).scatter_(1, place, same)

@@ -243,11 +243,17 @@ def toy_pool() -> tuple[HeteroData, Callable[[int], set[int]]]:
 
 
 @pytest.mark.parametrize("name", list(SAMPLERS))
-def test_every_sampler_keeps_to_the_users_pool(name: str) -> None:
+def test_every_sampler_keeps_to_the_users_pool_or_says_why_not(name: str) -> None:
     problem, (data, allowed) = toy(), toy_pool()
     cls = SAMPLERS[name]
     own = {"dim": 5} if "dim" in inspect.signature(cls.__init__).parameters else {}
     source = PoolCandidates(data, SHOWN)
+    if name == "midx":
+        with pytest.raises(
+            ValueError, match=r"MIDX: 'candidates' must be given, and without pools"
+        ):
+            cls(source)
+        return
     sampler = cls(source, num_negatives=2, num_candidates=5, **own).double()
     sampler.refresh(problem.x_dict())
     for seed in range(10):
@@ -261,6 +267,29 @@ def test_every_sampler_keeps_to_the_users_pool(name: str) -> None:
         assert chosen is not None
         for user, items in zip(problem.user.tolist(), chosen, strict=True):
             assert set(items.flatten().tolist()) <= allowed(user)
+
+
+def test_pools_say_what_may_be_drawn() -> None:
+    data, allowed = toy_pool()
+    every = torch.arange(12)
+    for items in (None, torch.arange(9)):
+        source = PoolCandidates(data, SHOWN, items=items)
+        may = source.may_be_drawn(torch.arange(7).unsqueeze(1), every)
+        for user, row in enumerate(may):
+            assert set(every[row].tolist()) == {i for i in allowed(user) if items is None or i < 9}
+
+
+@pytest.mark.parametrize("source", [UniformCandidates, PopularityCandidates, PoolCandidates])
+def test_probabilities_of_what_may_be_drawn_are_one_in_all(source: type) -> None:
+    data, _ = toy_pool()
+    made = source(data, SHOWN) if source is PoolCandidates else source(data)
+    user, every = torch.arange(7), torch.arange(12).expand(7, -1)
+    may = made.may_be_drawn(user.unsqueeze(1), every)
+    q = made.log_q(user, every).exp() * may
+    torch.testing.assert_close(q.sum(dim=1), torch.ones(7).double())
+    drawn = made(user, 20_000, torch.Generator().manual_seed(0))
+    share = torch.stack([row.bincount(minlength=12) for row in drawn]) / 20_000
+    torch.testing.assert_close(share.double(), q, rtol=0, atol=0.015)
 
 
 def by_category(num_items: int, data: HeteroData) -> tuple[PoolCandidates, Tensor]:

@@ -210,7 +210,7 @@ def test_every_rank_is_exactly_one_unseen_item() -> None:
             one = torch.tensor([user])
             existing = source.existing(one, torch.tensor([time]))
             rank = torch.arange(int(source._left(one, existing)))
-            found = source.items[source._of_rank(one, rank, source.gap)].sort().values
+            found = source.items[source.drawn.nth_other(one, rank, source.gap)].sort().values
             free = (~known[user] & (since <= time)).nonzero().flatten()
             assert torch.equal(found, free)
 

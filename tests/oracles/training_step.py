@@ -256,6 +256,12 @@ def pris(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     return Made(rows.neg, None, (score - 0.75 * p["degree"][chosen.index].log()).softmax(dim=1))
 
 
+def divns(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
+    """Hard negatives and their partners, one half of the chosen ones each."""
+    K = int(a["num_negatives"])
+    return Made(a["weight"] * rows.neg[:, :K] + (1 - a["weight"]) * rows.neg[:, K:])
+
+
 MADE = {
     "sdns": sdns,
     "mixgcf": mixgcf,
@@ -265,6 +271,7 @@ MADE = {
     "irgan": irgan,
     "advir": advir,
     "pris": pris,
+    "divns": divns,
 }
 
 

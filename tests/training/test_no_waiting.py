@@ -24,18 +24,17 @@ def data() -> HeteroData:
     return SyntheticInteractions("tiny")[0]
 
 
-@pytest.fixture(autouse=True)
-def _no_sparse_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no `meta` version, and waits for nothing."""
-    monkeypatch.setattr(propagation, "multiply", lambda adjacency, x: torch.empty_like(x))
-
-
-def take_a_step(data: HeteroData, encoder: str, neg: str, loss: str) -> None:
+def take_a_step(
+    data: HeteroData, encoder: str, neg: str, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
     own = {"dim": network.width} if "dim" in inspect.signature(cls.__init__).parameters else {}
     model = Recommender(network, cls(cls.proposal(data), pool=network.pool, **own), LOSSES[loss]())
     network.start_epoch(None)
+    model.sampler.start_epoch(0, 9, network.settled_tables())
     model.to("meta")
+    # The sparse product has no `meta` version, and waits for nothing.
+    monkeypatch.setattr(propagation, "multiply", lambda adjacency, x: torch.empty_like(x))
     if isinstance(network, SGL):  # drawn for the epoch, on the device where training takes place
         network.views = [[value.to("meta") for value in view] for view in network.views]
     model.generator, model.num_positives = None, 0
@@ -48,11 +47,15 @@ def take_a_step(data: HeteroData, encoder: str, neg: str, loss: str) -> None:
 
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 @pytest.mark.parametrize("encoder", list(ENCODERS))
-def test_no_sampler_and_no_encoder_waits(data: HeteroData, encoder: str, neg: str) -> None:
-    take_a_step(data, encoder, neg, "bpr")
+def test_no_sampler_and_no_encoder_waits(
+    data: HeteroData, encoder: str, neg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_a_step(data, encoder, neg, "bpr", monkeypatch)
 
 
 @pytest.mark.parametrize("neg", ["rns", "pris"])
 @pytest.mark.parametrize("loss", list(LOSSES))
-def test_no_loss_waits(data: HeteroData, loss: str, neg: str) -> None:
-    take_a_step(data, "mf", neg, loss)
+def test_no_loss_waits(
+    data: HeteroData, loss: str, neg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_a_step(data, "mf", neg, loss, monkeypatch)

@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, oracle.Numbers] = {
     "dens": {"gamma": 0.7},
     "ans": {"gamma": 0.4, "epsilon": 2.0},
     "irgan": {"temperature": 0.3},
+    "divns": {"weight": 0.7},
     "advir": {"temperature": 0.3, "epsilon": 0.2, "gamma": 0.6, "warmup": 0},
 }
 
@@ -123,7 +124,8 @@ class Seen:
         both = zip(user_xs, item_xs, strict=True)
         self.layers.append([torch.cat(x).detach().clone() for x in both])
         chosen = self.choose(user, pos, user_xs, item_xs, *args, **kwargs)
-        self.steps.append(oracle.Chosen(user, pos, self.candidates, chosen.index, chosen.state))
+        candidates = getattr(self, "candidates", chosen.index)  # MIDX draws what it takes
+        self.steps.append(oracle.Chosen(user, pos, candidates, chosen.index, chosen.state))
         return chosen
 
 

@@ -31,6 +31,7 @@ from pyg_negsamp.transforms import (
     AdvIR,
     Compose,
     ContrastiveDNS,
+    DivNS,
     MixGCF,
     NegativeSampling,
 )
@@ -216,7 +217,7 @@ def test_refuses_to_label_what_is_no_item(num_layers: int) -> None:
                 sampler(binary(problem), problem.x_dict())
             refused.add(type(sampler))
     # DENS chooses an item per layer.
-    assert refused == {DINS, MixGCF, SDNS, ANS, Compose} | ({DENS} if num_layers else set())
+    assert refused == {DINS, MixGCF, SDNS, ANS, DivNS, Compose} | ({DENS} if num_layers else set())
 
 
 def test_refuses_negatives_of_others(karate: Data) -> None:

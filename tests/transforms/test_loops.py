@@ -17,7 +17,7 @@ DATA = SyntheticInteractions("tiny")[0]
 USER, POS = DATA[EDGE_TYPE].edge_index[:, :40]
 X = {"user": torch.randn(60, 4), "item": torch.randn(80, 4)}
 #: Samplers that work otherwise once they know the epoch, or see the whole table.
-SCHEDULED = {"srns", "cuco", "dens", "contrastive-dns", "advir"}
+SCHEDULED = {"srns", "cuco", "dens", "contrastive-dns", "advir", "adasir", "mcns", "midx", "divns"}
 
 
 def made(name: str) -> NegativeSampling:
@@ -51,6 +51,17 @@ def test_who_was_told_says_nothing(name: str) -> None:
         for epoch in range(2):
             sampler.start_epoch(epoch, 2, X)
             sampler(batch(), X)
+
+
+@pytest.mark.parametrize("name", SCHEDULED - {"cuco", "dens", "advir"})
+def test_tables_that_cannot_be_those_of_the_graph_are_refused(name: str) -> None:
+    nan = {**X, "item": X["item"] * torch.nan}
+    for x_dict, said in (
+        (nan, "'x_dict' must be finite in every row"),
+        ({**X, "item": X["item"][1:]}, r"'user_xs, item_xs' must be \[60, D\] and \[80, D\]"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            made(name).start_epoch(20, 99, x_dict)
 
 
 def test_the_one_call_moves_schedules_and_shows_tables() -> None:

@@ -21,7 +21,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import SamplerContract, Toy, toy
 from pyg_negsamp.transforms import DNS, SRNS
-from pyg_negsamp.transforms import srns as srns_module
+from pyg_negsamp.transforms.per_user import is_repeat
 
 Tables = tuple[list[Tensor], list[Tensor]]
 
@@ -267,7 +267,7 @@ class TestSRNS(SamplerContract):
             self.sample(sampler, problem, generator=generator)
         used = sampler.memory[problem.user.unique()]
         assert all(len(row.unique()) == 4 for row in used)
-        repeat = srns_module.is_repeat(torch.tensor([[3, 1, 3, 3], [5, 6, 7, 8], [2, 0, 0, 2]]))
+        repeat = is_repeat(torch.tensor([[3, 1, 3, 3], [5, 6, 7, 8], [2, 0, 0, 2]]))
         assert repeat.tolist() == [
             [False, False, True, True],
             [False, False, False, False],
