@@ -29,6 +29,11 @@ def mean(x: Tensor) -> Tensor:
     return x.mean() if x.numel() else x.sum()
 
 
+def reverse_gradient(x: Tensor) -> Tensor:
+    """`x` itself, whose gradient is reversed: what lowers a loss raises it instead."""
+    return 2 * x.detach() - x
+
+
 def uniform(
     size: Sequence[int],
     dtype: torch.dtype,

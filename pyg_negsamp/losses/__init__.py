@@ -1,30 +1,41 @@
 """Losses on scores of positives `[B]` and negatives `[B, K]`; they never see a sampler."""
 
-import torch
-
+from pyg_negsamp.losses.base import NEEDS, RankingLoss, graph_arguments
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
 from pyg_negsamp.losses.contrastive import ContrastiveLoss
+from pyg_negsamp.losses.gbce import GBCELoss
+from pyg_negsamp.losses.hinge import HingeLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
 from pyg_negsamp.losses.self_adversarial import SelfAdversarialLoss
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
+from pyg_negsamp.losses.warp import WARPLoss
 
 #: Losses by the name that the command knows them by.
-LOSSES: dict[str, type[torch.nn.Module]] = {
+LOSSES: dict[str, type[RankingLoss]] = {
     "bpr": BPRLoss,
     "soft-bpr": SoftBPRLoss,
     "k-pair-bpr": KPairBPRLoss,
+    "hinge": HingeLoss,
+    "warp": WARPLoss,
+    "gbce": GBCELoss,
+    "self-adversarial": SelfAdversarialLoss,
     "ssm": SampledSoftmaxLoss,
     "contrastive": ContrastiveLoss,
-    "self-adversarial": SelfAdversarialLoss,
 }
 
 __all__ = [
     "LOSSES",
+    "NEEDS",
     "BPRLoss",
     "ContrastiveLoss",
+    "GBCELoss",
+    "HingeLoss",
     "KPairBPRLoss",
+    "RankingLoss",
     "SampledSoftmaxLoss",
     "SelfAdversarialLoss",
     "SoftBPRLoss",
+    "WARPLoss",
+    "graph_arguments",
     "l2_penalty",
 ]

@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.losses import RankingLoss
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.references import Reference
 from pyg_negsamp.serving.ids import ids_of
@@ -61,7 +62,8 @@ def take(
     _check_sizes(encoder.num_users, encoder.num_items, links)
     tables = trained.scoring_tables()
     user, item = (tables[encoder.edge_type[end]].cpu().clone() for end in (0, 2))
-    record |= {"method": described(encoder), "loss": described(trained.loss)}
+    loss = trained.loss.of_new_users() if isinstance(trained.loss, RankingLoss) else trained.loss
+    record |= {"method": described(encoder), "loss": described(loss)}
     record |= {"similarity": trained.similarity, "l2": trained.l2}
     state = {name: x.detach().cpu().clone() for name, x in encoder.state_dict().items()}
     made = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
@@ -70,7 +72,7 @@ def take(
         ranking = ByDecoder(user, item, made.decoder)
         record["decoder"] = class_name(made.decoder)
     parts = Parts(ranking, links, users, items, record, state)
-    return parts, (made, copy.deepcopy(trained.loss).cpu())
+    return parts, (made, copy.deepcopy(loss).cpu())
 
 
 def _check_sizes(num_users: int, num_items: int, links: SavedLinks) -> None:

@@ -194,6 +194,10 @@ def write_negatives(
         items.dst_neg_index = index
     if negatives is not None:
         items.dst_neg_xs = negatives.xs
+        if negatives.log_q is not None:
+            items.dst_neg_log_q = negatives.log_q
+        if negatives.pos_log_q is not None:
+            items.dst_pos_log_q = negatives.pos_log_q
     if positives.hopeless is not None:
         useful = (~positives.hopeless).unsqueeze(1)
         if weight is None:

@@ -31,9 +31,14 @@ class Negatives:
         xs: `[B, K, H, D]` embeddings, differentiable.
         loss: Auxiliary loss of the method, a scalar, or `None`.
         weight: `[B, K]` weights for the loss, or `None` for equal ones.
+        log_q: `[B, K]` log-probability with which each was proposed, for losses that correct for
+            it, or `None` if all items are equally likely or it is not known.
+        pos_log_q: `[B]` the same of the positives: how likely each would be as a negative.
     """
 
     index: Tensor | None
     xs: Tensor
     loss: Tensor | None = None
     weight: Tensor | None = None
+    log_q: Tensor | None = None
+    pos_log_q: Tensor | None = None

@@ -13,7 +13,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import ENCODERS, SGL, propagation
 from pyg_negsamp.training import LinkLoader, Recommender
 from pyg_negsamp.transforms import SAMPLERS
@@ -33,7 +33,8 @@ def _no_sparse_product(monkeypatch: pytest.MonkeyPatch) -> None:
 def take_a_step(data: HeteroData, encoder: str, neg: str, loss: str) -> None:
     network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
     own = {"dim": network.width} if "dim" in inspect.signature(cls.__init__).parameters else {}
-    model = Recommender(network, cls(cls.proposal(data), pool=network.pool, **own), LOSSES[loss]())
+    made = LOSSES[loss](**graph_arguments(LOSSES[loss], data, network.width))
+    model = Recommender(network, cls(cls.proposal(data), pool=network.pool, **own), made)
     network.start_epoch(None)
     model.to("meta")
     if isinstance(network, SGL):  # drawn for the epoch, on the device where training takes place
