@@ -3,8 +3,11 @@
 from pyg_negsamp.losses.base import NEEDS, RankingLoss, graph_arguments
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
 from pyg_negsamp.losses.contrastive import ContrastiveLoss
+from pyg_negsamp.losses.cosine_contrastive import CosineContrastiveLoss
+from pyg_negsamp.losses.direct_au import DirectAULoss
 from pyg_negsamp.losses.gbce import GBCELoss
 from pyg_negsamp.losses.hinge import HingeLoss
+from pyg_negsamp.losses.llpauc import LLPAUCLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
 from pyg_negsamp.losses.self_adversarial import SelfAdversarialLoss
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
@@ -18,7 +21,10 @@ LOSSES: dict[str, type[RankingLoss]] = {
     "hinge": HingeLoss,
     "warp": WARPLoss,
     "gbce": GBCELoss,
+    "llpauc": LLPAUCLoss,
     "self-adversarial": SelfAdversarialLoss,
+    "ccl": CosineContrastiveLoss,
+    "direct-au": DirectAULoss,
     "ssm": SampledSoftmaxLoss,
     "contrastive": ContrastiveLoss,
 }
@@ -28,9 +34,12 @@ __all__ = [
     "NEEDS",
     "BPRLoss",
     "ContrastiveLoss",
+    "CosineContrastiveLoss",
+    "DirectAULoss",
     "GBCELoss",
     "HingeLoss",
     "KPairBPRLoss",
+    "LLPAUCLoss",
     "RankingLoss",
     "SampledSoftmaxLoss",
     "SelfAdversarialLoss",
