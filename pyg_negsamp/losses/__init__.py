@@ -1,13 +1,16 @@
 """Losses on scores of positives `[B]` and negatives `[B, K]`; they never see a sampler."""
 
 from pyg_negsamp.losses.base import NEEDS, RankingLoss, graph_arguments
+from pyg_negsamp.losses.bilateral import BilateralSoftmaxLoss
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
 from pyg_negsamp.losses.contrastive import ContrastiveLoss
 from pyg_negsamp.losses.cosine_contrastive import CosineContrastiveLoss
 from pyg_negsamp.losses.direct_au import DirectAULoss
 from pyg_negsamp.losses.gbce import GBCELoss
+from pyg_negsamp.losses.hard_contrastive import HardContrastiveLoss
 from pyg_negsamp.losses.hinge import HingeLoss
 from pyg_negsamp.losses.llpauc import LLPAUCLoss
+from pyg_negsamp.losses.pairwise_softmax import PairwiseSoftmaxLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
 from pyg_negsamp.losses.self_adversarial import SelfAdversarialLoss
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
@@ -27,19 +30,25 @@ LOSSES: dict[str, type[RankingLoss]] = {
     "direct-au": DirectAULoss,
     "ssm": SampledSoftmaxLoss,
     "contrastive": ContrastiveLoss,
+    "hcl": HardContrastiveLoss,
+    "bsl": BilateralSoftmaxLoss,
+    "psl": PairwiseSoftmaxLoss,
 }
 
 __all__ = [
     "LOSSES",
     "NEEDS",
     "BPRLoss",
+    "BilateralSoftmaxLoss",
     "ContrastiveLoss",
     "CosineContrastiveLoss",
     "DirectAULoss",
     "GBCELoss",
+    "HardContrastiveLoss",
     "HingeLoss",
     "KPairBPRLoss",
     "LLPAUCLoss",
+    "PairwiseSoftmaxLoss",
     "RankingLoss",
     "SampledSoftmaxLoss",
     "SelfAdversarialLoss",
