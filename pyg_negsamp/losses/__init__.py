@@ -9,6 +9,7 @@ from pyg_negsamp.losses.direct_au import DirectAULoss
 from pyg_negsamp.losses.gbce import GBCELoss
 from pyg_negsamp.losses.hard_contrastive import HardContrastiveLoss
 from pyg_negsamp.losses.hinge import HingeLoss
+from pyg_negsamp.losses.in_batch import InBatchSoftmaxLoss
 from pyg_negsamp.losses.llpauc import LLPAUCLoss
 from pyg_negsamp.losses.pairwise_softmax import PairwiseSoftmaxLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
@@ -29,6 +30,7 @@ LOSSES: dict[str, type[RankingLoss]] = {
     "ccl": CosineContrastiveLoss,
     "direct-au": DirectAULoss,
     "ssm": SampledSoftmaxLoss,
+    "in-batch-softmax": InBatchSoftmaxLoss,
     "contrastive": ContrastiveLoss,
     "hcl": HardContrastiveLoss,
     "bsl": BilateralSoftmaxLoss,
@@ -46,6 +48,7 @@ __all__ = [
     "GBCELoss",
     "HardContrastiveLoss",
     "HingeLoss",
+    "InBatchSoftmaxLoss",
     "KPairBPRLoss",
     "LLPAUCLoss",
     "PairwiseSoftmaxLoss",
