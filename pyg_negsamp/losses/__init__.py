@@ -1,5 +1,6 @@
 """Losses on scores of positives `[B]` and negatives `[B, K]`; they never see a sampler."""
 
+from pyg_negsamp.losses.adaptive_tau import AdaptiveTauLoss
 from pyg_negsamp.losses.base import NEEDS, RankingLoss, graph_arguments
 from pyg_negsamp.losses.bilateral import BilateralSoftmaxLoss
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
@@ -15,6 +16,8 @@ from pyg_negsamp.losses.pairwise_softmax import PairwiseSoftmaxLoss
 from pyg_negsamp.losses.regularizer import l2_penalty
 from pyg_negsamp.losses.self_adversarial import SelfAdversarialLoss
 from pyg_negsamp.losses.softmax import KPairBPRLoss, SampledSoftmaxLoss
+from pyg_negsamp.losses.softmax_at_k import SoftmaxAtKLoss
+from pyg_negsamp.losses.sogclr import SogCLRLoss
 from pyg_negsamp.losses.warp import WARPLoss
 
 #: Losses by the name that the command knows them by.
@@ -35,11 +38,15 @@ LOSSES: dict[str, type[RankingLoss]] = {
     "hcl": HardContrastiveLoss,
     "bsl": BilateralSoftmaxLoss,
     "psl": PairwiseSoftmaxLoss,
+    "sl-at-k": SoftmaxAtKLoss,
+    "sogclr": SogCLRLoss,
+    "adap-tau": AdaptiveTauLoss,
 }
 
 __all__ = [
     "LOSSES",
     "NEEDS",
+    "AdaptiveTauLoss",
     "BPRLoss",
     "BilateralSoftmaxLoss",
     "ContrastiveLoss",
@@ -56,6 +63,8 @@ __all__ = [
     "SampledSoftmaxLoss",
     "SelfAdversarialLoss",
     "SoftBPRLoss",
+    "SoftmaxAtKLoss",
+    "SogCLRLoss",
     "WARPLoss",
     "graph_arguments",
     "l2_penalty",
