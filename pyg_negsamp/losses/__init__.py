@@ -1,7 +1,9 @@
 """Losses on scores of positives `[B]` and negatives `[B, K]`; they never see a sampler."""
 
 from pyg_negsamp.losses.adaptive_tau import AdaptiveTauLoss
+from pyg_negsamp.losses.adv_info_nce import AdvInfoNCELoss
 from pyg_negsamp.losses.base import NEEDS, RankingLoss, graph_arguments
+from pyg_negsamp.losses.bias_aware import BCLoss
 from pyg_negsamp.losses.bilateral import BilateralSoftmaxLoss
 from pyg_negsamp.losses.bpr import BPRLoss, SoftBPRLoss
 from pyg_negsamp.losses.contrastive import ContrastiveLoss
@@ -41,12 +43,16 @@ LOSSES: dict[str, type[RankingLoss]] = {
     "sl-at-k": SoftmaxAtKLoss,
     "sogclr": SogCLRLoss,
     "adap-tau": AdaptiveTauLoss,
+    "bc": BCLoss,
+    "adv-info-nce": AdvInfoNCELoss,
 }
 
 __all__ = [
     "LOSSES",
     "NEEDS",
     "AdaptiveTauLoss",
+    "AdvInfoNCELoss",
+    "BCLoss",
     "BPRLoss",
     "BilateralSoftmaxLoss",
     "ContrastiveLoss",
