@@ -84,7 +84,7 @@ class RankingLoss(torch.nn.Module):
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
         pos, neg = wide(pos), wide(neg)
-        counts = None if weight is None else (weight != 0).any(dim=1)
+        counts = None if weight is None else weight.sum(dim=1) != 0
         if self.notes_rows:
             needed["counts"] = counts
         if weight is None or counts is None:

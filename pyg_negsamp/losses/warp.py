@@ -44,15 +44,17 @@ class WARPLoss(RankingLoss):
 
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """The weighted hinge of the first violating try."""
-        tried = torch.ones_like(neg) if weight is None else (weight != 0).to(neg)
-        violates = (neg > pos.unsqueeze(1) - 1) & (tried != 0)
+        # Counted in whole numbers, whose running sums are deterministic on GPUs, too.
+        tried = torch.ones_like(neg, dtype=torch.bool) if weight is None else weight != 0
+        violates = (neg > pos.unsqueeze(1) - 1) & tried
         first = violates & (violates.cumsum(dim=1) == 1)
         found = first.any(dim=1)
         tries = (tried.cumsum(dim=1) * first).sum(dim=1).clamp(min=1)
         rank = torch.div(self.num_items - 1, tries, rounding_mode="floor")
         # A mask, not a product: what is not the first may be infinite.
         violation = neg.masked_fill(~first, 0).sum(dim=1)
-        return (torch.digamma(rank + 1) + EULER) * (1 - pos + violation).where(found, 0)
+        phi = torch.digamma((rank + 1).to(pos)) + EULER
+        return phi * (1 - pos + violation).where(found, 0)
 
     def of_new_users(self) -> RankingLoss:
         """A hinge with the same margin."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -365,6 +366,22 @@ def test_strict_algorithms_change_nothing(name: str) -> None:
         assert torch.equal(loss(pos, neg, **known), expected)
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_compiled_equals_eager(name: str) -> None:
+    """Traced as a whole: value, gradients, and what is kept."""
+    torch._dynamo.reset()
+    loss, pos, neg, known = problem(name)
+    weight = torch.ones(6, 4)
+    weight[0] = 0
+    results = []
+    for mine in (loss.train(), copy.deepcopy(loss)):
+        call = mine if results else torch.compile(mine, backend="aot_eager", fullgraph=True)
+        value = call(pos, neg, weight, **known)
+        gradients = [] if name == "direct-au" else torch.autograd.grad(value, (pos, neg))
+        results.append((value, *gradients, *mine.state_dict().values()))
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.parametrize("name", list(LOSSES))
