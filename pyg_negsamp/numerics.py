@@ -48,6 +48,11 @@ def check_generator(owner: object, generator: object, device: torch.device) -> N
         raise invalid(owner, "generator", f"on {device.type}, as the ids are", generator.device)
 
 
+def reverse_gradient(x: Tensor) -> Tensor:
+    """`x` itself, whose gradient is reversed: what lowers a loss raises it instead."""
+    return 2 * x.detach() - x
+
+
 def uniform(
     size: Sequence[int],
     dtype: torch.dtype,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from given import made, needed
 
 from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, Encoder
@@ -58,7 +59,7 @@ def searched(names: dict[str, Any]) -> list[str]:
 def test_most_classes_have_something_to_search() -> None:
     assert set(SAMPLERS) - set(searched(SAMPLERS)) == {"rns"}
     assert set(ENCODERS) - set(searched(ENCODERS)) == {"mf"}
-    assert set(LOSSES) - set(searched(LOSSES)) == {"bpr", "k-pair-bpr"}
+    assert set(LOSSES) - set(searched(LOSSES)) == {"bpr", "k-pair-bpr", "warp"}
     assert set(REFERENCES) - set(searched(REFERENCES)) == {"popularity"}
 
 
@@ -109,8 +110,10 @@ def test_samplers_take_every_point(name: str) -> None:
 def test_losses_take_every_point(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     pos, neg = (2 * torch.rand(size, generator=generator) - 1 for size in ((9,), (9, 4)))
+    data = toy().data
     for point in points(space_of(name)):
-        assert LOSSES[name](**point)(pos, neg).isfinite(), point
+        loss = made(name, data, **point)
+        assert loss(pos, neg, **needed(loss, data, neg)).isfinite(), point
 
 
 @pytest.mark.parametrize("name", searched(ENCODERS))

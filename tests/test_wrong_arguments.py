@@ -22,7 +22,7 @@ from pyg_negsamp.datasets import (
     TemporalSplit,
 )
 from pyg_negsamp.evaluation import evaluate, evaluate_sampled, evaluate_users
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import ENCODERS, MF
 from pyg_negsamp.references import REFERENCES
 from pyg_negsamp.training import LinkLoader, Recommender
@@ -38,7 +38,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         cls.__name__: (cls, {"candidates": cls.proposal(TRAIN)})  # type: ignore[attr-defined]
         for cls in SAMPLERS.values()
     },
-    **{cls.__name__: (cls, {}) for cls in LOSSES.values()},
+    **{cls.__name__: (cls, graph_arguments(cls, TRAIN, 2)) for cls in LOSSES.values()},
     **{cls.__name__: (cls, {"data": TRAIN}) for cls in (*ENCODERS.values(), *REFERENCES.values())},
     "UniformCandidates": (UniformCandidates, {"data": TRAIN}),
     "PopularityCandidates": (PopularityCandidates, {"data": TRAIN}),

@@ -12,7 +12,7 @@ from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.experiments.arguments import ConfigError, arguments_of
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.graph import known_links
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, RankingLoss, graph_arguments
 from pyg_negsamp.memory import shortage
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
@@ -51,9 +51,10 @@ def make_sampler(config: Config, data: HeteroData, encoder: Encoder) -> Negative
     )
 
 
-def make_loss(config: Config) -> torch.nn.Module:
-    """The loss."""
-    return LOSSES[config.loss.loss](**config.loss.arguments)
+def make_loss(config: Config, data: HeteroData, encoder: Encoder) -> RankingLoss:
+    """The loss, for an encoder, with what it keeps of each user or item of the training graph."""
+    cls = LOSSES[config.loss.loss]
+    return cls(**graph_arguments(cls, data, encoder.width), **config.loss.arguments)
 
 
 def make_recommender(config: Config, data: HeteroData) -> Recommender:
@@ -65,7 +66,7 @@ def make_recommender(config: Config, data: HeteroData) -> Recommender:
         return Recommender(
             encoder,
             make_sampler(config, data, encoder),
-            make_loss(config),
+            make_loss(config, data, encoder),
             lr=config.lr,
             l2=config.training.l2,
             k=config.evaluation.top_k,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pyg_negsamp.errors import invalid, number_in
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.losses.base import RankingLoss, average
 from pyg_negsamp.space import Choice, Space
 
 
-class BPRLoss(torch.nn.Module):
+class BPRLoss(RankingLoss):
     r"""Pairwise loss: a positive should score above each of its negatives.
 
     Rendle et al., UAI 2009 (arXiv:1205.2618), with `K` negatives per positive:
@@ -27,31 +26,9 @@ class BPRLoss(torch.nn.Module):
     #: Slope of the sigmoid's argument.
     softness = 1.0
 
-    def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Computes the loss.
-
-        Args:
-            pos: `[B]` scores of the positives.
-            neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. Their values are
-                not checked, for which a GPU would have to wait.
-
-        Returns:
-            A scalar, in single precision at least; 0 for no positives.
-
-        Raises:
-            ValueError: If the shapes disagree.
-        """
-        if neg.dim() != 2 or pos.shape != neg.shape[:1]:
-            raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        loss = softplus(self.softness * (wide(neg) - wide(pos).unsqueeze(1)))
-        if weight is None:
-            return mean(loss)
-        if weight.shape != neg.shape:
-            raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-        weight = wide(weight)
-        total = weight.sum(dim=1)
-        return mean((loss * weight).sum(dim=1) / total.where(total > 0, 1))
+    def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+        """The mean over the negatives."""
+        return average(softplus(self.softness * (neg - pos.unsqueeze(1))), weight)
 
 
 class SoftBPRLoss(BPRLoss):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pyg_negsamp.errors import invalid, number_in
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.errors import number_in
+from pyg_negsamp.losses.base import RankingLoss
 from pyg_negsamp.space import Choice, Space
 
 
-class SelfAdversarialLoss(torch.nn.Module):
+class SelfAdversarialLoss(RankingLoss):
     r"""Scores of positives should be high, and those of negatives low, the highest first of all.
 
     Sun et al., ICLR 2019 (arXiv:1902.10197, eq. 5 and 6), with the scores of `K` negatives:
@@ -46,30 +45,8 @@ class SelfAdversarialLoss(torch.nn.Module):
         super().__init__()
         self.alpha = number_in(self, "alpha", alpha, "[0, inf)")
 
-    def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Computes the loss.
-
-        Args:
-            pos: `[B]` scores of the positives.
-            neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. A negative one
-                makes the loss NaN.
-
-        Returns:
-            A scalar, in single precision at least; 0 for no positives.
-
-        Raises:
-            ValueError: If the shapes disagree.
-        """
-        if neg.dim() != 2 or pos.shape != neg.shape[:1]:
-            raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        pos, neg = wide(pos), wide(neg)
+    def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+        """Half the positive's part and the weighted mean of the negatives'."""
         logit = self.alpha * neg.detach()
-        if weight is None:
-            return mean(softplus(-pos) + (logit.softmax(dim=1) * softplus(neg)).sum(dim=1)) / 2
-        if weight.shape != neg.shape:
-            raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-        counts = (weight != 0).any(dim=1)
-        logit = (logit + wide(weight).log()).where(counts.unsqueeze(1), 0)
-        loss = softplus(-pos) + (logit.softmax(dim=1) * softplus(neg)).sum(dim=1)
-        return mean(loss * counts) / 2
+        share = (logit if weight is None else logit + weight.log()).softmax(dim=1)
+        return (softplus(-pos) + (share * softplus(neg)).sum(dim=1)) / 2

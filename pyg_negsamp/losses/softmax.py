@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from pyg_negsamp.errors import invalid, number_in, one_of
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.errors import number_in, one_of
+from pyg_negsamp.losses.base import RankingLoss, softmax_loss
 from pyg_negsamp.space import Range, Space
 
 
-class SampledSoftmaxLoss(torch.nn.Module):
+class SampledSoftmaxLoss(RankingLoss):
     r"""The positive should have all of the probability among itself and its negatives.
 
     SSM (Wu et al., arXiv:2201.02327); with RNS and `K > 1` the baseline of that name:
@@ -41,30 +39,9 @@ class SampledSoftmaxLoss(torch.nn.Module):
         self.temperature = number_in(self, "temperature", temperature, "(0, inf)")
         self.similarity = one_of(self, "similarity", similarity, ("cosine", "dot"))
 
-    def forward(self, pos: Tensor, neg: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Computes the loss.
-
-        Args:
-            pos: `[B]` scores of the positives.
-            neg: `[B, K]` scores of their negatives.
-            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. A negative one
-                makes the loss NaN.
-
-        Returns:
-            A scalar, in single precision at least; 0 for no positives.
-
-        Raises:
-            ValueError: If the shapes disagree.
-        """
-        if neg.dim() != 2 or pos.shape != neg.shape[:1]:
-            raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
-        logit = (wide(neg) - wide(pos).unsqueeze(1)) / self.temperature
-        if weight is not None:
-            if weight.shape != neg.shape:
-                raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-            logit = logit + wide(weight).log()
-        # The positive's own logit, 0, keeps a row without any weight from a gradient of NaN.
-        return mean(-pad(logit, (1, 0)).log_softmax(dim=1)[:, 0])
+    def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+        """Minus the logarithm of the positive's share."""
+        return softmax_loss((neg - pos.unsqueeze(1)) / self.temperature, weight)
 
 
 class KPairBPRLoss(SampledSoftmaxLoss):

@@ -73,7 +73,8 @@ def fitted_rows(
         item: `[E]` the items.
         num: Number of persons.
         loss: From scores `[E]`, `[E, K]` and no weights to their mean. With
-            `similarity = 'cosine'` it gets cosines.
+            `similarity = 'cosine'` it gets cosines. What it has for new users (`of_new_users`)
+            takes its place.
         l2: Coefficient of the penalty, half the squared norm of a row for each of its links. Left
             out with cosines, where it would not change the direction of the best row.
         ones: How many of the last columns of a person's row are not fitted, but 1.
@@ -82,6 +83,7 @@ def fitted_rows(
     Returns:
         `[num, W]` in the precision of `items`.
     """
+    loss = getattr(loss, "of_new_users", lambda: loss)()
     if score is None:
         score_of = similarity_of(getattr(loss, "similarity", "dot"))
     else:  # a copy: a decoder works in its own precision

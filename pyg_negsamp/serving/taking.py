@@ -14,7 +14,7 @@ from torch_geometric.typing import EdgeType, NodeType
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind
 from pyg_negsamp.errors import invalid, one_of, short
-from pyg_negsamp.losses import BPRLoss
+from pyg_negsamp.losses import BPRLoss, RankingLoss
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.references import Reference
 from pyg_negsamp.scoring import Similarity, ranking_tables
@@ -97,6 +97,8 @@ def _of_encoder(
 ) -> tuple[Tables, dict[str, Any], Made]:
     """What :func:`_taken` returns, of an encoder that was trained with a loss."""
     _check_sizes(encoder.num_users, encoder.num_items, links)
+    if isinstance(loss, RankingLoss):
+        loss = loss.of_new_users()
     made = copy.deepcopy(encoder).cpu().eval().requires_grad_(False)
     vectors = _vectors(made.pooled_tables(), links, encoder.edge_type, similarity)
     record: dict[str, Any] = {"method": described(encoder), "loss": described(loss)}

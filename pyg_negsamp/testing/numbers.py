@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, RankingLoss, graph_arguments
 from pyg_negsamp.testing.cases import Cases
 from pyg_negsamp.testing.rounding import as_type, step
 from pyg_negsamp.testing.toy_problem import Toy, toy
@@ -38,12 +38,15 @@ class NumbersContract(Cases):
             exact = toy()
             exact.user_xs = [x.double() for x in problem.user_xs]
             exact.item_xs = [x.double() for x in problem.item_xs]
-            for loss in LOSSES.values():
+            for loss in self._losses(problem):
+                if not loss.smooth and tolerance > 1e-3:
+                    continue
+                exact_loss = copy.deepcopy(loss).double()
                 with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
                     chosen = self.choose(sampler, problem)
-                    found = step(sampler, chosen, problem, loss())
+                    found = step(sampler, chosen, problem, loss)
                 twin, same = copy.deepcopy(sampler).double(), as_type(chosen, torch.double)
-                expected = step(twin, same, exact, loss())
+                expected = step(twin, same, exact, exact_loss)
                 off = (found.gradient - expected.gradient).norm() / expected.gradient.norm()
                 assert off < tolerance, (dtype, mixed, loss)
                 torch.testing.assert_close(
@@ -57,9 +60,9 @@ class NumbersContract(Cases):
             for x in (*problem.user_xs, *problem.item_xs):
                 x *= 60
             sampler = self._made(problem)
-            for loss in LOSSES.values():
+            for loss in self._losses(problem):
                 chosen = self.choose(sampler, problem)
-                found = step(sampler, chosen, problem, loss())
+                found = step(sampler, chosen, problem, loss)
                 assert found.loss.isfinite()
                 assert found.gradient.isfinite().all()
 
@@ -68,6 +71,15 @@ class NumbersContract(Cases):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return self.make(problem, num_negatives=2, **arguments)
+
+    def _losses(self, problem: Toy) -> Iterator[RankingLoss]:
+        """One of each in the problem's precision, with always the same parameters."""
+        table = problem.item_xs[0]
+        for cls in LOSSES.values():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                loss = cls(**graph_arguments(cls, problem.data, table.size(1)))
+            yield loss.to(table.dtype)
 
     def test_an_empty_batch_has_no_negatives_and_no_loss(self) -> None:
         """Nor NaN, which the mean of nothing would be."""

@@ -45,7 +45,17 @@ def step(sampler: NegativeSampling, chosen: Selection, problem: Toy, loss: torch
     made = sampler.make(chosen, user, pos, neg)
     u, p, n = (pool_rows(x, sampler.pool) for x in (user, pos, made.xs))
     score = cosine if getattr(loss, "similarity", "dot") == "cosine" else dot
-    value = loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), made.weight)
+    known = {
+        "user": problem.user,
+        "item": problem.pos,
+        "neg_item": made.index,
+        "log_q": made.log_q,
+        "pos_log_q": made.pos_log_q,
+        "user_rows": u,
+        "pos_rows": p,
+    }
+    needed = {name: known[name] for name in getattr(loss, "needs", ())}
+    value = loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), made.weight, **needed)
     value = value + 1e-3 * l2_penalty(*map(ego_rows, (user, pos, made.xs)))
     if made.loss is not None:
         value = value + made.loss

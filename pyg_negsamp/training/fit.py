@@ -186,6 +186,10 @@ def _loader(
     if sampler.needs_whole_table or sampler.needs_global_ids:
         expected = "one that knows no more than the batch, with the encoder's num_neighbors"
         raise invalid("fit", "sampler", expected, f"{type(sampler).__name__}, of the whole graph")
+    if getattr(recommender.loss, "needs_whole_table", False):
+        expected = "one that knows no more than the batch, with the encoder's num_neighbors"
+        got = f"{type(recommender.loss).__name__}, of the whole graph"
+        raise invalid("fit", "loss", expected, got)
     return NeighborLinkLoader(
         encoder.graph,
         loader.links,

@@ -16,8 +16,8 @@ from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
-from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_rows
-from pyg_negsamp.losses import BPRLoss, l2_penalty
+from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
+from pyg_negsamp.losses import NEEDS, BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
 from pyg_negsamp.nn.module import FromModule
 from pyg_negsamp.scoring import Score, Similarity, ranking_tables, similarity_of
@@ -38,7 +38,9 @@ class Recommender(LightningModule):
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
             Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
-            goes by them too, and so does the sampler's choice.
+            goes by them too, and so does the sampler's choice. One with `needs` gets what these
+            name besides, see :data:`pyg_negsamp.losses.base.NEEDS`. What it learns itself is
+            trained by the same optimiser.
         lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
         l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
         k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
@@ -66,7 +68,8 @@ class Recommender(LightningModule):
     Raises:
         ValueError: If encoder and sampler disagree on the pooling, the edge type or the size of
             the graph, if the sampler has no candidates to draw from, if the loss wants
-            another similarity than `'dot'` or `'cosine'`, if a number is out of range, or if
+            another similarity than `'dot'` or `'cosine'` or needs what training does not have, if
+            a number is out of range, or if
             both `lr` and `optimizer` are given. When training starts: if `optimizer` or
             `scheduler` makes something else, or if a `ReduceLROnPlateau` has `mode='min'` or no
             validation to look at.
@@ -117,6 +120,9 @@ class Recommender(LightningModule):
                 "SampledSoftmaxLoss(similarity='dot')"
             )
             raise invalid(self, "loss", expected, f"similarity {self.similarity!r}")
+        self.needs: tuple[str, ...] = tuple(getattr(self.loss, "needs", ()))
+        if unknown := set(self.needs) - set(NEEDS):
+            raise invalid(self, "loss.needs", f"out of {', '.join(NEEDS)}", min(unknown))
         sampler.follow(self.score)
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
@@ -194,7 +200,8 @@ class Recommender(LightningModule):
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
         self.chosen = chosen.index if negatives.index is None else negatives.index
 
-        loss = self._loss_of(user_rows, pos_rows, negatives)
+        ids = {"user": user, "item": pos, "neg_item": negatives.index}
+        loss = self._loss_of(user_rows, pos_rows, negatives, ids)
         auxiliary = self.encoder.auxiliary_loss(tables, user, pos)
         return loss if auxiliary is None else loss + auxiliary
 
@@ -206,19 +213,48 @@ class Recommender(LightningModule):
         users, items = sampled[self.user_type], sampled[self.item_type]
         index = items.get("dst_neg_index")
         self.chosen = items.dst_pos_index[:, :0] if index is None else items.n_id[index]
+        ids = {  # those of the whole graph
+            "user": users.n_id[users.src_index],
+            "item": items.n_id[items.dst_pos_index],
+            "neg_item": None if index is None else self.chosen,
+        }
         return self._loss_of(
             gather_rows(tables[self.user_type], users.src_index),
             gather_rows(tables[self.item_type], items.dst_pos_index),
             Negatives(
-                index, items.dst_neg_xs, items.get("dst_neg_loss"), items.get("dst_neg_weight")
+                index,
+                items.dst_neg_xs,
+                items.get("dst_neg_loss"),
+                items.get("dst_neg_weight"),
+                items.get("dst_neg_log_q"),
+                items.get("dst_pos_log_q"),
             ),
+            ids,
         )
 
-    def _loss_of(self, user_rows: Tensor, pos_rows: Tensor, negatives: Negatives) -> Tensor:
-        """From rows `[B, H, D]` and the negatives to what is minimised."""
+    def _loss_of(
+        self,
+        user_rows: Tensor,
+        pos_rows: Tensor,
+        negatives: Negatives,
+        ids: Mapping[str, Tensor | None],
+    ) -> Tensor:
+        """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
         score = similarity_of(self.score)
-        loss = self.loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), negatives.weight)
+        known = {
+            **ids,
+            "log_q": negatives.log_q,
+            "pos_log_q": negatives.pos_log_q,
+            "user_rows": u,
+            "pos_rows": p,
+        }
+        loss = self.loss(
+            score(u, p.unsqueeze(1)).squeeze(1),
+            score(u, n),
+            negatives.weight,
+            **{name: known[name] for name in self.needs},
+        )
         if self.l2:
             ego = map(ego_rows, (user_rows, pos_rows, negatives.xs))
             loss = loss + self.l2 * l2_penalty(*ego)
@@ -284,7 +320,7 @@ class Recommender(LightningModule):
     # One epoch ------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Starts the epoch's random stream, and tells the sampler where training stands."""
+        """Starts the epoch's random stream, and tells sampler and loss where training stands."""
         epoch = self.current_epoch
         self.started = time.perf_counter()
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
@@ -293,6 +329,13 @@ class Recommender(LightningModule):
         sampled = isinstance(self.encoder, FromModule) and self.encoder.num_neighbors is not None
         whole = None if sampled else self.encoder.settled_tables()
         self.sampler.start_epoch(epoch, planned, whole)
+        if isinstance(self.loss, RankingLoss):
+            rows: list[Tensor] = []
+            if whole is not None and self.loss.needs_whole_table:
+                for node_type in (self.user_type, self.item_type):
+                    pooled = pool_layers(whole[node_type], self.encoder.pool)
+                    rows.append(ranking_tables(pooled, self.similarity))
+            self.loss.start_epoch(epoch, planned, *rows)
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
         self.validated: dict[str, float] = {}

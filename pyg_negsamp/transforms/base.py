@@ -359,7 +359,8 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         Returns:
             A copy of `batch` with `dst_neg_index` (`[B, K]`, or `[B, K, H]`; left out if no
             items stand behind the negatives), with `dst_neg_xs` `[B, K, H, D]` if embeddings
-            were given, and with `dst_neg_weight` and `dst_neg_loss` where the method has them.
+            were given, and with `dst_neg_weight`, `dst_neg_loss`, `dst_neg_log_q` and
+            `dst_pos_log_q` where the method has them.
             In a sampled subgraph, rows whose candidates are all known positives get weight 0, the
             others 1 unless the method has weights of its own. In the binary form, `K` links per
             positive are appended to `edge_label_index`, with `edge_label` 0, and weights to

@@ -203,6 +203,10 @@ def write_negatives(
         items.dst_neg_index = index
     if negatives is not None:
         items.dst_neg_xs = negatives.xs
+        if negatives.log_q is not None:
+            items.dst_neg_log_q = negatives.log_q
+        if negatives.pos_log_q is not None:
+            items.dst_pos_log_q = negatives.pos_log_q
     if weight is not None:
         items.dst_neg_weight = weight
     if as_links:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
+from given import made, needed
+from torch import Tensor
 
 from oracles import bpr, contrastive_dns, sdns, self_adversarial, softmax
 from pyg_negsamp.losses import (
     LOSSES,
+    NEEDS,
     BPRLoss,
     ContrastiveLoss,
     KPairBPRLoss,
+    RankingLoss,
     SampledSoftmaxLoss,
     SelfAdversarialLoss,
     SoftBPRLoss,
     l2_penalty,
 )
+from pyg_negsamp.serving.making import described
+from pyg_negsamp.testing import toy
+
+DATA = toy().data
 
 
 def scores(num_negatives: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -254,7 +263,7 @@ def test_self_adversarial_stays_finite_and_refuses_what_it_must() -> None:
 # All losses -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(LOSSES))
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "direct-au"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_enough_for_the_scores(
@@ -267,8 +276,13 @@ def test_half_precision_is_enough_for_the_scores(
     results = []
     for kind in (dtype, torch.double):
         inputs = pos.to(kind).requires_grad_(), neg.to(kind).requires_grad_()
-        loss = LOSSES[name]()(*inputs, None if weight is None else weight.to(kind))
-        results.append((loss, *torch.autograd.grad(loss, inputs)))
+        loss = made(name, DATA)
+        value = loss(
+            *inputs,
+            None if weight is None else weight.to(kind),
+            **needed(loss, DATA, inputs[1]),
+        )
+        results.append((value, *torch.autograd.grad(value, inputs)))
     for half, double in zip(*results, strict=True):
         torch.testing.assert_close(half.double(), double, rtol=1e-2, atol=1e-6)
 
@@ -277,11 +291,112 @@ def test_half_precision_is_enough_for_the_scores(
 @pytest.mark.parametrize("weighted", [False, True])
 def test_no_positives_no_loss(name: str, weighted: bool) -> None:
     pos, neg = torch.zeros(0, requires_grad=True), torch.zeros(0, 3)
-    loss = LOSSES[name]()(pos, neg, neg if weighted else None)
-    assert loss == 0
-    loss.backward()  # and something to go back through
+    loss = made(name, DATA)
+    rows = {key: torch.zeros(0, 5, requires_grad=True) for key in ("user_rows", "pos_rows")}
+    value = loss(pos, neg, neg if weighted else None, **needed(loss, DATA, neg, **rows))
+    assert value == 0
+    value.backward()  # and something to go back through
 
 
 def test_squared_lengths_beyond_half_precision() -> None:
     rows = torch.full((4, 64), 100.0, dtype=torch.half)
     assert l2_penalty(rows, rows, rows.view(2, 2, 64)) == 960000
+
+
+def problem(name: str, num_negatives: int = 4) -> tuple[RankingLoss, Tensor, Tensor, dict]:
+    """A loss that does not remember, cosines of six rows, and what else it needs."""
+    generator = torch.Generator().manual_seed(2)
+    pos, neg = (
+        (2 * torch.rand(size, generator=generator, dtype=torch.double) - 1).requires_grad_()
+        for size in ((6,), (6, num_negatives))
+    )
+    loss = made(name, DATA).eval()
+    return loss, pos, neg, needed(loss, DATA, neg)
+
+
+#: Those with a part that no gradient flows through, and the one that looks at no scores.
+NO_FUNCTION = ("self-adversarial", "sogclr", "direct-au")
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in NO_FUNCTION])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradients_are_those_of_the_value(name: str, weighted: bool) -> None:
+    loss, pos, neg, known = problem(name)
+    weight = torch.tensor([0.0, 1.0, 2.0, 1.0]).expand(6, 4).clone() if weighted else None
+    if weight is not None:
+        weight[0] = 0
+    assert torch.autograd.gradcheck(lambda pos, neg: loss(pos, neg, weight, **known), (pos, neg))
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "direct-au"])
+def test_what_has_weight_zero_is_not_there(name: str) -> None:
+    """Of a row, and of a batch; neither for the value nor for the gradients."""
+    loss, pos, neg, known = problem(name)
+    if name == "bsl":  # whose positive counts beside those of its user all the same
+        known["user"] = torch.tensor([0, 1, 1, 2, 3, 4])
+    weight = torch.ones(6, 4)
+    weight[:, 1::2] = 0
+    weight[5] = 0
+    value = loss(pos, neg, weight, **known)
+    found = torch.autograd.grad(value, (pos, neg))
+    known = {key: x if x is None else x[:5] for key, x in known.items()}
+    if "neg_item" in known:
+        known["neg_item"] = known["neg_item"][:, ::2]
+    expected = loss(pos[:5], neg[:5, ::2], **known) * 5 / 6
+    torch.testing.assert_close(value, expected)
+    for mine, other in zip(found, torch.autograd.grad(expected, (pos, neg)), strict=True):
+        torch.testing.assert_close(mine, other)
+    if name not in ("bpr", "hinge", "warp"):  # by multiplicities
+        twice = torch.cat([neg, neg[:, :1]], dim=1)
+        counted = torch.tensor([2.0, 1, 1, 1]).expand(6, 4)
+        loss, _, _, known = problem(name)
+        again = dict(known)
+        if "neg_item" in known:
+            again["neg_item"] = torch.cat([known["neg_item"], known["neg_item"][:, :1]], dim=1)
+        torch.testing.assert_close(loss(pos, neg, counted, **known), loss(pos, twice, **again))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_strict_algorithms_change_nothing(name: str) -> None:
+    loss, pos, neg, known = problem(name)
+    expected = loss(pos, neg, **known)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.equal(loss(pos, neg, **known), expected)
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_compiled_equals_eager(name: str) -> None:
+    """Traced as a whole: value, gradients, and what is kept."""
+    torch._dynamo.reset()
+    loss, pos, neg, known = problem(name)
+    weight = torch.ones(6, 4)
+    weight[0] = 0
+    results = []
+    for mine in (loss.train(), copy.deepcopy(loss)):
+        call = mine if results else torch.compile(mine, backend="aot_eager", fullgraph=True)
+        value = call(pos, neg, weight, **known)
+        gradients = [] if name == "direct-au" else torch.autograd.grad(value, (pos, neg))
+        results.append((value, *gradients, *mine.state_dict().values()))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_new_users_need_nothing_but_scores(name: str) -> None:
+    """By the same similarity; and the loss can be described by plain values."""
+    loss, pos, neg, _ = problem(name)
+    of_new = loss.of_new_users()
+    assert of_new.similarity == loss.similarity
+    assert of_new.of_new_users() is of_new
+    assert of_new(pos, neg).isfinite()
+    arguments = described(of_new)["arguments"]
+    assert torch.equal(type(of_new)(**arguments)(pos, neg), of_new(pos, neg))
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_what_is_declared_exists(name: str) -> None:
+    assert set(LOSSES[name].needs) <= set(NEEDS)
+    assert made(name, DATA).similarity in ("dot", "cosine")

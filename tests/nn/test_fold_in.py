@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from given import made
 from small_graph import NUM_ITEMS, NUM_USERS, edges, graph, in_double, same
 from torch import Tensor
 
 from oracles import folding
 from pyg_negsamp.layers import POOLS, Pool, pool_layers
-from pyg_negsamp.losses import LOSSES, BPRLoss, SampledSoftmaxLoss, l2_penalty
+from pyg_negsamp.losses import (
+    LOSSES,
+    BPRLoss,
+    SampledSoftmaxLoss,
+    graph_arguments,
+    l2_penalty,
+)
 from pyg_negsamp.nn import ENCODERS, MF, NGCF, SGL, Encoder, LightGCN, SimGCL
 from pyg_negsamp.nn.folding import _negatives, fitted_rows
 from pyg_negsamp.scoring import cosine, dot
@@ -110,10 +117,10 @@ def test_mf_minimises_the_training_loss(bias: bool, name: str) -> None:
     """The gradient is gone, and no step from there is downwards.
 
     With weights that pass no gradient there is no function that the gradient is of: L-BFGS, which
-    looks at both, stops near the end.
+    looks at both, stops near the end. Where the gradient jumps, it stops before a kink.
     """
-    loss, l2 = LOSSES[name](), 0.05
-    has_minimum = name != "self-adversarial"
+    loss, l2 = made(name, graph()).of_new_users(), 0.05
+    has_minimum = name != "self-adversarial" and loss.smooth
     encoder = in_double(MF, graph(), 4, bias=bias)
     with torch.no_grad():
         for parameter in encoder.parameters():
@@ -133,7 +140,8 @@ def test_mf_minimises_the_training_loss(bias: bool, name: str) -> None:
         least = penalised_loss(whole, items, taken, neg, loss, l2)
         (gradient,) = torch.autograd.grad(least, free)
         least = least.detach()
-        assert float(gradient.abs().max()) < (1e-4 if has_minimum else 0.1)
+        if loss.smooth:
+            assert float(gradient.abs().max()) < (1e-4 if has_minimum else 0.1)
         for seed in range(5 * has_minimum):
             step = torch.randn(len(row), generator=torch.Generator().manual_seed(seed)).double()
             step[4 + bias :] = 0
@@ -211,7 +219,9 @@ def test_every_argument_can_be_read_off_the_object(cls: type) -> None:
     parameters = inspect.signature(cls).parameters.values()
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     names = [name for name in named if name != "data"]
-    made = cls(graph(), 4) if cls in ENCODERS.values() else cls()
+    given = {"data": graph()} if "data" in named else {}
+    first = {**given, "dim": 4} if cls in ENCODERS.values() else graph_arguments(cls, graph(), 4)
+    made = cls(**first)
     values = {name: getattr(made, name) for name in names}
-    again = cls(graph(), **values) if cls in ENCODERS.values() else cls(**values)
+    again = cls(**given, **values)
     assert {name: getattr(again, name) for name in names} == values

@@ -7,6 +7,7 @@ given; what becomes of them is worked out here.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -120,7 +121,7 @@ def facing(user: Tensor, pool: str) -> Tensor:
 
 
 #: Losses of cosines; samplers then compare cosines, too.
-COSINE = ("ssm", "contrastive")
+COSINE = ("ssm", "contrastive", "in-batch-softmax", "hcl", "psl", "ccl", "bsl")
 
 
 def dots(user: Tensor, item: Tensor) -> Tensor:
@@ -300,8 +301,70 @@ def self_adversarial(pos: Tensor, neg: Tensor, weight: Tensor | None, alpha: flo
     return (softplus(-pos).sum() + (p * softplus(neg)).sum()) / (2 * len(pos))
 
 
+def hinge(pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+    """`1/B sum_b max(0, 1 - s_b + max_k s_bk)`."""
+    return (1 - pos + neg.max(dim=1).values).clamp(min=0).sum() / len(pos)
+
+
+def warp(pos: Tensor, neg: Tensor, weight: Tensor | None, num_items: int) -> Tensor:
+    """`1/B sum_b Phi(floor((I - 1) / q)) (1 - s_b + s_bq)`, `q` the first above `s_b - 1`."""
+    total = pos.new_zeros(())
+    for p, row in zip(pos, neg, strict=True):
+        for q, n in enumerate(row, start=1):
+            if n > p - 1:
+                rank = (num_items - 1) // q
+                total = total + sum(1 / i for i in range(1, rank + 1)) * (1 - p + n)
+                break
+    return total / len(pos)
+
+
+def gbce(pos: Tensor, neg: Tensor, weight: Tensor | None, num_items: int, t: float) -> Tensor:
+    """`-1/B sum_b (beta ln sigmoid(s_b) + sum_k w ln(1 - sigmoid(s_bk))) / (K + 1)`."""
+    w = torch.ones_like(neg) if weight is None else weight
+    num = w.sum(dim=1)
+    beta = 1 - t + t * num / (num_items - 1)
+    return ((beta * softplus(-pos) + (w * softplus(neg)).sum(dim=1)) / (num + 1)).mean()
+
+
+def cosine_contrastive(pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+    """`1/B sum_b (1 - s_b + mu / K sum_k w max(0, s_bk - m))`, `mu = 150`, `m = 0.9`."""
+    w = torch.ones_like(neg) if weight is None else weight
+    above = (w * (neg - 0.9).clamp(min=0)).sum(dim=1) / w.sum(dim=1)
+    return (1 - pos + 150 * above).mean()
+
+
+def hard_contrastive(pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+    """`-1/B sum_b ln(P / (P + max((R - K p P) / (1 - p), K e^(-1/t))))`, `t = p = 0.1`."""
+    w = torch.ones_like(neg) if weight is None else weight
+    of_pos, of_neg, num = (pos / 0.1).exp(), (neg / 0.1).exp(), w.sum(dim=1)
+    hard = num * (w * of_neg**2).sum(dim=1) / (w * of_neg).sum(dim=1)
+    left = (hard - num * 0.1 * of_pos) / 0.9
+    others = torch.maximum(left, num * math.exp(-10))
+    return -(of_pos / (of_pos + others)).log().mean()
+
+
+def pairwise_softmax(pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+    """`1/B sum_b ln sum_k w (1 + tanh((s_bk - s_b) / 2))^(1/t)`, `t = 0.05`."""
+    w = torch.ones_like(neg) if weight is None else weight
+    return (w * (1 + ((neg - pos.unsqueeze(1)) / 2).tanh()) ** 20).sum(dim=1).log().mean()
+
+
+def bilateral(user: Tensor, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+    """`1/B sum_b (ln mean_k e^(s_bk/t) - ln mean_(b' of u) e^(s_b'/t))`, `t = 0.1`."""
+    w = torch.ones_like(neg) if weight is None else weight
+    below = ((w * (neg / 0.1).exp()).sum(dim=1) / w.sum(dim=1)).log()
+    mine = [(pos[user == u] / 0.1).exp().mean().log() for u in user]
+    return (below - torch.stack(mine)).mean()
+
+
 def ranking_loss(
-    name: str, user: Tensor, pos: Tensor, neg: Tensor, weight: Tensor | None
+    name: str,
+    user: Tensor,
+    pos: Tensor,
+    neg: Tensor,
+    weight: Tensor | None,
+    ids: Tensor,
+    num_items: int,
 ) -> Tensor:
     """The loss of pooled vectors `[B, D]`, `[B, D]` and `[B, K, D]`, with default arguments."""
     if name in COSINE:
@@ -311,8 +374,32 @@ def ranking_loss(
         return bpr(of_pos, of_neg, weight, 1.0 if name == "bpr" else 1 - 0.7)
     if name == "self-adversarial":
         return self_adversarial(of_pos, of_neg, weight, 1.0)
-    temperature = {"k-pair-bpr": 1.0, "ssm": 0.1, "contrastive": 0.2}[name]
+    if name in ("gbce", "warp"):
+        return (
+            gbce(of_pos, of_neg, weight, num_items, 0.75)
+            if name == "gbce"
+            else warp(of_pos, of_neg, weight, num_items)
+        )
+    if name == "bsl":
+        return bilateral(ids, of_pos, of_neg, weight)
+    if name in OTHERS:
+        return OTHERS[name](of_pos, of_neg, weight)
+    temperature = {"k-pair-bpr": 1.0, "ssm": 0.1, "in-batch-softmax": 0.1, "contrastive": 0.2}[name]
     return softmax(of_pos, of_neg, weight, temperature)
+
+
+#: Losses of scores alone, without an argument that a test sets.
+OTHERS = {
+    "hinge": hinge,
+    "ccl": cosine_contrastive,
+    "hcl": hard_contrastive,
+    "psl": pairwise_softmax,
+}
+#: All whose formula is here.
+LOSSES = (
+    "bpr", "soft-bpr", "k-pair-bpr", "ssm", "contrastive", "self-adversarial",
+    "in-batch-softmax", "bsl", "gbce", "warp", *OTHERS,
+)  # fmt: skip
 
 
 def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
@@ -357,7 +444,8 @@ def step_loss(
     if second:
         made = made._replace(xs=MADE[second](rows, chosen, p, arguments, pool).xs)
     vectors = (pooled(x, pool) for x in (rows.user, rows.pos, made.xs))
-    total = ranking_loss(loss, *vectors, made.weight)
+    num_items = len(layers[0]) - num_users
+    total = ranking_loss(loss, *vectors, made.weight, chosen.user, num_items)
     total = total + l2 * l2_penalty(rows.user[:, 0], rows.pos[:, 0], made.xs[:, :, 0])
     return total if made.loss is None else total + made.loss
 

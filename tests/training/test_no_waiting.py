@@ -13,7 +13,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import ENCODERS, SGL, propagation
 from pyg_negsamp.training import LinkLoader, Recommender
 from pyg_negsamp.transforms import SAMPLERS
@@ -29,7 +29,8 @@ def take_a_step(
 ) -> None:
     network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
     own = {"dim": network.width} if "dim" in inspect.signature(cls.__init__).parameters else {}
-    model = Recommender(network, cls(cls.proposal(data), pool=network.pool, **own), LOSSES[loss]())
+    made = LOSSES[loss](**graph_arguments(LOSSES[loss], data, network.width))
+    model = Recommender(network, cls(cls.proposal(data), pool=network.pool, **own), made)
     network.start_epoch(None)
     model.sampler.start_epoch(0, 9, network.settled_tables())
     model.to("meta")

@@ -26,7 +26,7 @@ from torch_geometric.data import HeteroData
 from oracles import training_step as oracle
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS
-from pyg_negsamp.losses import LOSSES
+from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import MF, NGCF, Encoder, LightGCN, SimGCL
 from pyg_negsamp.training import LinkLoader, Recommender, fit
 from pyg_negsamp.transforms import SAMPLERS, Compose, NegativeSampling, Selection
@@ -63,10 +63,13 @@ ENCODERS = {
     "ngcf": Case(NGCF, {**TWO, "message_dropout": 0.0}, oracle.ngcf),
     "simgcl-no-noise": Case(SimGCL, {**TWO, "epsilon": 0.0}, oracle.lightgcn_without_ego),
 }
-EACH_ALONE = [(loss, "mean") for loss in LOSSES] + [("bpr", pool) for pool in POOLS[1:]]
+#: Losses that meet every sampler; the others meet one without weights, one with, and mixtures.
+OFTEN = oracle.LOSSES[:6]
+SOME = ("rns", "pris", "dins")
+EACH_ALONE = [(loss, "mean") for loss in OFTEN] + [("bpr", pool) for pool in POOLS[1:]]
 #: All losses with all pools where there are layers to pool; elsewhere one after the other.
 GRID = {
-    "lightgcn": list(itertools.product(LOSSES, POOLS)),
+    "lightgcn": list(itertools.product(OFTEN, POOLS)),
     "mf": EACH_ALONE,
     "ngcf": EACH_ALONE,
 }
@@ -75,6 +78,12 @@ CASES = [
     for encoder in ENCODERS
     for neg in SAMPLERS
     for rest in GRID.get(encoder, [("bpr", "mean")])
+]
+CASES += [
+    (encoder, neg, loss, "mean")
+    for encoder in ("mf", "lightgcn")
+    for neg in SOME
+    for loss in oracle.LOSSES[6:]
 ]
 COMPOSED = ["dens+sdns", "irgan+dins", "pris+sdns"]
 CASES += [("lightgcn", neg, "bpr", pool) for neg in COMPOSED for pool in POOLS]
@@ -148,7 +157,11 @@ class Run:
         self.case, self.neg, self.loss, self.pool = ENCODERS[encoder], neg, loss, pool
         network = in_double(self.case.encoder, data(), D, pool=pool, **self.case.arguments)
         self.model = Recommender(
-            network, sampler(neg, pool, network.width), LOSSES[loss](), lr=LR, l2=L2
+            network,
+            sampler(neg, pool, network.width),
+            LOSSES[loss](**graph_arguments(LOSSES[loss], data(), network.width)),
+            lr=LR,
+            l2=L2,
         ).double()
         for x in self.model.parameters():
             torch.nn.init.normal_(x)

@@ -1,0 +1,196 @@
+"""What every loss is: a number per positive, of its score and those of its negatives.
+
+A loss writes `per_positive`, from scores `[B]`, `[B, K]` and weights to `[B]`:
+
+    class MyLoss(RankingLoss):
+        def per_positive(self, pos, neg, weight):
+            return average(softplus(neg - pos.unsqueeze(1)), weight)
+
+Shapes, half precision, empty batches and rows without any negative are seen to here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.graph import known_links
+from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.space import Space
+
+#: What a loss may ask for beside scores and weights; training hands over what it declares.
+NEEDS = {
+    "user": "[B] ids of the users",
+    "item": "[B] ids of the positives",
+    "neg_item": "[B, K] ids of the negatives, or [B, K, H] with one per layer",
+    "log_q": "[B, K] log-probability with which each negative was proposed, or None",
+    "pos_log_q": "[B] the same of the positives, or None",
+    "user_rows": "[B, W] pooled rows of the users",
+    "pos_rows": "[B, W] pooled rows of the positives",
+}
+
+
+class RankingLoss(torch.nn.Module):
+    """Base class of all losses.
+
+    A weight says how often a negative counts: 0 leaves it out, 2 is the same negative twice.
+    A row without any weight has a loss of 0, and passes no gradient.
+    """
+
+    #: What the scores should be, `'dot'` or `'cosine'`: training computes, and ranks by, the same.
+    similarity: str = "dot"
+    #: Names out of :data:`NEEDS`, which :meth:`forward` gets as keyword arguments.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: Whether :meth:`start_epoch` reads the rows of all users and items.
+    needs_whole_table: ClassVar[bool] = False
+    #: Whether it notes something of each row: `per_positive` then gets `counts`, too, `[B]`, which
+    #: rows have any weight, or `None` for all.
+    notes_rows: ClassVar[bool] = False
+    #: Whether its gradient is continuous in the scores: if not, rounding may turn it over.
+    smooth: ClassVar[bool] = True
+    #: Arguments to search; the source stands beside it.
+    search_space: ClassVar[Space] = {}
+
+    #: What a subclass writes: `(pos [B], neg [B, K], weight [B, K] or None, **needs)` to `[B]`.
+    #: Scores come in single precision at least; of the weights of a row, one is not 0.
+    per_positive: Callable[..., Tensor]
+
+    def forward(
+        self, pos: Tensor, neg: Tensor, weight: Tensor | None = None, **needed: Any
+    ) -> Tensor:
+        """Computes the loss.
+
+        Args:
+            pos: `[B]` scores of the positives.
+            neg: `[B, K]` scores of their negatives.
+            weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. Their values are
+                not checked, for which a GPU would have to wait.
+            **needed: What :attr:`needs` names, see :data:`NEEDS`.
+
+        Returns:
+            A scalar, in single precision at least; 0 for no positives.
+
+        Raises:
+            ValueError: If the shapes disagree.
+        """
+        if neg.dim() != 2 or pos.shape != neg.shape[:1]:
+            raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
+        pos, neg = wide(pos), wide(neg)
+        counts = None if weight is None else weight.sum(dim=1) != 0
+        if self.notes_rows:
+            needed["counts"] = counts
+        if weight is None or counts is None:
+            return mean(self.per_positive(pos, neg, None, **needed))
+        if weight.shape != neg.shape:
+            raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
+        weight = weight.to(neg.dtype).where(counts.unsqueeze(1), 1)
+        return mean(self.per_positive(pos, neg, weight, **needed).where(counts, 0))
+
+    def start_epoch(
+        self,
+        epoch: int,
+        max_epochs: int,
+        users: Tensor | None = None,
+        items: Tensor | None = None,
+    ) -> None:
+        """Tells the loss that an epoch begins: the one call that a loop of one's own owes it.
+
+        Args:
+            epoch: Which epoch, from 0.
+            max_epochs: How many there will be.
+            users: `[U, W]` rows of all users, without gradient. Their products with `items` are the
+                scores: for cosines, they have length 1. Only losses that declare
+                :attr:`needs_whole_table` read them.
+            items: `[I, W]` rows of all items.
+        """
+
+    def of_new_users(self) -> RankingLoss:
+        """The loss that places persons whom training has not met, of scores alone.
+
+        Here, the loss itself. One that keeps something for each user has nothing for them.
+        """
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RankingLoss:
+        """As of any module; but what is kept from step to step is not rounded to half precision."""
+        super()._apply(fn, recurse)
+        for name, kept in self.named_buffers(recurse=False):
+            setattr(self, name, wide(kept))
+        return self
+
+
+def graph_arguments(
+    cls: type, data: HeteroData, dim: int = 64, edge_type: EdgeType | None = None
+) -> dict[str, Any]:
+    """The arguments of a loss that follow from the training graph and the model.
+
+    For losses that keep something per user, or learn: `num_users`, `num_items`, `num_links`, `dim`,
+    `data` itself and `edge_type`, as far as the constructor has them.
+
+    Args:
+        cls: The loss.
+        data: The training graph.
+        dim: Width of the model's vectors, which what the loss learns has, too. Default 64.
+        edge_type: The interactions in `data`. Default: the only ones there are.
+
+    Example:
+        >>> SogCLRLoss(**graph_arguments(SogCLRLoss, train_data))  # doctest: +SKIP
+    """
+    links = known_links(data, edge_type)
+    found = {
+        "num_users": links.num_users,
+        "num_items": links.num_items,
+        "num_links": links.index.size(1),
+        "dim": dim,
+        "data": data,
+        "edge_type": edge_type,
+    }
+    return {name: found[name] for name in inspect.signature(cls).parameters if name in found}
+
+
+def log_sum_exp(x: Tensor, weight: Tensor | None) -> Tensor:
+    """The logarithms `[B]` of the weighted sums of `exp(x)`, over the negatives `[B, K]`."""
+    return (x if weight is None else x + weight.log()).logsumexp(dim=1)
+
+
+def softmax_loss(below: Tensor, weight: Tensor | None) -> Tensor:
+    """Minus the logarithms `[B]` of the positives' shares in a softmax with their negatives.
+
+    Args:
+        below: `[B, K]` scores of the negatives less that of the positive, over the temperature.
+        weight: `[B, K]` how often each counts, or `None`.
+    """
+    logit = below if weight is None else below + weight.log()
+    return -pad(logit, (1, 0)).log_softmax(dim=1)[:, 0]
+
+
+def average(x: Tensor, weight: Tensor | None) -> Tensor:
+    """The weighted means `[B]` of `x [B, K]`."""
+    return x.mean(dim=1) if weight is None else (x * weight).sum(dim=1) / weight.sum(dim=1)
+
+
+def count(neg: Tensor, weight: Tensor | None) -> Tensor:
+    """How many negatives `[B]` there are, each as often as it counts."""
+    return neg.new_full(neg.shape[:1], neg.size(1)) if weight is None else weight.sum(dim=1)
+
+
+def same_user(user: Tensor) -> Tensor:
+    """A number in `[0, B)` for each row, `[B]`, the same for rows of the same user."""
+    ordered = user.sort().values
+    return torch.searchsorted(ordered, user)
+
+
+def check_neg_item(owner: object, neg: Tensor, neg_item: Tensor | None) -> Tensor:
+    """Gives back ids of negatives `[B, K]` or `[B, K, H]`, and refuses others for `owner`."""
+    if neg_item is None or neg_item.shape[:2] != neg.shape:
+        got = "none, of a sampler that makes its negatives" if neg_item is None else "others"
+        raise invalid(owner, "neg_item", f"{[*neg.shape]} ids, one for each negative", got)
+    return neg_item

@@ -1,0 +1,89 @@
+"""The softmax of industry: negatives of the batch, corrected for how likely each was drawn."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.errors import invalid, one_of
+from pyg_negsamp.losses.base import count, log_sum_exp
+from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
+from pyg_negsamp.space import Range, Space
+
+
+class InBatchSoftmaxLoss(SampledSoftmaxLoss):
+    r"""A sampled softmax that takes the logarithm of the proposal off the scores.
+
+    With `'classic'` (Yi et al., RecSys 2019, doi:10.1145/3298689.3346996, eq. 4), off that of the
+    positive, too:
+
+    .. math:: L = -\frac{1}{B} \sum_b \ln \frac{\exp(s_b / \tau - \ln Q_b)}
+              {\exp(s_b / \tau - \ln Q_b) + \sum_k \exp(s_{bk} / \tau - \ln Q_{bk})}
+
+    With `'corrected'` (Khrylchenko et al., RecSys 2025, arXiv:2507.09331), which sees that the
+    positive is there with certainty and not drawn:
+
+    .. math:: L = \frac{1}{B} \sum_b \text{sg}(1 - P_b) \, (-s_b / \tau + \ln N_b), \quad
+              N_b = \sum_k \exp(s_{bk} / \tau - \ln Q'_{bk}), \quad
+              P_b = \frac{e^{s_b / \tau}}{e^{s_b / \tau} + N_b / K}, \quad
+              Q'_{bk} = \frac{Q_{bk}}{1 - Q_b}
+
+    Its gradient, not its value, is that of the softmax over the whole catalogue: exactly so if
+    every other item is among the negatives once and all are equally likely.
+
+    The name is that of its usual negatives; it works with any sampler that knows its proposal, and
+    tells it in `Negatives.log_q` and `pos_log_q`. Other copies of the positive are not to be among
+    the negatives, or have weight 0. Without a proposal all items are equally likely: `'classic'` is
+    :class:`SampledSoftmaxLoss` then, and nothing new; `'corrected'` needs one.
+
+    Args:
+        temperature: :math:`\tau`, above 0. Default 0.1.
+        similarity: `'cosine'` or `'dot'`: what the scores should be.
+        correction: `'classic'` or `'corrected'`. Default `'classic'`.
+
+    Raises:
+        ValueError: If an argument is out of range; in a step, if `'corrected'` has no proposal.
+    """
+
+    #: Ours.
+    search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
+    needs = ("log_q", "pos_log_q")
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        similarity: str = "cosine",
+        correction: str = "classic",
+    ) -> None:
+        super().__init__(temperature, similarity)
+        self.correction = one_of(self, "correction", correction, ("classic", "corrected"))
+
+    def per_positive(
+        self,
+        pos: Tensor,
+        neg: Tensor,
+        weight: Tensor | None,
+        log_q: Tensor | None = None,
+        pos_log_q: Tensor | None = None,
+    ) -> Tensor:
+        """The softmax of corrected scores; both probabilities are known, or neither."""
+        if self.correction == "classic":
+            if log_q is None or pos_log_q is None:
+                return super().per_positive(pos, neg, weight)
+            # In units of the temperature, by which the softmax divides.
+            pos, neg = pos - self.temperature * pos_log_q, neg - self.temperature * log_q
+            return super().per_positive(pos, neg, weight)
+        if log_q is None or pos_log_q is None:
+            expected = "the log-probabilities of a sampler that knows its proposal, for 'corrected'"
+            raise invalid(self, "log_q, pos_log_q", expected, "none")
+        pos, neg = pos / self.temperature, neg / self.temperature
+        of_others = torch.log(-torch.expm1(pos_log_q.to(pos)))  # ln(1 - Q) of the positive
+        log_sum = log_sum_exp(neg - log_q, weight) + of_others
+        missing = torch.sigmoid(log_sum - count(neg, weight).log() - pos).detach()  # 1 - P
+        return missing * (log_sum - pos)
+
+    def of_new_users(self) -> SampledSoftmaxLoss:
+        """The softmax itself: negatives of new users are drawn uniformly."""
+        return SampledSoftmaxLoss(self.temperature, self.similarity)

@@ -1,0 +1,61 @@
+"""WARP: how long it takes to find a violating negative tells the rank of a positive."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pyg_negsamp.errors import whole_number
+from pyg_negsamp.losses.base import RankingLoss
+from pyg_negsamp.losses.hinge import HingeLoss
+
+#: Euler's constant: the harmonic number of `r` is `digamma(r + 1)` and this.
+EULER = 0.5772156649015329
+
+
+class WARPLoss(RankingLoss):
+    r"""The first negative within a margin of 1, weighted by the rank that it lets one guess.
+
+    WARP (Weston et al., IJCAI 2011). The `K` negatives are tries, in their order; with RNS they are
+    drawn as in the paper. Where `q` is the first with :math:`s_{bq} > s_b - 1`:
+
+    .. math:: L = \frac{1}{B} \sum_b \Phi(r_b) \, (1 - s_b + s_{bq}), \quad
+              r_b = \left\lfloor \frac{I - 1}{q} \right\rfloor, \quad
+              \Phi(r) = \sum_{i=1}^{r} \frac{1}{i}
+
+    and 0 where there is none. No gradient flows through :math:`\Phi`, which jumps: new users are
+    placed by :class:`HingeLoss`.
+
+    Here all tries are scored at once, in the time of the longest search; the paper stops at the
+    first. Take `--num-negatives 10` or more.
+
+    Args:
+        num_items: `I`, the size of the catalogue.
+
+    Raises:
+        ValueError: If `num_items` is out of range.
+    """
+
+    smooth = False
+
+    def __init__(self, num_items: int) -> None:
+        super().__init__()
+        self.num_items = whole_number(self, "num_items", num_items, least=2)
+
+    def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+        """The weighted hinge of the first violating try."""
+        # Counted in whole numbers, whose running sums are deterministic on GPUs, too.
+        tried = torch.ones_like(neg, dtype=torch.bool) if weight is None else weight != 0
+        violates = (neg > pos.unsqueeze(1) - 1) & tried
+        first = violates & (violates.cumsum(dim=1) == 1)
+        found = first.any(dim=1)
+        tries = (tried.cumsum(dim=1) * first).sum(dim=1).clamp(min=1)
+        rank = torch.div(self.num_items - 1, tries, rounding_mode="floor")
+        # A mask, not a product: what is not the first may be infinite.
+        violation = neg.masked_fill(~first, 0).sum(dim=1)
+        phi = torch.digamma((rank + 1).to(pos)) + EULER
+        return phi * (1 - pos + violation).where(found, 0)
+
+    def of_new_users(self) -> RankingLoss:
+        """A hinge with the same margin."""
+        return HingeLoss(1.0)

@@ -1,0 +1,72 @@
+"""The softmax that is corrected for its proposal."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from oracles import softmax
+from pyg_negsamp.losses import InBatchSoftmaxLoss, SampledSoftmaxLoss
+
+
+def scores(num_negatives: int = 4) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    pos, neg, log_q = (
+        torch.randn(size, generator=generator, dtype=torch.double)
+        for size in ((6,), (6, num_negatives), (6, num_negatives + 1))
+    )
+    log_q = log_q.log_softmax(dim=1)
+    known = {"log_q": log_q[:, 1:], "pos_log_q": log_q[:, 0]}
+    return pos.requires_grad_(), neg.requires_grad_(), known
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_classic_equals_the_oracle(temperature: float) -> None:
+    pos, neg, known = scores()
+    value = softmax.sampled_softmax_loss(
+        pos.detach(), neg.detach(), temperature, known["pos_log_q"], known["log_q"]
+    )
+    found = InBatchSoftmaxLoss(temperature)(pos, neg, **known)
+    assert found.item() == pytest.approx(value)
+
+
+def test_where_all_are_equally_likely_there_is_nothing_to_correct() -> None:
+    pos, neg, known = scores()
+    even = {key: torch.full_like(x, -7.0) for key, x in known.items()}
+    expected = SampledSoftmaxLoss(0.3)(pos, neg)
+    torch.testing.assert_close(InBatchSoftmaxLoss(0.3)(pos, neg), expected)
+    torch.testing.assert_close(InBatchSoftmaxLoss(0.3)(pos, neg, **even), expected)
+
+
+def test_corrected_over_the_catalogue_is_the_full_softmax() -> None:
+    """By its gradient: every other item once, `Q' = 1 / (I - 1)`."""
+    pos, neg, known = scores(9)
+    even = {key: torch.full_like(x, -math.log(10)) for key, x in known.items()}
+    loss = InBatchSoftmaxLoss(0.3, correction="corrected")(pos, neg, **even)
+    full = SampledSoftmaxLoss(0.3)(pos, neg)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, (pos, neg)), torch.autograd.grad(full, (pos, neg))
+    )
+
+
+def test_corrected_by_the_formula() -> None:
+    pos, neg, known = scores()
+    q = known["log_q"].exp() / (1 - known["pos_log_q"].exp()).unsqueeze(1)
+    p, total = (pos / 0.3).exp(), ((neg / 0.3).exp() / q).sum(dim=1)
+    missing = (1 - p / (p + total / 4)).detach()
+    expected = (missing * (-pos / 0.3 + total.log())).mean()
+    found = InBatchSoftmaxLoss(0.3, correction="corrected")(pos, neg, **known)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, (pos, neg)), torch.autograd.grad(expected, (pos, neg))
+    )
+
+
+def test_refuses_what_it_cannot_correct() -> None:
+    with pytest.raises(ValueError, match=r"InBatchSoftmaxLoss: 'log_q, pos_log_q' must be .*none"):
+        InBatchSoftmaxLoss(correction="corrected")(*scores()[:2])
+    with pytest.raises(ValueError, match="InBatchSoftmaxLoss: 'correction'"):
+        InBatchSoftmaxLoss(correction="none")
