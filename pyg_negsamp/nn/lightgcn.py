@@ -100,6 +100,7 @@ class LightGCN(Encoder):
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
         self.drawn: Tensor | None = None  # the entries that the tables of this step came from
+        self._looked_at: tuple[Tensor | None, int, bool] = (None, 0, True)
         if num_layers < 1 and not include_ego:
             raise invalid(self, "num_layers", "at least 1 without the ego layer", num_layers)
         self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
@@ -193,10 +194,20 @@ class LightGCN(Encoder):
     def _hold(self, model: PyGLightGCN) -> None:
         """Makes a model of PyG's, and its embedding, this encoder's own."""
         self.model, self.embedding = model, model.embedding
-        alpha = model.alpha.detach()[-self.num_layers - self.include_ego :]
-        alike = torch.allclose(alpha, torch.full_like(alpha, 1 / len(alpha)))
-        # Where layers count alike and always will, nothing needs to be multiplied.
-        self.weighted = self.pool == "mean" and (model.alpha.requires_grad or not alike)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether layers are multiplied: not where they count alike, and always will."""
+        alpha = self.model.alpha
+        if self.pool != "mean" or alpha.requires_grad:
+            return self.pool == "mean"
+        # Loaded, replaced or written to, it is another one; to look every time makes a GPU wait.
+        version = 0 if alpha.is_inference() else alpha._version
+        if self._looked_at[0] is not alpha or self._looked_at[1] != version:
+            shares = alpha[-self.num_layers - self.include_ego :]
+            alike = torch.allclose(shares, torch.full_like(shares, 1 / len(shares)))
+            self._looked_at = (alpha, version, alike)
+        return not self._looked_at[2]
 
     @property
     def alpha(self) -> list[float] | None:

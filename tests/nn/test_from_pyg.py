@@ -138,6 +138,29 @@ def test_an_alpha_that_learns_learns_as_pygs() -> None:
     same(twin.model.alpha, model.alpha.data)
 
 
+def loaded(encoder: LightGCN, alpha: Tensor) -> None:
+    learned = LightGCN(graph(), 5, 3)
+    learned.model.alpha = torch.nn.Parameter(alpha)
+    encoder.load_state_dict(learned.state_dict())
+
+
+def replaced(encoder: LightGCN, alpha: Tensor) -> None:
+    encoder.model.alpha = torch.nn.Parameter(alpha)
+
+
+def written_to(encoder: LightGCN, alpha: Tensor) -> None:
+    encoder.model.alpha.copy_(alpha)
+
+
+@pytest.mark.parametrize("change", [loaded, replaced, written_to])
+def test_an_alpha_that_changes_later_counts(change: Any) -> None:
+    encoder = LightGCN(graph(), 5, 3)
+    assert encoder.alpha is None
+    change(encoder, torch.tensor([0.6, 0.3, 0.1, 0.0]))
+    same(pooled(encoder), encoder.model.get_embedding(*joint(graph())), 1e-6)
+    assert encoder.alpha == pytest.approx([0.6, 0.3, 0.1, 0.0])
+
+
 def test_states_of_earlier_versions_load() -> None:
     torch.manual_seed(0)
     encoder, other = LightGCN(graph(), 4), LightGCN(graph(), 4)
