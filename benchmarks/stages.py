@@ -247,12 +247,12 @@ def parts(bench: Bench, data: HeteroData) -> None:
         cost=Cost(4.0 * B * M * D * H, 2.0 * B * M * D * H),
     )
     chosen = sampler.choose(user, pos, *xs, drawn, model.generator)
-    ids = roles(pos, chosen.index)
+    ids = roles(pos, chosen)
     read = 4.0 * 3 * len(pos) * D * H
     bench.add("parts", "gather", lambda: encoder.rows(tables, user, ids), cost=Cost(2 * read))
 
     def loss_of(user_rows: Tensor, item_rows: Tensor) -> Tensor:
-        neg_rows = item_rows[len(pos) :].unflatten(0, chosen.index.shape[:2])
+        neg_rows = chosen.arrange(item_rows[len(pos) :])
         negatives = sampler.make(chosen, user_rows, item_rows[: len(pos)], neg_rows)
         u, p, n = user_rows.mean(1), item_rows[: len(pos)].mean(1), negatives.xs.mean(2)
         return model.loss((u * p).sum(-1), (u.unsqueeze(1) * n).sum(-1))

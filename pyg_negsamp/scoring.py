@@ -6,6 +6,7 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 |--------------------|------------|-----------------------|-----------|----------|
 | `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
 | `candidate_scores` | `[B, D]`   | `[I, D]`, ids `[B, M]` | `[B, M]` | no       |
+| `shared_scores`    | `[B, D]`   | `[K, D]`              | `[B, K]`  | yes      |
 | `all_scores`       | `[b, D]`   | `[I, D]`              | `[b, I]`  | yes      |
 | `scores_by`        | ids `[b]`  | `[I, D]`              | `[b, I]`  | no       |
 """
@@ -80,6 +81,26 @@ def _scored_by(score: Callable[[Tensor, Tensor], Tensor], user: Tensor, item: Te
         expected = f"a function of rows {[*user.shape]} and {[*item.shape]} that gives {size}"
         raise invalid("score", "score", expected, short(scores))
     return scores
+
+
+def shared_scores(score: Score, user: Tensor, item: Tensor) -> Tensor:
+    """Scores of users with the same items for all: by one product, unless a decoder scores.
+
+    Args:
+        score: Which score.
+        user: `[B, D]`.
+        item: `[K, D]`.
+
+    Returns:
+        `[B, K]`.
+    """
+    if callable(score):
+        return _scored_by(score, user, item.expand(len(user), *item.shape))
+    user, item = wide(user), wide(item)
+    if score == "cosine":
+        cosines: Tensor = _SharedCosine.apply(user, item)
+        return cosines
+    return user @ item.t()
 
 
 def ranking_tables(pooled: Tensor, similarity: str) -> Tensor:
@@ -195,28 +216,67 @@ class _Cosine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, user: Tensor, item: Tensor) -> Tensor:
-        user_norm = torch.linalg.vector_norm(user, dim=1, keepdim=True).clamp(min=LEAST)
-        item_norm = torch.linalg.vector_norm(item, dim=2).clamp(min=LEAST)
-        cosines = dot(user / user_norm, item).div_(item_norm)
-        ctx.save_for_backward(user, item, user_norm, item_norm, cosines)
+        user_norm = torch.linalg.vector_norm(user, dim=1, keepdim=True)
+        item_norm = torch.linalg.vector_norm(item, dim=2)
+        direction = user / user_norm.clamp(min=LEAST)
+        cosines = dot(direction, item).div_(item_norm.clamp(min=LEAST))
+        ctx.save_for_backward(direction, item, user_norm, item_norm, cosines)
         return cosines
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        user, item, user_norm, item_norm, cosines = ctx.saved_tensors
-        direction = user / user_norm
-        scaled = grad / item_norm
+        direction, item, user_norm, item_norm, cosines = ctx.saved_tensors
+        length = item_norm.clamp(min=LEAST)
+        scaled = grad / length
         to_user = to_item = None
         # A vector at the least length has nothing to be normalised by: its norm is a constant.
         fixed = (user_norm <= LEAST, item_norm <= LEAST)
         along = grad * cosines
+        few = item.size(1) < FEW
         if ctx.needs_input_grad[0]:
-            to_user = torch.bmm(scaled.unsqueeze(1), item).squeeze(1)
-            shrink = along.sum(1, keepdim=True).masked_fill(fixed[0], 0)
-            to_user = (to_user - shrink * direction) / user_norm
+            if few:
+                to_user = (scaled.unsqueeze(2) * item).sum(dim=1)
+            else:
+                to_user = torch.bmm(scaled.unsqueeze(1), item).squeeze(1)
+            shrink = along.sum(1, keepdim=True).masked_fill_(fixed[0], 0)
+            to_user.addcmul_(shrink, direction, value=-1).div_(user_norm.clamp(min=LEAST))
         if ctx.needs_input_grad[1]:
-            shrink = (along / item_norm.square()).masked_fill_(fixed[1], 0)
+            shrink = (along / length.square()).masked_fill_(fixed[1], 0)
             to_item = item * shrink.neg_().unsqueeze(2)
-            to_item.baddbmm_(scaled.unsqueeze(2), direction.unsqueeze(1))
+            if few:
+                to_item.addcmul_(scaled.unsqueeze(2), direction.unsqueeze(1))
+            else:
+                to_item.baddbmm_(scaled.unsqueeze(2), direction.unsqueeze(1))
         return to_user, to_item
+
+
+class _SharedCosine(torch.autograd.Function):
+    """As :class:`_Cosine`, of rows that all users share: nothing is as large as `[B, K, D]`."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, item: Tensor) -> Tensor:
+        norms = [torch.linalg.vector_norm(x, dim=1, keepdim=True) for x in (user, item)]
+        user, item = user / norms[0].clamp(min=LEAST), item / norms[1].clamp(min=LEAST)
+        ctx.save_for_backward(user, item, *norms)
+        return user @ item.t()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        user, item, *norms = ctx.saved_tensors
+        to_user = to_item = None
+        if ctx.needs_input_grad[0]:
+            to_user = _across(grad @ item, user, norms[0])
+        if ctx.needs_input_grad[1]:
+            to_item = _across(grad.t() @ user, item, norms[1])
+        return to_user, to_item
+
+
+def _across(grad: Tensor, direction: Tensor, norm: Tensor) -> Tensor:
+    """The gradient `[N, D]` to vectors of that direction and length, from that to the direction.
+
+    What would change the length changes nothing, unless there is no length.
+    """
+    along = torch.linalg.vecdot(grad, direction).unsqueeze(1).masked_fill_(norm <= LEAST, 0)
+    return torch.addcmul(grad, along, direction, value=-1).div_(norm.clamp(min=LEAST))

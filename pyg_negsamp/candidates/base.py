@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
+from pyg_negsamp.ragged import entries_of
 
 #: More known links: `[2, E]`, or several such.
 Also: TypeAlias = Tensor | Sequence[Tensor]
@@ -65,6 +66,7 @@ class Candidates(torch.nn.Module, ABC):
         items: `[n]` ids of the items that may be drawn, ascending, or by their time if they have
             one; `None` for all.
         since: `[n]` the times of `items`; `None` if items exist always.
+        degree: `[I]` how many of the links in `edge_index` each item has, repeated ones too.
         fingerprint: Of the links in `edge_index` alone.
 
     Raises:
@@ -74,6 +76,10 @@ class Candidates(torch.nn.Module, ABC):
             every link or item.
     """
 
+    #: Whether it draws items that all users share, see :meth:`shared`.
+    draws_shared: ClassVar[bool] = False
+
+    degree: Tensor
     items: Tensor | None
     position: Tensor | None
     linked: Tensor | None
@@ -93,9 +99,12 @@ class Candidates(torch.nn.Module, ABC):
         super().__init__()
         self.edge_type = edge_type_of(data, edge_type)
         links = known_links(data, self.edge_type)
-        if links.num_items == 0:
+        self.num_items = links.num_items
+        if self.num_items == 0:
             raise invalid(self, "data", "a graph with at least one item", "0 items")
         index, self.num_relations = links.index, None
+        degree = torch.bincount(index[1], minlength=self.num_items)
+        self.register_buffer("degree", degree, persistent=False)
         if relation is not None:
             read = read_relation(self, data, relation, num_relations, index.size(1))
             relation, self.num_relations = read[0].to(index), read[1]
@@ -103,7 +112,6 @@ class Candidates(torch.nn.Module, ABC):
         elif num_relations is not None:
             raise invalid(self, "num_relations", "left out without 'relation'", num_relations)
         self.num_users = links.num_users * (self.num_relations or 1)
-        self.num_items = links.num_items
         self._check_fits(self.num_items)
         several = also if isinstance(also, list | tuple) else [also]
         more: list[Any] = [extra for extra in several if extra is not None]
@@ -319,6 +327,42 @@ class Candidates(torch.nn.Module, ABC):
         place = self.position[item]
         there = place >= 0
         return unseen & (there if existing is None else there & (place < existing))
+
+    def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws items that all users share, whoever has seen them: `[num]` int64 ids.
+
+        Only sources with :attr:`draws_shared` know how.
+        """
+        raise NotImplementedError
+
+    def log_shared(self, item: Tensor) -> Tensor:
+        """Logarithms of the probabilities of :meth:`shared`, float64 of the shape of `item`."""
+        raise NotImplementedError
+
+    def shared_weight(self, user: Tensor, item: Tensor, dtype: torch.dtype) -> Tensor:
+        """Which of some items may be drawn for each of some users, as weights 1 and 0.
+
+        The same as :meth:`may_be_drawn` of all pairs.
+
+        Args:
+            user: `[B]` user ids.
+            item: `[K]` item ids, ascending. They must exist always.
+            dtype: Of the weights.
+
+        Returns:
+            `[B, K]`.
+        """
+        if user.device.type != "cpu" or torch.compiler.is_compiling():
+            return self.may_be_drawn(user.unsqueeze(1), item).to(dtype)
+        # A user has seen few items: each marks its places, instead of a search for every pair.
+        row, seen = self.known.of(self.known_as(user))
+        first, end = (torch.searchsorted(item, seen, right=right) for right in (False, True))
+        owner, place = entries_of(first, end - first)
+        weight = torch.ones(len(user), len(item), dtype=dtype)
+        weight[row[owner], place] = 0
+        if self.position is not None:
+            weight *= self.position[item] >= 0
+        return weight
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.

@@ -36,6 +36,9 @@ class BatchCandidates(UniformCandidates):
         ValueError: As :class:`UniformCandidates`; when drawing, if there are no positives.
     """
 
+    #: What all rows share here are the positives themselves, see :class:`~.InBatch`.
+    draws_shared = False
+
     def _draw(
         self,
         user: Tensor,

@@ -23,7 +23,6 @@ from pyg_negsamp.candidates.base import Also, Candidates
 from pyg_negsamp.candidates.numbers import integers_below
 from pyg_negsamp.candidates.reading import Items
 from pyg_negsamp.errors import invalid, number_in
-from pyg_negsamp.graph import known_links
 
 LINE_LENGTH = 2**40
 
@@ -57,6 +56,8 @@ class PopularityCandidates(Candidates):
             seen every item that could be drawn.
     """
 
+    draws_shared = True
+
     start: Tensor
     line: Tensor
     cut: Tensor
@@ -83,7 +84,7 @@ class PopularityCandidates(Candidates):
             time=time,
         )
         self.power = number_in(self, "power", power, "[0, inf)")
-        self.register_buffer("start", self._lay_out(data), persistent=False)
+        self.register_buffer("start", self._lay_out(), persistent=False)
         self.total = int(self.start[-1])
         self._check_fits(self.total)
         user, item = self.drawn.user, self.drawn.item
@@ -97,13 +98,11 @@ class PopularityCandidates(Candidates):
         below = cut[:-1] - cut_by_user[user]
         self.register_buffer("line", user * self.total + self.start[item] - below, persistent=False)
 
-    def _lay_out(self, data: HeteroData | Data) -> Tensor:
+    def _lay_out(self) -> Tensor:
         """`[n + 1]` where each item's slice starts, and where the last one ends."""
-        links = known_links(data, self.edge_type)
-        if self.power > 0 and links.index.numel() == 0:
+        if self.power > 0 and not bool(self.degree.any()):
             raise invalid(self, "data", "a graph with links to tell what is popular", "0 links")
-        degree = torch.bincount(links.index[1], minlength=links.num_items)
-        degree = degree if self.items is None else degree[self.items]
+        degree = self.degree if self.items is None else self.degree[self.items]
         if self.power > 0 and not bool(degree.any()):
             raise invalid(self, "items", "of items with links, to tell what is popular", "none")
         # Relative to the most popular, so that no power is too large; 0 ** 0 is 1.
@@ -139,6 +138,17 @@ class PopularityCandidates(Candidates):
         below = torch.searchsorted(self.line, user.unsqueeze(1) * self.total + point, right=True)
         point += self.cut[below] - cut_before
         return torch.searchsorted(self.start[1:], point, right=True)
+
+    def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws items that all users share, in proportion to their popularity."""
+        point = integers_below(self.start[-1].view(1, 1), num, generator)[0]
+        item = torch.searchsorted(self.start[1:], point, right=True)
+        return item if self.items is None else self.items[item]
+
+    def log_shared(self, item: Tensor) -> Tensor:
+        """Logarithms of the probabilities of :meth:`shared`; at least that of a single point."""
+        place = item if self.position is None else self.position[item].clamp(min=0)
+        return (self._length(place).clamp(min=1).double() / self.start[-1]).log()
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.

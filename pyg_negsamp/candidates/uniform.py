@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
@@ -46,6 +48,8 @@ class UniformCandidates(Candidates):
     Raises:
         ValueError: If a user has seen every item, naming such users and the way out.
     """
+
+    draws_shared = True
 
     unseen: Tensor
     stand_in: Tensor
@@ -118,6 +122,16 @@ class UniformCandidates(Candidates):
         of_user, drawn = user.take(doubtful // num), item.take(doubtful)
         item.view(-1).scatter_(0, doubtful, self._outcome(of_user, drawn))
         return item
+
+    def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws items that all users share, uniform over those that may be drawn."""
+        limit = self.degree.new_full((1, 1), self.drawn.num_items)
+        item = integers_below(limit, num, generator)[0]
+        return item if self.items is None else self.items[item]
+
+    def log_shared(self, item: Tensor) -> Tensor:
+        """Logarithms of the probabilities of :meth:`shared`: the same for all."""
+        return torch.full_like(item, -math.log(self.drawn.num_items), dtype=torch.float64)
 
     def _outcome(self, user: Tensor, item: Tensor) -> Tensor:
         """The numbers drawn, or what stands in for them."""

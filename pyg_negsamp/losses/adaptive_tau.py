@@ -131,14 +131,15 @@ class AdaptiveTauLoss(RankingLoss):
         counts: Tensor | None = None,
     ) -> Tensor:
         """The softmax by the user's temperature; notes its loss at temperature 1."""
-        below = neg - pos.unsqueeze(1)
         if self.training:
-            plain, score = log_sum_exp(below.detach(), weight), pos.detach()
+            score = pos.detach()
+            plain = log_sum_exp(neg.detach(), weight) - score
             met = torch.ones_like(plain) if counts is None else counts.to(plain)
             self.loss_sum.index_add_(0, user, (plain * met).to(self.loss_sum))
             self.met.index_add_(0, user, met.to(self.met))
             self.score_sum += (score * met).sum()
-        return softmax_loss(below / self.temperature[user].unsqueeze(1), weight)
+        temperature = self.temperature[user]
+        return softmax_loss(pos / temperature, neg / temperature.unsqueeze(1), weight)
 
     def of_new_users(self) -> RankingLoss:
         """The sampled softmax by the common temperature."""

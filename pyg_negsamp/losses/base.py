@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import softplus
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
@@ -37,6 +38,9 @@ NEEDS = {
     "pos_rows": "[B, W] pooled rows of the positives",
 }
 
+#: A sum of exponentials, of which the largest is 1, that single precision still knows well.
+NEXT_TO_NOTHING = 1e-30
+
 
 class RankingLoss(torch.nn.Module):
     """Base class of all losses.
@@ -54,13 +58,17 @@ class RankingLoss(torch.nn.Module):
     #: Whether it notes something of each row: `per_positive` then gets `counts`, too, `[B]`, which
     #: rows have any weight, or `None` for all.
     notes_rows: ClassVar[bool] = False
+    #: Whether `per_positive` itself gives 0, and no gradient, for rows without any weight: then
+    #: nothing is copied for them.
+    takes_weightless_rows: ClassVar[bool] = False
     #: Whether its gradient is continuous in the scores: if not, rounding may turn it over.
     smooth: ClassVar[bool] = True
     #: Arguments to search; the source stands beside it.
     search_space: ClassVar[Space] = {}
 
     #: What a subclass writes: `(pos [B], neg [B, K], weight [B, K] or None, **needs)` to `[B]`.
-    #: Scores come in single precision at least; of the weights of a row, one is not 0.
+    #: Scores come in single precision at least; of the weights of a row, one is not 0, unless it
+    #: :attr:`takes_weightless_rows`.
     per_positive: Callable[..., Tensor]
 
     def forward(
@@ -84,15 +92,20 @@ class RankingLoss(torch.nn.Module):
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
         pos, neg = wide(pos), wide(neg)
-        counts = None if weight is None else weight.sum(dim=1) != 0
+        if not neg.numel():
+            return pos.sum() + neg.sum()
+        counts = None
+        if weight is not None:
+            if weight.shape != neg.shape:
+                raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
+            weight = weight.to(neg.dtype)
+            if not self.takes_weightless_rows:
+                counts = weight.sum(dim=1) != 0
+                weight = weight.where(counts.unsqueeze(1), 1)
         if self.notes_rows:
             needed["counts"] = counts
-        if weight is None or counts is None:
-            return mean(self.per_positive(pos, neg, None, **needed))
-        if weight.shape != neg.shape:
-            raise invalid(self, "weight", f"{[*neg.shape]}, as neg", [*weight.shape])
-        weight = weight.to(neg.dtype).where(counts.unsqueeze(1), 1)
-        return mean(self.per_positive(pos, neg, weight, **needed).where(counts, 0))
+        found = self.per_positive(pos, neg, weight, **needed)
+        return mean(found if counts is None else found.where(counts, 0))
 
     def start_epoch(
         self,
@@ -156,20 +169,60 @@ def graph_arguments(
     return {name: found[name] for name in inspect.signature(cls).parameters if name in found}
 
 
-def log_sum_exp(x: Tensor, weight: Tensor | None) -> Tensor:
-    """The logarithms `[B]` of the weighted sums of `exp(x)`, over the negatives `[B, K]`."""
-    return (x if weight is None else x + weight.log()).logsumexp(dim=1)
+def log_sum_exp(x: Tensor, weight: Tensor | None, temperature: float = 1.0) -> Tensor:
+    """The logarithms `[B]` of the weighted sums of `exp(x / temperature)`, over `[B, K]`."""
+    looks = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if weight is not None and (weight.requires_grad or not looks):
+        x, weight = torch.add(x, weight.log(), alpha=temperature), None
+    found: Tensor = _LogSumExp.apply(x, weight, temperature)
+    return found
 
 
-def softmax_loss(below: Tensor, weight: Tensor | None) -> Tensor:
+def softmax_loss(
+    pos: Tensor, neg: Tensor, weight: Tensor | None, temperature: float = 1.0
+) -> Tensor:
     """Minus the logarithms `[B]` of the positives' shares in a softmax with their negatives.
 
     Args:
-        below: `[B, K]` scores of the negatives less that of the positive, over the temperature.
+        pos: `[B]` scores of the positives.
+        neg: `[B, K]` scores of the negatives.
         weight: `[B, K]` how often each counts, or `None`.
+        temperature: What scores are divided by.
     """
-    logit = below if weight is None else below + weight.log()
-    return -pad(logit, (1, 0)).log_softmax(dim=1)[:, 0]
+    return softplus(log_sum_exp(neg, weight, temperature) - pos / temperature)
+
+
+class _LogSumExp(torch.autograd.Function):
+    """In half the passes over `[B, K]` of torch's: with `K` in the hundreds, they are the cost."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, temperature: float) -> Tensor:
+        top, part = _exponentials(x, temperature)
+        if weight is not None:
+            part.mul_(weight)
+        total = part.sum(dim=1, keepdim=True)
+        if weight is not None and total.numel() and total.min() < NEXT_TO_NOTHING:
+            # What does not count is so much larger that nothing is left of what does.
+            top, part = _exponentials(x + temperature * weight.log(), temperature)
+            total = part.sum(dim=1, keepdim=True)
+        ctx.save_for_backward(part, total)
+        ctx.temperature = temperature
+        return (total.log() + top / temperature).squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        part, total = ctx.saved_tensors
+        # Of nothing, the sum is 0, and so is its gradient.
+        total = total.clamp(min=torch.finfo(part.dtype).tiny) * ctx.temperature
+        return part * (grad.unsqueeze(1) / total), None, None
+
+
+def _exponentials(x: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """The largest of each row, `[B, 1]`, and `exp((x - largest) / temperature)`."""
+    top = x.amax(dim=1, keepdim=True)
+    top = top.where(top > -torch.inf, 0)
+    return top, torch.add(top / -temperature, x, alpha=1 / temperature).exp_()
 
 
 def average(x: Tensor, weight: Tensor | None) -> Tensor:
@@ -179,7 +232,11 @@ def average(x: Tensor, weight: Tensor | None) -> Tensor:
 
 def count(neg: Tensor, weight: Tensor | None) -> Tensor:
     """How many negatives `[B]` there are, each as often as it counts."""
-    return neg.new_full(neg.shape[:1], neg.size(1)) if weight is None else weight.sum(dim=1)
+    return (
+        neg.new_full(neg.shape[:1], neg.size(1))
+        if weight is None
+        else weight.sum(dim=1, dtype=neg.dtype)
+    )
 
 
 def same_user(user: Tensor) -> Tensor:

@@ -117,13 +117,14 @@ class BCLoss(RankingLoss):
         if self.epoch >= self.warmup:
             margin = 1 - torch.sigmoid((of_user * of_item).sum(dim=1)).detach()
             pos = widened(pos, margin.to(pos))
-            return softmax_loss((neg - pos.unsqueeze(1)) / self.temperature, weight)
+            return softmax_loss(pos, neg, weight, self.temperature)
         of_neg = wide(self.of_items(self.item_group[neg_item]))
         if of_neg.dim() == 4:  # one per layer
             of_neg = of_neg.mean(dim=2)
-        below = (cosine(of_user, of_neg) - cosine(of_user, of_item.unsqueeze(1))).to(neg)
-        bias = softmax_loss(below / self.bias_temperature, weight)
-        return softmax_loss((neg - pos.unsqueeze(1)) / self.temperature, weight) + bias
+        own = cosine(of_user, of_item.unsqueeze(1)).squeeze(1).to(pos)
+        others = cosine(of_user, of_neg).to(neg)
+        bias = softmax_loss(own, others, weight, self.bias_temperature)
+        return softmax_loss(pos, neg, weight, self.temperature) + bias
 
     def of_new_users(self) -> RankingLoss:
         """The sampled softmax."""

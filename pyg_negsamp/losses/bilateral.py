@@ -67,7 +67,7 @@ class BilateralSoftmaxLoss(RankingLoss):
         self, pos: Tensor, neg: Tensor, weight: Tensor | None, user: Tensor | None = None
     ) -> Tensor:
         """Both sides; without `user`, every row is a user of its own."""
-        below = log_sum_exp(neg / self.temperature, weight) - count(neg, weight).log()
+        below = log_sum_exp(neg, weight, self.temperature) - count(neg, weight).log()
         above = pos / self.positive_temperature
         if user is not None:
             above = log_mean_exp(above, same_user(user))

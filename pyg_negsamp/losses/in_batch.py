@@ -81,7 +81,9 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
         pos, neg = pos / self.temperature, neg / self.temperature
         of_others = torch.log(-torch.expm1(pos_log_q.to(pos)))  # ln(1 - Q) of the positive
         log_sum = log_sum_exp(neg - log_q, weight) + of_others
-        missing = torch.sigmoid(log_sum - count(neg, weight).log() - pos).detach()  # 1 - P
+        number = count(neg, weight)
+        log_sum = log_sum.where(number > 0, pos)  # without negatives, 0
+        missing = torch.sigmoid(log_sum - number.log() - pos).detach()  # 1 - P
         return missing * (log_sum - pos)
 
     def of_new_users(self) -> SampledSoftmaxLoss:

@@ -14,12 +14,12 @@ def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
 
     As LightGCN (arXiv:2002.02126, eq. 15) and the codes derived from it regularise: rows of
     layer 0 only, and as often as they occur in the batch. Synthetic negatives count with the
-    layer 0 that was made for them.
+    layer 0 that was made for them, and rows that all positives share count once.
 
     Args:
         user: `[B, D]` layer-0 rows of the users.
         pos: `[B, D]` layer-0 rows of the positives.
-        neg: `[B, K, D]` layer-0 rows of the negatives.
+        neg: `[B, K, D]` layer-0 rows of the negatives, or `[K, D]` of shared ones.
 
     Returns:
         A scalar, to be multiplied by the coefficient; in single precision at least.

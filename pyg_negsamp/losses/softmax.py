@@ -33,6 +33,7 @@ class SampledSoftmaxLoss(RankingLoss):
 
     #: Ours.
     search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
+    takes_weightless_rows = True
 
     def __init__(self, temperature: float = 0.1, similarity: str = "cosine") -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class SampledSoftmaxLoss(RankingLoss):
 
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """Minus the logarithm of the positive's share."""
-        return softmax_loss((neg - pos.unsqueeze(1)) / self.temperature, weight)
+        return softmax_loss(pos, neg, weight, self.temperature)
 
 
 class KPairBPRLoss(SampledSoftmaxLoss):

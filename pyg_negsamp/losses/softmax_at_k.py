@@ -92,7 +92,8 @@ class SoftmaxAtKLoss(RankingLoss):
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None, user: Tensor) -> Tensor:
         """The weighted softmax over the negatives."""
         reach = torch.sigmoid((pos - self.quantile[user]) / self.weight_temperature)
-        return reach * log_sum_exp((neg - pos.unsqueeze(1)) / self.temperature, weight)
+        log_sum = log_sum_exp(neg, weight, self.temperature)
+        return reach * (log_sum - pos / self.temperature)
 
     def of_new_users(self) -> RankingLoss:
         """The softmax over the negatives alone."""

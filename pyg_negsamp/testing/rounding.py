@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyg_negsamp.layers import ego_rows, gather_rows, pool_rows
 from pyg_negsamp.losses import l2_penalty
-from pyg_negsamp.scoring import cosine, dot
+from pyg_negsamp.scoring import Similarity, shared_scores, similarity_of
 from pyg_negsamp.testing.toy_problem import Toy
 from pyg_negsamp.transforms import NegativeSampling, Selection
 
@@ -41,10 +41,12 @@ def step(sampler: NegativeSampling, chosen: Selection, problem: Toy, loss: torch
     tables = [x.detach().requires_grad_() for x in (*problem.user_xs, *problem.item_xs)]
     user_xs, item_xs = tables[: len(problem.user_xs)], tables[len(problem.user_xs) :]
     user, pos = gather_rows(user_xs, problem.user), gather_rows(item_xs, problem.pos)
-    neg = gather_rows(item_xs, chosen.index.flatten(0, 1)).unflatten(0, chosen.index.shape[:2])
+    neg = chosen.arrange(gather_rows(item_xs, chosen.items))
     made = sampler.make(chosen, user, pos, neg)
-    u, p, n = (pool_rows(x, sampler.pool) for x in (user, pos, made.xs))
-    score = cosine if getattr(loss, "similarity", "dot") == "cosine" else dot
+    neg = made.xs if made.shared is None else made.shared
+    u, p, n = (pool_rows(x, sampler.pool) for x in (user, pos, neg))
+    similarity: Similarity = getattr(loss, "similarity", "dot")
+    score = similarity_of(similarity)
     known = {
         "user": problem.user,
         "item": problem.pos,
@@ -55,8 +57,9 @@ def step(sampler: NegativeSampling, chosen: Selection, problem: Toy, loss: torch
         "pos_rows": p,
     }
     needed = {name: known[name] for name in getattr(loss, "needs", ())}
-    value = loss(score(u, p.unsqueeze(1)).squeeze(1), score(u, n), made.weight, **needed)
-    value = value + 1e-3 * l2_penalty(*map(ego_rows, (user, pos, made.xs)))
+    scores = score(u, n) if made.shared is None else shared_scores(similarity, u, n)
+    value = loss(score(u, p.unsqueeze(1)).squeeze(1), scores, made.weight, **needed)
+    value = value + 1e-3 * l2_penalty(*map(ego_rows, (user, pos, neg)))
     if made.loss is not None:
         value = value + made.loss
     leaves = [*tables, *sampler.parameters()]

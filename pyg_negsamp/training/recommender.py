@@ -20,9 +20,9 @@ from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, po
 from pyg_negsamp.losses import NEEDS, BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
 from pyg_negsamp.nn.module import FromModule
-from pyg_negsamp.scoring import Score, Similarity, ranking_tables, similarity_of
+from pyg_negsamp.scoring import Score, Similarity, ranking_tables, shared_scores, similarity_of
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
-from pyg_negsamp.transforms import Negatives, NegativeSampling
+from pyg_negsamp.transforms import Negatives, NegativeSampling, Selection
 
 
 class Recommender(LightningModule):
@@ -193,9 +193,9 @@ class Recommender(LightningModule):
             generator=self.generator,
         )
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
-        user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen.index))
+        user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
-        neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
+        neg_rows = chosen.arrange(neg_rows)
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
         self.chosen = chosen.index if negatives.index is None else negatives.index
@@ -228,6 +228,7 @@ class Recommender(LightningModule):
                 items.get("dst_neg_weight"),
                 items.get("dst_neg_log_q"),
                 items.get("dst_pos_log_q"),
+                items.get("dst_neg_shared_xs"),
             ),
             ids,
         )
@@ -240,8 +241,10 @@ class Recommender(LightningModule):
         ids: Mapping[str, Tensor | None],
     ) -> Tensor:
         """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
-        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, negatives.xs))
+        neg_rows = negatives.xs if negatives.shared is None else negatives.shared
+        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))
         score = similarity_of(self.score)
+        shared = negatives.shared is not None
         known = {
             **ids,
             "log_q": negatives.log_q,
@@ -251,12 +254,12 @@ class Recommender(LightningModule):
         }
         loss = self.loss(
             score(u, p.unsqueeze(1)).squeeze(1),
-            score(u, n),
+            shared_scores(self.score, u, n) if shared else score(u, n),
             negatives.weight,
             **{name: known[name] for name in self.needs},
         )
         if self.l2:
-            ego = map(ego_rows, (user_rows, pos_rows, negatives.xs))
+            ego = map(ego_rows, (user_rows, pos_rows, neg_rows))
             loss = loss + self.l2 * l2_penalty(*ego)
         # What the sampler wants minimised besides.
         return loss if negatives.loss is None else loss + negatives.loss
@@ -409,16 +412,17 @@ class NonFiniteLossError(RuntimeError):
     """Training diverged: the loss is NaN or infinite, or scores are."""
 
 
-def roles(pos: Tensor, neg: Tensor) -> Tensor:
+def roles(pos: Tensor, chosen: Selection) -> Tensor:
     """Item ids of all roles in one tensor, positives first.
 
     Args:
         pos: `[B]` positives.
-        neg: `[B, K]` negatives, or `[B, K, H]` with an id per layer.
+        chosen: `N` items for negatives.
 
     Returns:
-        `[B + B * K]`, or `[B + B * K, H]`.
+        `[B + N]`, or `[B + N, H]` with an id per layer.
     """
-    if neg.dim() == 3:
-        pos = pos.unsqueeze(1).expand(-1, neg.size(2))
-    return torch.cat([pos, neg.flatten(0, 1)])
+    neg = chosen.items
+    if neg.dim() == 2:
+        pos = pos.unsqueeze(1).expand(-1, neg.size(1))
+    return torch.cat([pos, neg])

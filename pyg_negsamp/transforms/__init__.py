@@ -5,7 +5,9 @@ from pyg_negsamp.transforms.advir import AdvIR
 from pyg_negsamp.transforms.ahns import AHNS
 from pyg_negsamp.transforms.ans import ANS
 from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.transforms.bir import BIR
 from pyg_negsamp.transforms.bns import BNS
+from pyg_negsamp.transforms.cbns import CBNS
 from pyg_negsamp.transforms.compose import Compose
 from pyg_negsamp.transforms.contrastive import ContrastiveDNS
 from pyg_negsamp.transforms.cuco import CuCo
@@ -14,16 +16,19 @@ from pyg_negsamp.transforms.dins import DINS
 from pyg_negsamp.transforms.divns import DivNS
 from pyg_negsamp.transforms.dns import DNS
 from pyg_negsamp.transforms.dnsmn import DNSMN
+from pyg_negsamp.transforms.in_batch import InBatch
 from pyg_negsamp.transforms.irgan import IRGAN
 from pyg_negsamp.transforms.mcns import MCNS
 from pyg_negsamp.transforms.midx import MIDX
 from pyg_negsamp.transforms.mixgcf import MixGCF
+from pyg_negsamp.transforms.mns import MNS
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 from pyg_negsamp.transforms.nscaching import NSCaching
 from pyg_negsamp.transforms.pns import PNS
 from pyg_negsamp.transforms.pris import PRIS
 from pyg_negsamp.transforms.rns import RNS
 from pyg_negsamp.transforms.sdns import SDNS
+from pyg_negsamp.transforms.shared import SharedSampling
 from pyg_negsamp.transforms.srns import SRNS
 
 #: Samplers by the name that the command knows them by.
@@ -50,12 +55,18 @@ SAMPLERS: dict[str, type[NegativeSampling]] = {
     "mcns": MCNS,
     "midx": MIDX,
     "divns": DivNS,
+    "in-batch": InBatch,
+    "mns": MNS,
+    "cbns": CBNS,
+    "bir": BIR,
 }
 
 __all__ = [
     "AHNS",
     "ANS",
+    "BIR",
     "BNS",
+    "CBNS",
     "DENS",
     "DINS",
     "DNS",
@@ -63,6 +74,7 @@ __all__ = [
     "IRGAN",
     "MCNS",
     "MIDX",
+    "MNS",
     "PNS",
     "PRIS",
     "RNS",
@@ -75,9 +87,11 @@ __all__ = [
     "ContrastiveDNS",
     "CuCo",
     "DivNS",
+    "InBatch",
     "MixGCF",
     "NSCaching",
     "NegativeSampling",
     "Negatives",
     "Selection",
+    "SharedSampling",
 ]

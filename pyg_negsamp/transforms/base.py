@@ -112,6 +112,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     one_width: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
+    #: Whether it chooses among candidates; if not, all positives share the negatives that it finds,
+    #: see :class:`pyg_negsamp.transforms.shared.SharedSampling`.
+    takes_candidates: bool = True
 
     candidates: Candidates | None
 
@@ -222,8 +225,20 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
-        """Steps 0 and 1, without gradient: draws candidates, unless given, and selects."""
+        """Steps 0 and 1, without gradient: draws candidates, unless given, and selects.
+
+        Args:
+            user: `[B]` user ids, rows of `user_xs`.
+            pos: `[B]` item ids of the positives, rows of `item_xs`.
+            user_xs: `H` tensors `[U, D]`.
+            item_xs: `H` tensors `[I, D]`.
+            candidates: `[B, M]` item ids. Default: drawn.
+            generator: Source of randomness.
+            named: Users and positives as the graph of `self.candidates` numbers them, if `user` and
+                `pos` are of another numbering.
+        """
         if candidates is None:
             candidates = self.draw(user, pos, generator)
         elif candidates.dim() != 2 or len(candidates) != len(user):
@@ -292,9 +307,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         size = (self.candidates.num_users, self.candidates.num_items) if self.candidates else None
         users = as_layers(user_xs, self.layers, self, "user_xs")
         items = users if item_xs is None else as_layers(item_xs, self.layers, self, "item_xs")
-        if time is not None and candidates is None:
+        if time is not None and candidates is None and self.takes_candidates:
             candidates = self.draw(user, pos, generator, time)
-        return self._sample(user, pos, users, items, candidates, generator, size)
+        return self._sample(user, pos, users, items, candidates, generator, size, (user, pos))
 
     def _sample(
         self,
@@ -305,10 +320,11 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         candidates: Tensor | None,
         generator: torch.Generator | None,
         size: tuple[int, int] | None,
+        named: tuple[Tensor, Tensor],
     ) -> Negatives:
         """All three steps, on tables of `size` users and items."""
         if self.candidates is not None and self.candidates.num_relations is not None:
-            if candidates is None:
+            if candidates is None and self.takes_candidates:
                 candidates = self.draw(user, pos, generator)
             # From here on users are rows of the batch, as those of their table are.
             user = torch.arange(len(user), device=user.device)
@@ -324,10 +340,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             ("candidates", candidates, items),
         ):
             check_range(self, name, index, len(table[0]))
-        chosen = self.choose(user, pos, users, items, candidates, generator)
+        chosen = self.choose(user, pos, users, items, candidates, generator, named)
         user_rows, pos_rows = gather_rows(users, user), gather_rows(items, pos)
-        neg_rows = gather_rows(items, chosen.index.flatten(0, 1))
-        neg_rows = neg_rows.unflatten(0, chosen.index.shape[:2])
+        neg_rows = chosen.arrange(gather_rows(items, chosen.items))
         for name, rows in (("user_xs", user_rows), ("item_xs", pos_rows), ("item_xs", neg_rows)):
             if not rows.isfinite().all():
                 expected = "finite in every row that is read (smaller learning rate? clipping?)"
@@ -359,8 +374,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         Returns:
             A copy of `batch` with `dst_neg_index` (`[B, K]`, or `[B, K, H]`; left out if no
             items stand behind the negatives), with `dst_neg_xs` `[B, K, H, D]` if embeddings
-            were given, and with `dst_neg_weight`, `dst_neg_loss`, `dst_neg_log_q` and
-            `dst_pos_log_q` where the method has them.
+            were given, and with `dst_neg_weight`, `dst_neg_loss`, `dst_neg_log_q`,
+            `dst_pos_log_q` and `dst_neg_shared_xs` (`[K, H, D]`) where the method has them, see
+            :class:`Negatives`.
             In a sampled subgraph, rows whose candidates are all known positives get weight 0, the
             others 1 unless the method has weights of its own. In the binary form, `K` links per
             positive are appended to `edge_label_index`, with `edge_label` 0, and weights to
@@ -376,9 +392,8 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             expected = "a HeteroData or Data mini-batch; for tensors there is sampler.sample(...)"
             raise invalid(self, "batch", expected, short(batch))
         batch = copy.copy(batch)
-        found = read_positives(
-            self, batch, self.edge_type, self.candidates, self.num_candidates, generator
-        )
+        num = self.num_candidates if self.takes_candidates else None
+        found = read_positives(self, batch, self.edge_type, self.candidates, num, generator)
         check_generator(self, generator, found.user.device)
         self._check_known(*found.named_globally)
         if self.needs_global_ids and "n_id" in stores(batch, self.edge_type)[1]:
@@ -387,14 +402,14 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
                 "pyg_negsamp.training.LinkLoader makes it; in sampled subgraphs take DNS, say"
             )
             raise invalid(self, "batch", expected, "a sampled subgraph (n_id)")
-        if found.time is not None and found.candidates is None:
+        if found.time is not None and found.candidates is None and self.takes_candidates:
             found.candidates = self.draw(found.user, found.pos, generator, found.time)
         links = found.binary or self.as_links
         mixes = type(self).synthesize is not NegativeSampling.synthesize
         if links and (mixes or not self.finds_items):
             self._refuse_links(found.binary, "the negatives of this sampler are no items")
         if x_dict is None:
-            if self.reads_embeddings:
+            if self.reads_embeddings or not self.takes_candidates:
                 expected = (
                     "the embeddings that this sampler scores with: call it in the loop, after the "
                     "encoder, sampler(batch, x_dict); without any, as the transform of a loader, "
@@ -411,7 +426,14 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
                 raise invalid(self, "x_dict", expected, short(x_dict))
         user_xs, item_xs = self._ends(x_dict)
         negatives = self._sample(
-            found.user, found.pos, user_xs, item_xs, found.candidates, generator, found.size
+            found.user,
+            found.pos,
+            user_xs,
+            item_xs,
+            found.candidates,
+            generator,
+            found.size,
+            found.named_globally,
         )
         index = negatives.index
         if links and index is not None and index.dim() == 3 and index.size(2) > 1:

@@ -55,7 +55,7 @@ def read_positives(
     batch: HeteroData | Data,
     edge_type: EdgeType,
     known: Candidates | None,
-    num: int,
+    num: int | None,
     generator: torch.Generator | None,
 ) -> Positives:
     """Reads either form.
@@ -67,7 +67,8 @@ def read_positives(
         known: Tells known positives among the candidates of a sampled subgraph apart, through
             its global ids (`n_id`), and items that did not exist yet. Without it, they stay among
             the candidates.
-        num: Candidates per positive to draw out of a sampled subgraph's own positives, `M`.
+        num: Candidates per positive to draw out of a sampled subgraph's own positives, `M`; `None`
+            if there is no need for any.
         generator: Source of randomness for these.
 
     Raises:
@@ -113,7 +114,7 @@ def read_positives(
     if known is not None and known.num_relations is not None:
         expected = "in the numbering of the whole graph, as its users are heads with relations"
         raise invalid(owner, "batch", expected, "a sampled subgraph (n_id)")
-    if candidates is None and not isinstance(known, BatchCandidates):
+    if candidates is None and num is not None and not isinstance(known, BatchCandidates):
         expected = (
             "drawn by the loader (neg_sampling=dict(mode='triplet', amount=M)), because this batch "
             "numbers its nodes anew; or a sampler with BatchCandidates, which needs none"
@@ -121,12 +122,12 @@ def read_positives(
         raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
     globally = (users.n_id[user], items.n_id[pos])
     hopeless = None
-    if candidates is None:
+    if candidates is None and num is not None:
         assert isinstance(known, BatchCandidates)
         existing = known.existing(globally[0], time)
         row, left = known.rows(*globally, num, generator, existing)
         candidates, hopeless = pos[row], left <= 0
-    elif known is not None:
+    elif candidates is not None and known is not None:
         column = None if time is None else time.unsqueeze(-1)
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
@@ -203,6 +204,8 @@ def write_negatives(
         items.dst_neg_index = index
     if negatives is not None:
         items.dst_neg_xs = negatives.xs
+        if negatives.shared is not None:
+            items.dst_neg_shared_xs = negatives.shared
         if negatives.log_q is not None:
             items.dst_neg_log_q = negatives.log_q
         if negatives.pos_log_q is not None:

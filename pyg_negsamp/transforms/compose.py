@@ -42,6 +42,9 @@ class Compose(NegativeSampling):
             raise invalid(self, "synthesize", f"one with layers={select.layers}", synthesize.layers)
         if type(synthesize).synthesize is NegativeSampling.synthesize:
             raise invalid(self, "synthesize", "a sampler that mixes", type(synthesize).__name__)
+        if not select.takes_candidates:
+            expected = "a sampler whose negatives are each positive's own"
+            raise invalid(self, "select", expected, type(select).__name__)
         if not (select.finds_items or isinstance(select, Compose)):
             expected = "a sampler that hands on the items it selected"
             raise invalid(self, "select", expected, type(select).__name__)
@@ -100,6 +103,7 @@ class Compose(NegativeSampling):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
         """Draws and selects by the one, draws coefficients by the other."""
         chosen = self.selector.choose(user, pos, user_xs, item_xs, candidates, generator)

@@ -148,6 +148,7 @@ class DivNS(NegativeSampling):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
         """Selects, and remembers what was used and what was not, unless candidates are given."""
         chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator)

@@ -141,6 +141,7 @@ class MCNS(NegativeSampling):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
         """Walks on from where the users' chains are; or among what is given."""
         if candidates is not None or self.candidates is None:

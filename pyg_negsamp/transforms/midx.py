@@ -196,6 +196,7 @@ class MIDX(NegativeSampling):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
         """Draws by itself; or selects from what is given."""
         if candidates is not None or self.candidates is None:

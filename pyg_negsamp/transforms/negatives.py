@@ -13,12 +13,27 @@ class Selection:
     """What `select` chose.
 
     Attributes:
-        index: `[B, K]` item ids, or `[B, K, H]` where every layer chose its own.
+        index: `[B, K]` item ids, or `[B, K, H]` where every layer chose its own; `[K]` where all
+            positives share their negatives.
         state: Whatever else the third step needs to know, such as mixing coefficients.
     """
 
     index: Tensor
     state: Any = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether all positives share their negatives."""
+        return self.index.dim() == 1
+
+    @property
+    def items(self) -> Tensor:
+        """`[N]` the items whose rows are to be gathered, or `[N, H]` with one per layer."""
+        return self.index if self.shared else self.index.flatten(0, 1)
+
+    def arrange(self, rows: Tensor) -> Tensor:
+        """Rows `[N, H, D]` of `items` as `[B, K, H, D]`; as they are if all share them."""
+        return rows if self.shared else rows.unflatten(0, self.index.shape[:2])
 
 
 @dataclass
@@ -29,6 +44,9 @@ class Negatives:
         index: `[B, K]` item ids, or `[B, K, H]` when chosen per layer; `None` if no existing
             item stands behind them. For synthetic negatives: the items they were made from.
         xs: `[B, K, H, D]` embeddings, differentiable.
+        shared: `[K, H, D]` the same, where all positives share them: `xs` then repeats them without
+            a copy, as `index` does. A loop that scores by one product, `user @ shared.t()`, reads
+            these instead. `None` where every positive has its own.
         loss: Auxiliary loss of the method, a scalar, or `None`.
         weight: `[B, K]` weights for the loss, or `None` for equal ones.
         log_q: `[B, K]` logarithms of the probabilities that a draw gives these items, or `None`
@@ -43,3 +61,4 @@ class Negatives:
     weight: Tensor | None = None
     log_q: Tensor | None = None
     pos_log_q: Tensor | None = None
+    shared: Tensor | None = None

@@ -118,6 +118,7 @@ class NSCaching(NegativeSampling):
         item_xs: Sequence[Tensor],
         candidates: Tensor | None = None,
         generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
     ) -> Selection:
         """Selects from the cache, then renews it; or selects from what is given."""
         if candidates is not None or self.candidates is None:

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.candidates import Source
+from pyg_negsamp.errors import yes_or_no
+from pyg_negsamp.layers import Pool
 from pyg_negsamp.numerics import uniform
-from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.transforms.negatives import Selection
+from pyg_negsamp.transforms.shared import SharedSampling
 
 
-class RNS(NegativeSampling):
+class RNS(SharedSampling):
     r"""Takes candidates as they come: every unobserved item is as good a negative.
 
     The sampler of BPR (Rendle et al., UAI 2009, arXiv:1205.2618) and the baseline of every
@@ -24,14 +29,63 @@ class RNS(NegativeSampling):
     at random, without replacement. It reads no embeddings, so it can also be the `transform=`
     of a loader. Cost: that of the draw, `O(B * M * log E)`.
 
+    With `shared`, `K` items are drawn for the whole batch, and what a row's user has seen has
+    weight 0. So `K = 1024` negatives cost 1024 rows and not 2 million: see :class:`Negatives`.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
+        shared: Whether all positives of a batch share their negatives. Default: no.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
+
+    Raises:
+        ValueError: With `shared`, if `candidates` draw for each user apart.
     """
 
     reads_embeddings = False
+
+    def __init__(
+        self,
+        candidates: Source = None,
+        *,
+        shared: bool = False,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        layers: int = 1,
+        score: Score | None = None,
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
+        as_links: bool = False,
+    ) -> None:
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            layers=layers,
+            score=score,
+            edge_type=edge_type,
+            check_positives=check_positives,
+            as_links=as_links,
+        )
+        self.takes_candidates = not yes_or_no(self, "shared", shared)
+        if shared:
+            self.check_draws_shared()
+
+    @property
+    def needs_global_ids(self) -> bool:
+        """Whether the items may be missing in a subgraph."""
+        return not self.takes_candidates
+
+    def share(self, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """`K` items."""
+        return self._known.shared(self.num_negatives, generator)
+
+    def log_probability(self, item: Tensor, num: int) -> Tensor:
+        """As the candidates say."""
+        return self._known.log_shared(item)
 
     def select(
         self,

@@ -7,9 +7,8 @@ from torch import Tensor
 from pyg_negsamp.errors import invalid, one_of, short
 from pyg_negsamp.scoring import (
     Score,
-    all_scores,
     candidate_scores,
-    ranking_tables,
+    shared_scores,
     similarity_of,
 )
 
@@ -63,7 +62,4 @@ class Scored:
 
     def shared_scores(self, user: Tensor, item: Tensor) -> Tensor:
         """Scores `[B, n]` of rows `[B, D]` with the same rows `[n, D]` for all: by one product."""
-        score = self.score
-        if callable(score):
-            return self.pair_scores(user, item.expand(len(user), *item.shape))
-        return all_scores(ranking_tables(user, score), ranking_tables(item, score))
+        return shared_scores(self.score, user, item)

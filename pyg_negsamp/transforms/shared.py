@@ -1,0 +1,195 @@
+"""Negatives that all positives of a batch share: in a batch of 2048, 2048 rows and not 4 million.
+
+A method says which items these are, and how probable each of them is:
+
+    class MyShared(SharedSampling):
+        def share(self, pos, generator):      # [B] positives to [K] items
+        def log_probability(self, item, num): # [n] items to [n], num items being shared
+
+What the user of a row has seen gets weight 0 in that row. Scores are a single product of matrices.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import EdgeType
+
+from pyg_negsamp.candidates import BatchCandidates, Candidates, Source
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.layers import Pool
+from pyg_negsamp.numerics import wide
+from pyg_negsamp.scoring import Score
+from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.transforms.negatives import Negatives, Selection
+
+
+class SharedSampling(NegativeSampling):
+    """Base class of samplers whose negatives are the same for all positives of a batch.
+
+    Their :class:`Negatives` have `shared` rows, weight 0 where a user has seen the item, and
+    probabilities for a loss that corrects by them, such as
+    :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`. Memory: `[B, K]` scores and weights.
+    """
+
+    takes_candidates = False
+
+    @abstractmethod
+    def share(self, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The items `[K]` that all positives `[B]` share."""
+
+    @abstractmethod
+    def log_probability(self, item: Tensor, num: int) -> Tensor:
+        """Logarithms `[n]` of the probabilities that one of `num` shared items is `item [n]`."""
+
+    @torch.no_grad()
+    def choose(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        named: tuple[Tensor, Tensor] | None = None,
+    ) -> Selection:
+        """The items, and for every row which of them count."""
+        if self.takes_candidates:
+            return super().choose(user, pos, user_xs, item_xs, candidates, generator)
+        self._refuse(candidates)
+        known_user, known_pos = (user, pos) if named is None else named
+        item = self.share(known_pos, generator).sort().values
+        state = self.weigh(item, known_user, known_pos, wide(item_xs[0]).dtype)
+        if named is not None and known_pos is not pos:  # back to the numbering of the tables
+            ordered, order = known_pos.sort()
+            item = pos[order[torch.searchsorted(ordered, item)]]
+        return Selection(item, state)
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Refused: there is nothing to choose from."""
+        return self.choose(user, pos, user_xs, item_xs, candidates, generator)
+
+    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
+        """The rows `[K, H, D]`, repeated for all positives without a copy."""
+        if not chosen.shared:
+            return super().make(chosen, user, pos, neg)
+        weight, log_q, pos_log_q = chosen.state
+        size = len(user)
+        return Negatives(
+            chosen.index.expand(size, -1),
+            neg.expand(size, *neg.shape),
+            weight=weight,
+            log_q=log_q.expand(size, -1),
+            pos_log_q=pos_log_q,
+            shared=neg,
+        )
+
+    def weigh(
+        self, item: Tensor, user: Tensor, pos: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is to be known of shared items.
+
+        Args:
+            item: `[K]`, ascending.
+            user: `[B]`.
+            pos: `[B]`.
+            dtype: Of the results.
+
+        Returns:
+            `[B, K]` weights, 0 where a user has seen an item or it is the positive and else 1;
+            `[K]` and `[B]` log-probabilities of the items and of the positives.
+        """
+        weight = self._known.shared_weight(user, item, dtype)
+        if not self.check_positives:  # it may be no link that is known
+            weight *= item != pos.unsqueeze(1)
+        log_q, pos_log_q = (self.log_probability(x, len(item)).to(dtype) for x in (item, pos))
+        return weight, log_q, pos_log_q
+
+    def check_draws_shared(self) -> None:
+        """Refuses candidates that draw for each user apart."""
+        if self.candidates is not None and not self.candidates.draws_shared:
+            expected = "UniformCandidates or PopularityCandidates, which draw for all users at once"
+            raise invalid(self, "candidates", expected, type(self.candidates).__name__)
+
+    @property
+    def _known(self) -> Candidates:
+        """What the users have seen."""
+        if self.candidates is None:
+            expected = f"what users have seen: {type(self).__name__}(train_data)"
+            raise invalid(self, "candidates", expected, None)
+        return self.candidates
+
+    def _refuse(self, candidates: Tensor | None) -> None:
+        """Refuses candidates, and items that come into being."""
+        if candidates is not None:
+            expected = (
+                "none, as all rows share the same negatives (of a loader: neg_sampling=None, and "
+                "edge_label_index alone)"
+            )
+            raise invalid(self, "candidates", expected, tuple(candidates.shape))
+        if self._known.since is not None:
+            expected = "made without 'time', as all rows share the same negatives"
+            raise invalid(self, "candidates", expected, "some made with 'time'")
+
+
+class OfTheBatch(SharedSampling):
+    """Base class of samplers whose negatives are the positives of the batch, or are among them.
+
+    Args:
+        candidates: What the users have seen; or the training graph, or its links.
+        num_candidates: Not read.
+        num_negatives: How many positives of the batch to take, at random and with replacement.
+            Default: all of them once.
+        pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.
+    """
+
+    proposal: ClassVar[type[Candidates]] = BatchCandidates
+
+    def __init__(
+        self,
+        candidates: Source = None,
+        *,
+        num_candidates: int | None = None,
+        num_negatives: int | None = None,
+        pool: Pool = "mean",
+        layers: int = 1,
+        score: Score | None = None,
+        edge_type: EdgeType | None = None,
+        check_positives: bool = True,
+        as_links: bool = False,
+    ) -> None:
+        super().__init__(
+            candidates,
+            num_candidates=num_candidates,
+            num_negatives=num_negatives,
+            pool=pool,
+            layers=layers,
+            score=score,
+            edge_type=edge_type,
+            check_positives=check_positives,
+            as_links=as_links,
+        )
+        self.taken = num_negatives
+
+    def share(self, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The positives, or some of them."""
+        if self.taken is None or not len(pos):
+            return pos
+        return pos[torch.randint(len(pos), (self.taken,), generator=generator, device=pos.device)]
+
+    def log_probability(self, item: Tensor, num: int) -> Tensor:
+        """By how many of the training links have the item."""
+        degree = self._known.degree
+        return (degree[item].clamp(min=1).double() / degree.sum().clamp(min=1)).log()
