@@ -346,7 +346,7 @@ class Candidates(torch.nn.Module, ABC):
 
         Args:
             user: `[B]` user ids.
-            item: `[K]` item ids, ascending. They must exist always.
+            item: `[K]` item ids. They must exist always.
             dtype: Of the weights.
 
         Returns:
@@ -356,10 +356,11 @@ class Candidates(torch.nn.Module, ABC):
             return self.may_be_drawn(user.unsqueeze(1), item).to(dtype)
         # A user has seen few items: each marks its places, instead of a search for every pair.
         row, seen = self.known.of(self.known_as(user))
-        first, end = (torch.searchsorted(item, seen, right=right) for right in (False, True))
+        ordered, order = item.sort()
+        first, end = (torch.searchsorted(ordered, seen, right=right) for right in (False, True))
         owner, place = entries_of(first, end - first)
         weight = torch.ones(len(user), len(item), dtype=dtype)
-        weight[row[owner], place] = 0
+        weight[row[owner], order[place]] = 0
         if self.position is not None:
             weight *= self.position[item] >= 0
         return weight

@@ -124,19 +124,19 @@ class CBNS(OfTheBatch):
         known_user, known_pos = (user, pos) if named is None else named
         item = self.share(known_pos, generator)
         past = item[:0] if self.past is None or self.epoch < self.warmup else self.past
-        every, order = torch.cat([item, past]).sort()
-        state = self.weigh(every, known_user, known_pos, wide(item_xs[0]).dtype)
-        return Selection(item, (*state, every, order, known_pos))
+        both = torch.cat([item, past])
+        state = self.weigh(both, known_user, known_pos, wide(item_xs[0]).dtype)
+        return Selection(item, (*state, both, known_pos))
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
-        """The rows of both, by their ids; then remembers the positives."""
-        *state, every, order, known_pos = chosen.state
+        """The rows of both; then remembers the positives."""
+        *state, both, known_pos = chosen.state
         past, past_rows = self.past, self.past_rows
         if past is None or past_rows is None:
             past, past_rows = known_pos[:0], pos[:0].detach()
-        rows = torch.cat([neg, past_rows.to(neg.dtype)])[order]
+        rows = torch.cat([neg, past_rows.to(neg.dtype)])[: len(both)]
         self._keep(
             torch.cat([known_pos, past])[: self.num_cached],
             torch.cat([pos.detach(), past_rows.to(pos.dtype)])[: self.num_cached],
         )
-        return super().make(Selection(every, state), user, pos, rows)
+        return super().make(Selection(both, state), user, pos, rows)

@@ -62,7 +62,7 @@ class SharedSampling(NegativeSampling):
             return super().choose(user, pos, user_xs, item_xs, candidates, generator)
         self._refuse(candidates)
         known_user, known_pos = (user, pos) if named is None else named
-        item = self.share(known_pos, generator).sort().values
+        item = self.share(known_pos, generator)
         state = self.weigh(item, known_user, known_pos, wide(item_xs[0]).dtype)
         if named is not None and known_pos is not pos:  # back to the numbering of the tables
             ordered, order = known_pos.sort()
@@ -102,7 +102,7 @@ class SharedSampling(NegativeSampling):
         """What is to be known of shared items.
 
         Args:
-            item: `[K]`, ascending.
+            item: `[K]`.
             user: `[B]`.
             pos: `[B]`.
             dtype: Of the results.
