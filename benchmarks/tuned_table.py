@@ -1,7 +1,7 @@
 """Tunes every row of a list on validation links, and writes the table that compares them.
 
-    python benchmarks/tuned_table.py losses --dataset lastfm --encoder mf --root DATA --out FOLDER
-    pyg-negsamp compare --table FOLDER/losses-mf-lastfm.yaml --root DATA --seeds 3 --out FOLDER/losses
+    python benchmarks/tuned_table.py losses --dataset lastfm --encoder mf --root DATA --out tuned
+    pyg-negsamp compare --table tuned/losses-mf-lastfm.yaml --root DATA --seeds 3 --out tables
 
 Searches go on where they were stopped. A table can be written again with more rows: what was
 searched stays.
@@ -21,7 +21,14 @@ from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.transforms import SAMPLERS
 
 #: For all rows of all tables: one budget, a large learning rate, and early stopping.
-FLAGS = {"dim": 64, "batch_size": 2048, "lr": 0.005, "l2": 1e-4, "epochs": 60, "eval_every": 3}
+FLAGS: dict[str, Any] = {
+    "dim": 64,
+    "batch_size": 2048,
+    "lr": 0.005,
+    "l2": 1e-4,
+    "epochs": 60,
+    "eval_every": 3,
+}
 FLAGS |= {"patience": 4, "top_k": [20]}
 SHARED = {"neg": "rns", "shared": True, "num_negatives": 256}
 #: Losses that read vectors of their own for each negative.

@@ -66,7 +66,6 @@ class Candidates(torch.nn.Module, ABC):
         items: `[n]` ids of the items that may be drawn, ascending, or by their time if they have
             one; `None` for all.
         since: `[n]` the times of `items`; `None` if items exist always.
-        degree: `[I]` how many of the links in `edge_index` each item has, repeated ones too.
         fingerprint: Of the links in `edge_index` alone.
 
     Raises:
@@ -79,7 +78,6 @@ class Candidates(torch.nn.Module, ABC):
     #: Whether it draws items that all users share, see :meth:`shared`.
     draws_shared: ClassVar[bool] = False
 
-    degree: Tensor
     items: Tensor | None
     position: Tensor | None
     linked: Tensor | None
@@ -103,8 +101,7 @@ class Candidates(torch.nn.Module, ABC):
         if self.num_items == 0:
             raise invalid(self, "data", "a graph with at least one item", "0 items")
         index, self.num_relations = links.index, None
-        degree = torch.bincount(index[1], minlength=self.num_items)
-        self.register_buffer("degree", degree, persistent=False)
+        self._items_of_links = index[1]  # the graph's own, not copied
         if relation is not None:
             read = read_relation(self, data, relation, num_relations, index.size(1))
             relation, self.num_relations = read[0].to(index), read[1]
@@ -327,6 +324,11 @@ class Candidates(torch.nn.Module, ABC):
         place = self.position[item]
         there = place >= 0
         return unseen & (there if existing is None else there & (place < existing))
+
+    def degree(self) -> Tensor:
+        """How many of the links in `edge_index` each item has, repeated ones too: `[I]` int64."""
+        degree = torch.bincount(self._items_of_links, minlength=self.num_items)
+        return degree.to(self.known.key.device)
 
     def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws items that all users share, whoever has seen them: `[num]` int64 ids.

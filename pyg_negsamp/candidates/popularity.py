@@ -100,9 +100,10 @@ class PopularityCandidates(Candidates):
 
     def _lay_out(self) -> Tensor:
         """`[n + 1]` where each item's slice starts, and where the last one ends."""
-        if self.power > 0 and not bool(self.degree.any()):
+        degree = self.degree()
+        if self.power > 0 and not bool(degree.any()):
             raise invalid(self, "data", "a graph with links to tell what is popular", "0 links")
-        degree = self.degree if self.items is None else self.degree[self.items]
+        degree = degree if self.items is None else degree[self.items]
         if self.power > 0 and not bool(degree.any()):
             raise invalid(self, "items", "of items with links, to tell what is popular", "none")
         # Relative to the most popular, so that no power is too large; 0 ** 0 is 1.

@@ -125,7 +125,7 @@ class UniformCandidates(Candidates):
 
     def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws items that all users share, uniform over those that may be drawn."""
-        limit = self.degree.new_full((1, 1), self.drawn.num_items)
+        limit = self.unseen.new_full((1, 1), self.drawn.num_items)
         item = integers_below(limit, num, generator)[0]
         return item if self.items is None else self.items[item]
 

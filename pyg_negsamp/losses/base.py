@@ -242,7 +242,7 @@ def count(neg: Tensor, weight: Tensor | None) -> Tensor:
 def same_user(user: Tensor) -> Tensor:
     """A number in `[0, B)` for each row, `[B]`, the same for rows of the same user."""
     ordered = user.sort().values
-    return torch.searchsorted(ordered, user)
+    return torch.searchsorted(ordered, user.contiguous())
 
 
 def check_neg_item(owner: object, neg: Tensor, neg_item: Tensor | None) -> Tensor:

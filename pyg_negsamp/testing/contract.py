@@ -60,7 +60,8 @@ class SamplerContract(NumbersContract):
         for problem, sampler in self.cases():
             seen = set(map(tuple, problem.data[EDGE_TYPE].edge_index.t().tolist()))
             for _ in range(5):
-                index = self.sample(sampler, problem, generator=None).index
+                negatives = self.sample(sampler, problem, generator=None)
+                index = negatives.index
                 if index is not None:
                     pairs = torch.stack(
                         [
@@ -70,13 +71,19 @@ class SamplerContract(NumbersContract):
                             index.reshape(-1),
                         ]
                     )
+                    if negatives.weight is not None:  # what has weight 0 does not count
+                        pairs = pairs[:, negatives.weight.flatten() > 0]
                     assert not seen & set(map(tuple, pairs.t().tolist()))
 
     def test_chooses_among_the_candidates_given(self) -> None:
-        """Candidates that come with the call are the only ones."""
+        """Candidates that come with the call are the only ones, or are refused."""
         for problem, sampler in self.cases():
             repeats = -(-self.least_candidates // 4)
             candidates = torch.tensor([[0, 3, 5, 7] * repeats]).expand(len(problem.user), -1)
+            if not sampler.takes_candidates:
+                with pytest.raises(ValueError, match="'candidates' must be none"):
+                    self.sample(sampler, problem, candidates=candidates)
+                continue
             index = self.sample(sampler, problem, candidates=candidates).index
             if index is not None:
                 assert set(index.flatten().tolist()) <= {0, 3, 5, 7}
@@ -155,6 +162,8 @@ class SamplerContract(NumbersContract):
         """`dst_neg_index`, `[B]` or `[B, M]`, as PyG's triplet loaders draw it, comes first."""
         problem = toy()
         sampler = self.make(problem)
+        if not sampler.takes_candidates:
+            return
         for drawn in (torch.full((9, 6), 3), torch.full((9,), 3)):
             if drawn[0].numel() < self.least_candidates:
                 continue
@@ -170,7 +179,9 @@ class SamplerContract(NumbersContract):
             before = copy.deepcopy(problem)
             given = (torch.arange(max(6, self.least_candidates)) % 6).expand(9, -1)
             candidates = given.clone()
-            self.sample(sampler, problem, candidates=candidates)
+            self.sample(
+                sampler, problem, candidates=candidates if sampler.takes_candidates else None
+            )
             assert torch.equal(candidates, given)
             for old, new in zip(
                 before.user_xs + before.item_xs, problem.user_xs + problem.item_xs, strict=True
@@ -183,7 +194,9 @@ class SamplerContract(NumbersContract):
         problem = toy(edge_type=edge_type)
         sampler = self.make(problem, edge_type=edge_type)
         out = sampler(problem.batch(edge_type), problem.x_dict(edge_type))
-        assert out["product"].dst_neg_xs.shape[:2] == (9, 1)
+        assert len(out["product"].dst_neg_xs) == 9
+        if sampler.takes_candidates:
+            assert out["product"].dst_neg_xs.size(1) == 1
 
     def test_works_on_homogeneous_graphs(self) -> None:
         """`Data`, with one table for sources and destinations."""
@@ -192,9 +205,12 @@ class SamplerContract(NumbersContract):
         sampler = self.make(problem)
         batch = Data(src_index=torch.tensor([0, 1]), dst_pos_index=torch.tensor([1, 2]))
         out = sampler(batch, problem.item_xs, generator=problem.generator())
-        assert out.dst_neg_xs.shape == (2, 1, 4, 5)
+        assert out.dst_neg_xs.shape[0::2] == (2, 4)
         if "dst_neg_index" in out:
-            assert not ((out.dst_neg_index.view(2, -1) == batch.dst_pos_index.view(2, 1)).any())
+            own = out.dst_neg_index.view(2, -1) == batch.dst_pos_index.view(2, 1)
+            if "dst_neg_weight" in out:
+                own = own & (out.dst_neg_weight > 0)
+            assert not own.any()
 
     # State ----------------------------------------------------------------------------------
 
@@ -248,7 +264,7 @@ class SamplerContract(NumbersContract):
         """`M >= K` also for candidates that are given."""
         problem = toy()
         sampler = self.make(problem, num_negatives=3)
-        with pytest.raises(ValueError, match="num_negatives"):
+        with pytest.raises(ValueError, match=r"num_negatives|none, as all rows share"):
             self.sample(sampler, problem, candidates=torch.zeros(9, 2, dtype=torch.long))
 
     def test_refuses_embeddings_that_are_not_finite(self) -> None:
@@ -268,9 +284,10 @@ class SamplerContract(NumbersContract):
         del batch["item"].dst_pos_index
         with pytest.raises(ValueError, match="dst_pos_index"):
             sampler(batch, problem.x_dict())
-        subgraph = problem.batch(n_id=torch.arange(12))
-        with pytest.raises(ValueError, match="dst_neg_index"):
-            sampler(subgraph, problem.x_dict())
+        if sampler.takes_candidates:
+            subgraph = problem.batch(n_id=torch.arange(12))
+            with pytest.raises(ValueError, match="dst_neg_index"):
+                sampler(subgraph, problem.x_dict())
         sampler.candidates = None
         with pytest.raises(ValueError, match="candidates"):
             sampler(problem.batch(), problem.x_dict())

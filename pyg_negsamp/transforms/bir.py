@@ -104,7 +104,7 @@ class BIR(OfTheBatch):
         logit = self.shared_scores(users, items) / self.temperature - log_q
         chance = logit.masked_fill_(allowed == 0, -torch.inf).softmax(dim=1)
         # A row for which nothing is left draws, too, and then nothing of it counts.
-        chance = chance.where(allowed.any(dim=1, keepdim=True), 1)
+        chance = chance.nan_to_num_(nan=1.0)
         num = len(pos) if self.taken is None else self.taken
         drawn = torch.multinomial(chance, num, True, generator=generator)
         once = torch.ones(drawn.shape, dtype=allowed.dtype, device=drawn.device)

@@ -63,6 +63,7 @@ class BNS(NegativeSampling):
         "num_candidates": Choice((5, 10, 20)),
         "weight": Choice((0.1, 1.0, 5.0, 10.0)),
     }
+    popularity: Tensor
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class BNS(NegativeSampling):
         self.num_shared = whole_number(self, "num_shared", num_shared, least=1)
         if self.candidates is None:
             raise invalid(self, "candidates", "given: they say how popular items are", None)
+        self.register_buffer("popularity", self.candidates.degree(), persistent=False)
 
     @property
     def needs_global_ids(self) -> bool:
@@ -114,9 +116,7 @@ class BNS(NegativeSampling):
         items = pool_layers(item_xs, self.pool)
         scores = self.scores(users, items, candidates)
         share = self.share_below(user, users, items, candidates, scores, generator)
-        assert self.candidates is not None
-        popularity = self.candidates.degree
-        prior = popularity[candidates].double() / popularity.sum().clamp(min=1)
+        prior = self.popularity[candidates].double() / self.popularity.sum().clamp(min=1)
         pos_score = self.pair_scores(users, items[pos].unsqueeze(1))
         risk = self.risk(pos_score.double(), scores.double(), share, prior)
         best = risk.topk(self.num_negatives, dim=1, largest=False).indices

@@ -105,7 +105,7 @@ class CBNS(OfTheBatch):
 
     def set_extra_state(self, state: tuple[Tensor | None, Tensor | None]) -> None:
         """Takes over the memory of a `state_dict`."""
-        device = self._known.degree.device
+        device = self.degree.device
         self._keep(*(None if x is None else x.to(device) for x in state))
 
     @torch.no_grad()

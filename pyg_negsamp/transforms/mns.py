@@ -75,7 +75,7 @@ class MNS(OfTheBatch):
             as_links=as_links,
         )
         self.num_uniform = whole_number(self, "num_uniform", num_uniform, least=1)
-        self.check_draws_shared()
+        self.check_source(draws=True)
 
     @property
     def needs_global_ids(self) -> bool:
@@ -89,5 +89,6 @@ class MNS(OfTheBatch):
 
     def log_probability(self, item: Tensor, num: int) -> Tensor:
         """Of the mixture."""
-        of_batch = super().log_probability(item, num).exp() * (num - self.num_uniform)
-        return ((of_batch + self._known.log_shared(item).exp() * self.num_uniform) / num).log()
+        of_batch = self.degree[item] / self.degree.sum().clamp(min=1).double()
+        uniform = self._known.log_shared(item).exp()
+        return of_batch.lerp(uniform, self.num_uniform / num).log()

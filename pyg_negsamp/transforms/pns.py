@@ -21,6 +21,7 @@ class PNS(RNS):
 
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
+        shared: Whether all positives of a batch share their negatives. Default: no.
         num_candidates: Candidates per positive, `M`. Default: as many as negatives.
         num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor
 
 from pyg_negsamp.layers import pool_rows
 from pyg_negsamp.space import Choice, Space
+from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection
-from pyg_negsamp.transforms.rns import RNS
+from pyg_negsamp.transforms.rns import random_choice
 
 
-class PRIS(RNS):
+class PRIS(NegativeSampling):
     r"""Weights `K` proposals by importance, so that they stand for the model's own distribution.
 
     Lian et al., WWW 2020 (doi:10.1145/3366423.3380187). Negatives should follow the softmax of
@@ -23,9 +25,9 @@ class PRIS(RNS):
 
     over the `K` of a positive makes up for it. The weights are in `Negatives.weight`, to be used
     by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
-    is :class:`RNS`. A normaliser of `Q` per user cancels; candidates that come with a batch
-    count as drawn by `candidates`, or uniformly if there are none. Those that `candidates` would
-    never draw share all of the weight of their row: the limit as `Q` goes to 0.
+    is :class:`~pyg_negsamp.transforms.RNS`. A normaliser of `Q` per user cancels; candidates that
+    come with a batch count as drawn by `candidates`, or uniformly if there are none. Those that
+    `candidates` would never draw share all of the weight of their row: the limit as `Q` goes to 0.
 
     The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
     `O(B * K * H * D)`.
@@ -44,12 +46,23 @@ class PRIS(RNS):
     search_space: ClassVar[Space] = {"num_negatives": Choice((2, 4, 8, 16, 32))}
 
     default_num_negatives = 8
-    reads_embeddings = True
 
     @property
     def needs_global_ids(self) -> bool:
         """Where the proposal is not uniform: its probabilities are kept by id."""
         return self.candidates is not None and not self.candidates.is_uniform
+
+    def select(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        user_xs: Sequence[Tensor],
+        item_xs: Sequence[Tensor],
+        candidates: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """All candidates, or a random `K` of them."""
+        return Selection(random_choice(candidates, self.num_negatives, generator))
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The proposals, with their weights `[B, K]`."""

@@ -44,6 +44,7 @@ class RNS(SharedSampling):
     """
 
     reads_embeddings = False
+    takes_candidates = True
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class RNS(SharedSampling):
         )
         self.takes_candidates = not yes_or_no(self, "shared", shared)
         if shared:
-            self.check_draws_shared()
+            self.check_source(draws=True)
 
     @property
     def needs_global_ids(self) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import BatchCandidates, Candidates, Source
+from pyg_negsamp.candidates import BatchCandidates, Candidates, PoolCandidates, Source
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.numerics import wide
@@ -117,11 +117,25 @@ class SharedSampling(NegativeSampling):
         log_q, pos_log_q = (self.log_probability(x, len(item)).to(dtype) for x in (item, pos))
         return weight, log_q, pos_log_q
 
-    def check_draws_shared(self) -> None:
-        """Refuses candidates that draw for each user apart."""
-        if self.candidates is not None and not self.candidates.draws_shared:
+    def check_source(self, draws: bool = False) -> None:
+        """Refuses candidates that differ from row to row in more than what users have seen.
+
+        Args:
+            draws: Whether they have to draw items that all users share.
+        """
+        source = self.candidates
+        if source is None:
+            return
+        name = type(source).__name__
+        if source.since is not None:
+            expected = "made without 'time', as all rows share the same negatives"
+            raise invalid(self, "candidates", expected, "some made with 'time'")
+        if isinstance(source, PoolCandidates):
+            expected = "without pools, as all rows share the same negatives"
+            raise invalid(self, "candidates", expected, name)
+        if draws and not source.draws_shared:
             expected = "UniformCandidates or PopularityCandidates, which draw for all users at once"
-            raise invalid(self, "candidates", expected, type(self.candidates).__name__)
+            raise invalid(self, "candidates", expected, name)
 
     @property
     def _known(self) -> Candidates:
@@ -132,16 +146,13 @@ class SharedSampling(NegativeSampling):
         return self.candidates
 
     def _refuse(self, candidates: Tensor | None) -> None:
-        """Refuses candidates, and items that come into being."""
+        """Refuses candidates of a call."""
         if candidates is not None:
             expected = (
                 "none, as all rows share the same negatives (of a loader: neg_sampling=None, and "
                 "edge_label_index alone)"
             )
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
-        if self._known.since is not None:
-            expected = "made without 'time', as all rows share the same negatives"
-            raise invalid(self, "candidates", expected, "some made with 'time'")
 
 
 class OfTheBatch(SharedSampling):
@@ -156,6 +167,7 @@ class OfTheBatch(SharedSampling):
     """
 
     proposal: ClassVar[type[Candidates]] = BatchCandidates
+    degree: Tensor
 
     def __init__(
         self,
@@ -182,6 +194,9 @@ class OfTheBatch(SharedSampling):
             as_links=as_links,
         )
         self.taken = num_negatives
+        self.check_source()
+        if self.candidates is not None:
+            self.register_buffer("degree", self.candidates.degree(), persistent=False)
 
     def share(self, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The positives, or some of them."""
@@ -191,5 +206,5 @@ class OfTheBatch(SharedSampling):
 
     def log_probability(self, item: Tensor, num: int) -> Tensor:
         """By how many of the training links have the item."""
-        degree = self._known.degree
-        return (degree[item].clamp(min=1).double() / degree.sum().clamp(min=1)).log()
+        links = self.degree.sum().clamp(min=1)
+        return (self.degree[item].clamp(min=1) / links.double()).log()
