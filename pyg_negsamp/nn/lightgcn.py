@@ -209,6 +209,14 @@ class LightGCN(Encoder):
             self._looked_at = (alpha, version, alike)
         return not self._looked_at[2]
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """As of any module; weights of layers are the same on another device."""
+        weighted = self.weighted
+        moved = super()._apply(fn, recurse)
+        alpha = self.model.alpha
+        self._looked_at = (alpha, 0 if alpha.is_inference() else alpha._version, not weighted)
+        return moved
+
     @property
     def alpha(self) -> list[float] | None:
         """Weights of the layers returned, `H` numbers; `None` if they count alike."""

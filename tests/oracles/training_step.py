@@ -28,7 +28,8 @@ class Chosen(NamedTuple):
         candidates: `[B, M]` items to choose from.
         index: `[B, K]` chosen items, or `[B, K, H]` with one per layer.
         state: What is drawn besides: MixGCF's coefficients `[B, K, H]`, ANS's noise
-            `[B, M, H, D]`.
+            `[B, M, H, D]`, how often each row drew BIR's items `[B, K]`.
+        shared: Whether all rows share the chosen items.
     """
 
     user: Tensor
@@ -36,6 +37,7 @@ class Chosen(NamedTuple):
     candidates: Tensor
     index: Tensor
     state: Tensor | None
+    shared: bool = False
 
 
 class Rows(NamedTuple):
@@ -257,6 +259,17 @@ def pris(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     return Made(rows.neg, None, (score - 0.75 * p["degree"][chosen.index].log()).softmax(dim=1))
 
 
+def in_batch(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
+    """What the user of a row has seen does not count."""
+    seen = torch.stack([row[index] for row, index in zip(p["seen"][chosen.user], chosen.index)])
+    return Made(rows.neg, None, 1 - seen)
+
+
+def bir(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
+    """Items count as often as they were drawn."""
+    return Made(rows.neg, None, chosen.state)
+
+
 def divns(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     """Hard negatives and their partners, one half of the chosen ones each."""
     K = int(a["num_negatives"])
@@ -273,6 +286,8 @@ MADE = {
     "advir": advir,
     "pris": pris,
     "divns": divns,
+    **dict.fromkeys(("in-batch", "mns", "cbns"), in_batch),
+    "bir": bir,
 }
 
 
@@ -280,8 +295,9 @@ MADE = {
 
 
 def bpr(pos: Tensor, neg: Tensor, weight: Tensor | None, steepness: float = 1.0) -> Tensor:
-    """`1/B sum_b sum_k w_bk (-ln sigmoid(s_b - s_bk))`, `w = 1 / K` by default."""
-    w = torch.full_like(neg, 1 / neg.size(1)) if weight is None else weight
+    """`1/B sum_b sum_k w_bk (-ln sigmoid(s_b - s_bk)) / sum_k w_bk`, `w = 1` by default."""
+    w = torch.ones_like(neg) if weight is None else weight
+    w = w / w.sum(dim=1, keepdim=True).clamp(min=1e-300)
     return (w * softplus(-steepness * (pos.unsqueeze(1) - neg))).sum() / len(pos)
 
 
@@ -297,8 +313,9 @@ def self_adversarial(pos: Tensor, neg: Tensor, weight: Tensor | None, alpha: flo
     """`-1/2B sum_b (ln sigmoid(s_b) + sum_k p_bk ln sigmoid(-s_bk))`, `p` constant."""
     w = torch.ones_like(neg) if weight is None else weight
     p = w * (alpha * neg.detach()).exp()
-    p = p / p.sum(dim=1, keepdim=True)
-    return (softplus(-pos).sum() + (p * softplus(neg)).sum()) / (2 * len(pos))
+    p = p / p.sum(dim=1, keepdim=True).clamp(min=1e-300)
+    counts = w.sum(dim=1) > 0  # a row without any weight has a loss of 0
+    return ((softplus(-pos) * counts).sum() + (p * softplus(neg)).sum()) / (2 * len(pos))
 
 
 def hinge(pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
@@ -446,7 +463,8 @@ def step_loss(
     vectors = (pooled(x, pool) for x in (rows.user, rows.pos, made.xs))
     num_items = len(layers[0]) - num_users
     total = ranking_loss(loss, *vectors, made.weight, chosen.user, num_items)
-    total = total + l2 * l2_penalty(rows.user[:, 0], rows.pos[:, 0], made.xs[:, :, 0])
+    negatives = made.xs[0] if chosen.shared else made.xs.flatten(0, 1)
+    total = total + l2 * l2_penalty(rows.user[:, 0], rows.pos[:, 0], negatives[:, 0])
     return total if made.loss is None else total + made.loss
 
 

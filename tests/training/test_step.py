@@ -99,7 +99,10 @@ def data() -> HeteroData:
 def constants() -> tuple[Tensor, oracle.Named]:
     """The dense adjacency, and what some formulas need to know of the graph."""
     degree = torch.bincount(data()[EDGE_TYPE].edge_index[1], minlength=NUM_ITEMS).double()
-    return dense_adjacency(edges(data())), {"num_users": torch.tensor(NUM_USERS), "degree": degree}
+    seen = torch.zeros(NUM_USERS, NUM_ITEMS, dtype=torch.double)
+    seen[data()[EDGE_TYPE].edge_index.unbind()] = 1
+    known = {"num_users": torch.tensor(NUM_USERS), "degree": degree, "seen": seen}
+    return dense_adjacency(edges(data())), known
 
 
 class Seen:
@@ -134,7 +137,11 @@ class Seen:
         self.layers.append([torch.cat(x).detach().clone() for x in both])
         chosen = self.choose(user, pos, user_xs, item_xs, *args, **kwargs)
         candidates = getattr(self, "candidates", chosen.index)  # MIDX draws what it takes
-        self.steps.append(oracle.Chosen(user, pos, candidates, chosen.index, chosen.state))
+        step = oracle.Chosen(user, pos, candidates, chosen.index, chosen.state)
+        if chosen.shared:
+            index = chosen.index.expand(len(user), -1)
+            step = oracle.Chosen(user, pos, index, index, chosen.state[0], shared=True)
+        self.steps.append(step)
         return chosen
 
 
