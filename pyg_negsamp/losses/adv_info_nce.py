@@ -60,6 +60,8 @@ class AdvInfoNCELoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user", "neg_item")
+    requires = ("neg_item",)
+    least_negatives = 2
     #: Whether the adversary learns in this epoch.
     learns = True
 

@@ -58,6 +58,7 @@ class BCLoss(RankingLoss):
     search_space: ClassVar[Space] = {"temperature": Choice((0.05, 0.07, 0.1, 0.15, 0.2))}
     similarity = "cosine"
     needs = ("user", "item", "neg_item")
+    requires = ("neg_item",)
     user_group: Tensor
     item_group: Tensor
     #: Which epoch it is.

@@ -47,6 +47,7 @@ class BilateralSoftmaxLoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user",)
+    least_negatives = 2
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class DirectAULoss(RankingLoss):
     search_space: ClassVar[Space] = {"gamma": Choice((0.2, 0.5, 1.0, 2.0, 5.0, 10.0))}
     similarity = "cosine"
     needs = ("user_rows", "pos_rows")
+    least_negatives = 0
 
     def __init__(self, gamma: float = 1.0) -> None:
         super().__init__()

@@ -51,6 +51,11 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
     needs = ("log_q", "pos_log_q")
 
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The proposal, for `'corrected'`."""
+        return self.needs if self.correction == "corrected" else ()
+
     def __init__(
         self,
         temperature: float = 0.1,

@@ -51,6 +51,7 @@ class SoftmaxAtKLoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user",)
+    least_negatives = 2
     needs_whole_table = True
     quantile: Tensor
 

@@ -37,6 +37,7 @@ class WARPLoss(RankingLoss):
     """
 
     smooth = False
+    least_negatives = 2
 
     def __init__(self, num_items: int) -> None:
         super().__init__()

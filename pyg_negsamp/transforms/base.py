@@ -112,6 +112,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     one_width: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
+    #: What of :data:`pyg_negsamp.losses.NEEDS` its :class:`Negatives` have: `neg_item`, the ids in
+    #: `index`; `log_q` and `pos_log_q`, if it knows its proposal.
+    gives: tuple[str, ...] = ("neg_item",)
 
     candidates: Candidates | None
 

@@ -73,6 +73,7 @@ class MIDX(NegativeSampling):
     }
     keeps_users = True
     one_width = True
+    gives = ("neg_item", "log_q", "pos_log_q")
     codebook_a: Tensor | None
     codebook_b: Tensor | None
 
