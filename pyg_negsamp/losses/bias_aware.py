@@ -42,6 +42,10 @@ class BCLoss(RankingLoss):
     Negatives chosen per layer count with the mean vector of their layers; those without an item
     behind them are refused.
 
+    Cost: `O(B * K * D)` while the vectors of popularity learn, `O(B * (K + D))` afterwards.
+
+    When to use it: where popular items fill the lists, and the others are to be ranked by taste.
+
     Args:
         data: Training graph, whose links are counted.
         temperature: :math:`\tau`, above 0. Default 0.1; the paper's best are about 0.07 and 0.1.

@@ -38,6 +38,11 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     the negatives, or have weight 0. Without a proposal all items are equally likely: `'classic'` is
     :class:`SampledSoftmaxLoss` then, and nothing new; `'corrected'` needs one.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where negatives are drawn with unequal probabilities that are known. Without the
+    correction, what is proposed often is pushed down for that alone.
+
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1.
         similarity: `'cosine'` or `'dot'`: what the scores should be.

@@ -15,14 +15,19 @@ from pyg_negsamp.transforms.negatives import Selection
 class RNS(NegativeSampling):
     r"""Takes candidates as they come: every unobserved item is as good a negative.
 
-    The sampler of BPR (Rendle et al., UAI 2009, arXiv:1205.2618) and the baseline of every
-    paper in this library:
+    Rendle et al., UAI 2009 (arXiv:1205.2618): the sampler of BPR, and the baseline of every paper
+    in this library:
 
     .. math:: j \sim \text{Uniform}(\{ i : (u, i) \text{ not observed} \})
 
     With more candidates than negatives (`M > K`, say those of a loader), it takes `K` of them
     at random, without replacement. It reads no embeddings, so it can also be the `transform=`
     of a loader. Cost: that of the draw, `O(B * M * log E)`.
+
+    When to use it: first, and as what every other sampler is held against. It costs least, and
+    meets a false negative no more often than chance. Once the model has learnt a little, most of
+    its negatives are easy: take several of them with a softmax, or a sampler that looks for hard
+    ones.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
