@@ -17,7 +17,8 @@ class WARPLoss(RankingLoss):
     r"""The first negative within a margin of 1, weighted by the rank that it lets one guess.
 
     WARP (Weston et al., IJCAI 2011, doi:10.5591/978-1-57735-516-8/IJCAI11-460). The `K` negatives
-    are tries, in their order; with RNS they are drawn as in the paper. Where `q` is the first with :math:`s_{bq} > s_b - 1`:
+    are tries, in their order; with RNS they are drawn as in the paper. Where
+    `q` is the first with :math:`s_{bq} > s_b - 1`:
 
     .. math:: L = \frac{1}{B} \sum_b \Phi(r_b) \, (1 - s_b + s_{bq}), \quad
               r_b = \left\lfloor \frac{I - 1}{q} \right\rfloor, \quad

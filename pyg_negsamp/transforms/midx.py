@@ -27,8 +27,8 @@ class MIDX(NegativeSampling):
 
     Chen et al., 2021 (arXiv:2109.05773; also arXiv:2501.08563), the product quantiser with uniform
     draws in a cell. The two halves of the item vectors are clustered by k-means, into
-    codebooks `a` and `b`. A pair of codes is a cell, and with the query's halves :math:`u_1, u_2` and
-    :math:`n_u(a, b)` unseen items in a cell,
+    codebooks `a` and `b`. A pair of codes is a cell, and with the query's halves
+    :math:`u_1, u_2` and :math:`n_u(a, b)` unseen items in a cell,
 
     .. math::
         P(a, b) = P(a) P(b \mid a) \propto n_u(a, b) \,
