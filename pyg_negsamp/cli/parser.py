@@ -116,6 +116,8 @@ def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:
     flag = f"--{error.argument.replace('_', '-')}"
     if error.owner == "Config":
         return flag
+    if error.owner == "Recommender" and error.argument == "sampler":
+        return "--neg"
     if error.owner == "InteractionDataset" and f"{flag}-column" in flags:
         return f"{flag}-column"
     if "--neg" in flags:  # several methods may have it: --alpha is a sampler's, --loss-alpha not

@@ -16,19 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch_geometric.data import HeteroData
-
-from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
+from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid, nearest
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError
 from pyg_negsamp.experiments.config import Config, takes
-from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.methods import try_out
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import selecting
 from pyg_negsamp.experiments.reference_rows import search_of, too_large_for_ease
 from pyg_negsamp.references import REFERENCES
-from pyg_negsamp.training import LinkLoader, check_schedule
 
 
 @dataclass(frozen=True)
@@ -239,23 +235,9 @@ def check_rows(comparison: Comparison) -> None:
     names = [row.name for row in comparison.rows]
     if twice := [name for name in names if names.count(name) > 1]:
         raise invalid(comparison.name, "rows", "of different names", f"two called '{twice[0]}'")
-    data, _, _ = SyntheticInteractions("tiny")
     for row in comparison.rows:
         with row.named_in_errors():
-            check_row(row.config, data)
-
-
-def check_row(config: Config, data: HeteroData) -> None:
-    """Builds all that a row needs, over a small graph."""
-    if config.is_reference:
-        make_reference(config, data)
-        return
-    make_recommender(config, data)
-    said = config.training
-    if said.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device", "'auto' or 'cpu': torch sees no CUDA device", said.device)
-    LinkLoader(data, said.batch_size)
-    check_schedule(said.epochs, said.patience, said.eval_every)
+            try_out(row.config)
 
 
 def without_large_ease(

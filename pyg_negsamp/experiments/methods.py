@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
+from functools import cache
 from typing import Any
 
 import torch
 from torch_geometric.data import HeteroData
 
+from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.experiments.arguments import ConfigError, arguments_of
 from pyg_negsamp.experiments.config import Config
@@ -16,7 +19,7 @@ from pyg_negsamp.losses import LOSSES, RankingLoss, graph_arguments
 from pyg_negsamp.memory import shortage
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
-from pyg_negsamp.training import Recommender
+from pyg_negsamp.training import LinkLoader, Recommender, check_schedule
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 
@@ -72,6 +75,32 @@ def make_recommender(config: Config, data: HeteroData) -> Recommender:
             k=config.evaluation.top_k,
             seed=config.training.seed,
         )
+
+
+def try_out(config: Config) -> None:
+    """Refuses what could not be run, before data is read: builds all of it on a small graph.
+
+    Raises:
+        ValueError: The first reason.
+    """
+    data = small_graph()
+    if config.is_reference:
+        make_reference(config, data)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run itself will say it
+        make_recommender(config, data)
+    said = config.training
+    if said.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device", "'auto' or 'cpu': torch sees no CUDA device", said.device)
+    LinkLoader(data, said.batch_size)
+    check_schedule(said.epochs, said.patience, said.eval_every)
+
+
+@cache
+def small_graph() -> HeteroData:
+    """What a run is tried out on."""
+    return SyntheticInteractions("tiny")[0]
 
 
 def check_memory(config: Config, data: HeteroData) -> None:

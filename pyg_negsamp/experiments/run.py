@@ -26,6 +26,7 @@ from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.methods import try_out
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
@@ -123,6 +124,7 @@ def run(
     if out is not None:
         check_free(out)
         check_folder(out, resume)
+    try_out(config)
     dataset = load_data(config, frame)
     check_leakage(*dataset)
     say(format_summary(dataset.summary()))

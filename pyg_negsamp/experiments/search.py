@@ -21,7 +21,7 @@ from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
-from pyg_negsamp.experiments.methods import make_recommender, make_reference
+from pyg_negsamp.experiments.methods import make_recommender, make_reference, small_graph
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say
 from pyg_negsamp.space import Choice, Range, Space
@@ -100,6 +100,7 @@ def tune(
     from pyg_negsamp.experiments.studies import open_study, quiet
     from pyg_negsamp.experiments.trials import Trials
 
+    check_space(given, space, small_graph())  # before data is read
     dataset = load_data(config)
     # Before there is a study: one that failed would stand in the way of the fields put right.
     check_space(given, space, dataset[0])

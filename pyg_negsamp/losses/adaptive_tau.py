@@ -46,6 +46,11 @@ class AdaptiveTauLoss(RankingLoss):
     noted in training mode only. Needs the whole table at the start of an epoch. New users are
     placed with :math:`\tau_0`.
 
+    Cost: `O(B * K)`, and `O((U + I) * D)` per epoch.
+
+    When to use it: where a softmax fits and nobody wants to search its temperature, or users differ
+    much in how well they can be fitted. Training has to be longer than `warmup`.
+
     Args:
         num_users: Number of users, `U`.
         num_items: Number of items, `I`.

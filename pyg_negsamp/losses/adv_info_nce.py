@@ -25,7 +25,7 @@ class AdvInfoNCELoss(RankingLoss):
 
     .. math:: L = -\frac{1}{B} \sum_b \ln \frac{e^{s_b / \tau}}
               {e^{s_b / \tau} + c K \sum_k q_{bk} e^{s_{bk} / \tau}}, \quad
-              q_{bk} = \operatorname{softmax}_k(g_u \cdot g_k)
+              q_{bk} = \text{softmax}_k(g_u \cdot g_k)
 
     The model lowers it. The adversary, the vectors `g`, raises it: with the same optimiser, through
     a reversed gradient, in every `every`-th epoch and `rounds` of them at most. Otherwise `q` stays
@@ -38,6 +38,11 @@ class AdvInfoNCELoss(RankingLoss):
     large `c`.
 
     State: `users`, `items`, as large as an embedding of the model.
+
+    Cost: `O(B * K * D)`, and twice the embeddings to optimise.
+
+    When to use it: where hard negatives and false ones are mixed, with several per positive. The
+    adversary learns by their ids how much each of them counts.
 
     Args:
         num_users: Number of users, `U`.
@@ -60,6 +65,8 @@ class AdvInfoNCELoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user", "neg_item")
+    requires = ("neg_item",)
+    least_negatives = 2
     #: Whether the adversary learns in this epoch.
     learns = True
 

@@ -31,7 +31,7 @@ from pyg_negsamp.space import Space
 NEEDS = {
     "user": "[B] ids of the users",
     "item": "[B] ids of the positives",
-    "neg_item": "[B, K] ids of the negatives, or [B, K, H] with one per layer",
+    "neg_item": "[B, K] ids of the negatives, or [B, K, H] with one per layer, or None",
     "log_q": "[B, K] log-probability with which each negative was proposed, or None",
     "pos_log_q": "[B] the same of the positives, or None",
     "user_rows": "[B, W] pooled rows of the users",
@@ -53,6 +53,8 @@ class RankingLoss(torch.nn.Module):
     similarity: str = "dot"
     #: Names out of :data:`NEEDS`, which :meth:`forward` gets as keyword arguments.
     needs: ClassVar[tuple[str, ...]] = ()
+    #: How many negatives per positive it takes for the loss to be itself; 0 if it looks at none.
+    least_negatives: ClassVar[int] = 1
     #: Whether :meth:`start_epoch` reads the rows of all users and items.
     needs_whole_table: ClassVar[bool] = False
     #: Whether it notes something of each row: `per_positive` then gets `counts`, too, `[B]`, which
@@ -65,6 +67,14 @@ class RankingLoss(torch.nn.Module):
     smooth: ClassVar[bool] = True
     #: Arguments to search; the source stands beside it.
     search_space: ClassVar[Space] = {}
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What of :attr:`needs` it cannot do without, out of `neg_item`, `log_q`, `pos_log_q`.
+
+        Not every sampler has these, see :attr:`pyg_negsamp.transforms.NegativeSampling.gives`.
+        """
+        return ()
 
     #: What a subclass writes: `(pos [B], neg [B, K], weight [B, K] or None, **needs)` to `[B]`.
     #: Scores come in single precision at least; of the weights of a row, one is not 0, unless it

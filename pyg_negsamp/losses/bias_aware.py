@@ -42,6 +42,10 @@ class BCLoss(RankingLoss):
     Negatives chosen per layer count with the mean vector of their layers; those without an item
     behind them are refused.
 
+    Cost: `O(B * K * D)` while the vectors of popularity learn, `O(B * (K + D))` afterwards.
+
+    When to use it: where popular items fill the lists, and the others are to be ranked by taste.
+
     Args:
         data: Training graph, whose links are counted.
         temperature: :math:`\tau`, above 0. Default 0.1; the paper's best are about 0.07 and 0.1.
@@ -58,6 +62,7 @@ class BCLoss(RankingLoss):
     search_space: ClassVar[Space] = {"temperature": Choice((0.05, 0.07, 0.1, 0.15, 0.2))}
     similarity = "cosine"
     needs = ("user", "item", "neg_item")
+    requires = ("neg_item",)
     user_group: Tensor
     item_group: Tensor
     #: Which epoch it is.

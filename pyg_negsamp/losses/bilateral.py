@@ -29,6 +29,11 @@ class BilateralSoftmaxLoss(RankingLoss):
     few users, it differs. The paper multiplies by the temperatures; here `c` says how the two
     sides weigh.
 
+    Cost: `O(B * (K + log B))`.
+
+    When to use it: where some of the positives are wrong, as clicks by mistake are, and batches
+    have several positives of a user.
+
     Args:
         temperature: :math:`\tau_2`, of the negatives, above 0. Default 0.1; the paper's are from
             0.08 to 0.3.
@@ -47,6 +52,7 @@ class BilateralSoftmaxLoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user",)
+    least_negatives = 2
 
     def __init__(
         self,

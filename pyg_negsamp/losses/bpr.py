@@ -21,6 +21,11 @@ class BPRLoss(RankingLoss):
               \left[ -\ln \sigma(s_b - s_{bk}) \right], \quad w_{bk} = 1 \text{ by default}
 
     A row without any weight counts with a loss of 0.
+
+    Cost: `O(B * K)`.
+
+    When to use it: first. It works with any sampler and any number of negatives, and a negative
+    counts no more than once, however high it scores.
     """
 
     #: Slope of the sigmoid's argument.
@@ -41,6 +46,11 @@ class SoftBPRLoss(BPRLoss):
 
     `alpha = 0` is :class:`BPRLoss`. With DNS, it equals SDNS of the same `alpha` with BPR, but for
     the L2 penalty of training, which falls on SDNS's mixtures.
+
+    Cost: `O(B * K)`.
+
+    When to use it: with a sampler of hard negatives, such as :class:`~pyg_negsamp.transforms.DNS`
+    with a large `M`, where BPR looks at the hardest alone.
 
     Args:
         alpha: The share of the positive that SDNS would mix in, in [0, 1). Default 0.7; the

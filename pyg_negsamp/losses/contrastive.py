@@ -19,6 +19,11 @@ class ContrastiveLoss(SampledSoftmaxLoss):
 
     A sampled softmax of cosines; every negative has a term in the denominator.
 
+    Cost: `O(B * K)`.
+
+    When to use it: with :class:`~pyg_negsamp.transforms.ContrastiveDNS`, as in the paper. With
+    other samplers take :class:`SampledSoftmaxLoss`, which is the same.
+
     Args:
         tau: Temperature, above 0. Default 0.2; the paper states none.
 

@@ -21,6 +21,11 @@ class CosineContrastiveLoss(RankingLoss):
 
     It wants many negatives: the paper has `K` from 800 to 1500.
 
+    Cost: `O(B * K)`.
+
+    When to use it: with many cheap negatives, most of which are easy: those below the margin are
+    ignored.
+
     Args:
         margin: `m`, in [-1, 1]. Default 0.9; the paper's best are from 0.2 to 0.9.
         negative_weight: :math:`\mu`, at least 0. Default 150; the paper's best are from 10 to 300.

@@ -30,6 +30,9 @@ class DirectAULoss(RankingLoss):
 
     New users are placed by the first part alone, in the middle of what they took.
 
+    When to use it: where nothing is known of what is not liked, or false negatives are many.
+    Batches should be large, since the spread is that within a batch.
+
     Args:
         gamma: How much spreading counts, at least 0. Default 1; the paper's best are 0.5 to 5.
 
@@ -41,6 +44,7 @@ class DirectAULoss(RankingLoss):
     search_space: ClassVar[Space] = {"gamma": Choice((0.2, 0.5, 1.0, 2.0, 5.0, 10.0))}
     similarity = "cosine"
     needs = ("user_rows", "pos_rows")
+    least_negatives = 0
 
     def __init__(self, gamma: float = 1.0) -> None:
         super().__init__()

@@ -24,6 +24,11 @@ class GBCELoss(RankingLoss):
     `t = 0` is binary cross-entropy, and nothing new. With `t = 1` the scores are calibrated: a
     sigmoid of a score is the probability of a click, however few negatives were drawn.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where scores are to be read as probabilities, or where cross-entropy on few
+    negatives is too sure of its positives.
+
     Args:
         num_items: `I`, the size of the catalogue.
         t: How much to correct, in [0, 1]. Default 0.75, the paper's.

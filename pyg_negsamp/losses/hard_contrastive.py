@@ -28,6 +28,11 @@ class HardContrastiveLoss(RankingLoss):
 
     `beta = 0` is DCL. With `tau_plus = 0` too it is :class:`SampledSoftmaxLoss`, and nothing new.
 
+    Cost: `O(B * K)`.
+
+    When to use it: with many random negatives, some of which are surely false: their share is taken
+    off before the hard ones count more.
+
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1.
         beta: How much hard negatives count, at least 0. Default 1; the paper tries 0.5 to 2.

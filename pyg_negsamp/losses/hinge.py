@@ -20,6 +20,11 @@ class HingeLoss(RankingLoss):
     With one negative, the hinge loss of pairs (Herbrich et al., 2000). With several and RNS, the
     "adaptive hinge": the same as that loss after :class:`~pyg_negsamp.transforms.DNS`.
 
+    Cost: `O(B * K)`.
+
+    When to use it: with many cheap negatives, in the place of a sampler that looks for hard ones.
+    Pairs beyond the margin teach nothing, so the margin has to suit the scale of the scores.
+
     Args:
         margin: `m`, at least 0. Default 1.
 

@@ -38,6 +38,11 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     the negatives, or have weight 0. Without a proposal all items are equally likely: `'classic'` is
     :class:`SampledSoftmaxLoss` then, and nothing new; `'corrected'` needs one.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where negatives are drawn with unequal probabilities that are known. Without the
+    correction, what is proposed often is pushed down for that alone.
+
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1.
         similarity: `'cosine'` or `'dot'`: what the scores should be.
@@ -50,6 +55,11 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     #: Ours.
     search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
     needs = ("log_q", "pos_log_q")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The proposal, for `'corrected'`."""
+        return self.needs if self.correction == "corrected" else ()
 
     def __init__(
         self,

@@ -41,6 +41,11 @@ class LLPAUCLoss(RankingLoss):
 
     New users are placed by :class:`BPRLoss`: both are of pairs of scores.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where lists are short. Among few negatives there is no lower left corner: take
+    `K` of `1 / beta` or more.
+
     Args:
         alpha: :math:`\alpha`, in (0, 1]. Default 0.7.
         beta: :math:`\beta`, in (0, 1]. Default 0.1.

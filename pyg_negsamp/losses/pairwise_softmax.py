@@ -37,6 +37,11 @@ class PairwiseSoftmaxLoss(RankingLoss):
     With `exp`, this is a softmax over the negatives alone with temperature :math:`2 \tau`, and
     nothing new.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where a softmax learns too much from false negatives or wrong positives: here no
+    pair counts beyond bounds.
+
     Args:
         temperature: :math:`\tau`, above 0. Default 0.05; the paper tries 0.005 to 0.25.
         activation: `'tanh'`, `'arctan'`, `'relu'` or `'exp'`. Default `'tanh'`.

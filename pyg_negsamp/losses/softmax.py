@@ -14,12 +14,17 @@ from pyg_negsamp.space import Range, Space
 class SampledSoftmaxLoss(RankingLoss):
     r"""The positive should have all of the probability among itself and its negatives.
 
-    SSM (Wu et al., arXiv:2201.02327); with RNS and `K > 1` the baseline of that name:
+    SSM (Wu et al., 2022, arXiv:2201.02327); with RNS and `K > 1` the baseline of that name:
 
     .. math:: L = -\frac{1}{B} \sum_b \ln
               \frac{\exp(s_b / \tau)}{\exp(s_b / \tau) + \sum_k w_{bk} \exp(s_{bk} / \tau)}
 
     Weights default to 1; 0 leaves a negative out.
+
+    Cost: `O(B * K)`.
+
+    When to use it: with many random or popular negatives. The temperature says how much the highest
+    count, so no sampler has to look for them.
 
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1, to be tuned: the method is known to
@@ -51,6 +56,11 @@ class KPairBPRLoss(SampledSoftmaxLoss):
     .. math:: L = \frac{1}{B} \sum_b \ln \left( 1 + \sum_k \exp(s_{bk} - s_b) \right)
 
     A sampled softmax of dot products with temperature 1; with `K = 1`, BPR.
+
+    Cost: `O(B * K)`.
+
+    When to use it: with several negatives, where the highest should count most and no temperature
+    is to be tuned.
     """
 
     search_space: ClassVar[Space] = {}

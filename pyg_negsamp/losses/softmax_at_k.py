@@ -33,6 +33,9 @@ class SoftmaxAtKLoss(RankingLoss):
     that of a validation. Needs the whole table at the start of an epoch (:meth:`start_epoch`);
     before the first, :math:`\beta_u` is 0. New users are placed with equal weights.
 
+    When to use it: where the length of the list is known, and ranking all items for all users every
+    few epochs can be afforded.
+
     Args:
         num_users: Number of users, `U`.
         temperature: :math:`\tau`, above 0. Default 0.1.
@@ -51,6 +54,7 @@ class SoftmaxAtKLoss(RankingLoss):
     }
     similarity = "cosine"
     needs = ("user",)
+    least_negatives = 2
     needs_whole_table = True
     quantile: Tensor
 

@@ -31,6 +31,11 @@ class SogCLRLoss(RankingLoss):
 
     State: `log_g`, `[U + 1]`, in `state_dict`; updated in training mode only.
 
+    Cost: `O(B * (K + log B))`.
+
+    When to use it: where a softmax wants more negatives than a step can afford. Users have to come
+    up often enough for the memory to be true.
+
     Args:
         num_users: Number of users, `U`.
         temperature: :math:`\tau`, above 0. Default 0.1.

@@ -16,8 +16,9 @@ EULER = 0.5772156649015329
 class WARPLoss(RankingLoss):
     r"""The first negative within a margin of 1, weighted by the rank that it lets one guess.
 
-    WARP (Weston et al., IJCAI 2011). The `K` negatives are tries, in their order; with RNS they are
-    drawn as in the paper. Where `q` is the first with :math:`s_{bq} > s_b - 1`:
+    WARP (Weston et al., IJCAI 2011, doi:10.5591/978-1-57735-516-8/IJCAI11-460). The `K` negatives
+    are tries, in their order; with RNS they are drawn as in the paper. Where
+    `q` is the first with :math:`s_{bq} > s_b - 1`:
 
     .. math:: L = \frac{1}{B} \sum_b \Phi(r_b) \, (1 - s_b + s_{bq}), \quad
               r_b = \left\lfloor \frac{I - 1}{q} \right\rfloor, \quad
@@ -29,6 +30,11 @@ class WARPLoss(RankingLoss):
     Here all tries are scored at once, in the time of the longest search; the paper stops at the
     first. Take `--num-negatives 10` or more.
 
+    Cost: `O(B * K)`.
+
+    When to use it: where the top of the list is what matters, with negatives as cheap as those of
+    :class:`~pyg_negsamp.transforms.RNS`.
+
     Args:
         num_items: `I`, the size of the catalogue.
 
@@ -37,6 +43,7 @@ class WARPLoss(RankingLoss):
     """
 
     smooth = False
+    least_negatives = 2
 
     def __init__(self, num_items: int) -> None:
         super().__init__()

@@ -59,6 +59,8 @@ class Encoder(torch.nn.Module, ABC):
     reads_links: ClassVar[bool] = True
     #: Whether it reads the weights of the links, if they have some; one that does not says so.
     reads_weights: ClassVar[bool] = False
+    #: Neighbours per hop that training samples; `None` if it reads the whole graph.
+    num_neighbors: list[int] | None = None
     generator: torch.Generator | None = None
 
     def __init__(

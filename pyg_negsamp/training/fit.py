@@ -180,22 +180,15 @@ def _loader(
     """Loads links alone, or with the neighbourhoods that the encoder asks for."""
     encoder, seed = recommender.encoder, recommender.seed
     loader = LinkLoader(train_data, batch_size, seed=seed, edge_type=encoder.edge_type)
-    if not isinstance(encoder, FromModule) or encoder.num_neighbors is None:
+    if encoder.num_neighbors is None:
         return loader
-    sampler = recommender.sampler
-    if sampler.needs_whole_table or sampler.needs_global_ids:
-        expected = "one that knows no more than the batch, with the encoder's num_neighbors"
-        raise invalid("fit", "sampler", expected, f"{type(sampler).__name__}, of the whole graph")
-    if getattr(recommender.loss, "needs_whole_table", False):
-        expected = "one that knows no more than the batch, with the encoder's num_neighbors"
-        got = f"{type(recommender.loss).__name__}, of the whole graph"
-        raise invalid("fit", "loss", expected, got)
+    assert isinstance(encoder, FromModule)  # nobody else's loader samples
     return NeighborLinkLoader(
         encoder.graph,
         loader.links,
         loader.times,
         encoder.edge_type,
-        sampler,
+        recommender.sampler,
         encoder.num_neighbors,
         batch_size,
         seed,

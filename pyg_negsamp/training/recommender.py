@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,11 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
 from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
-from pyg_negsamp.losses import NEEDS, BPRLoss, RankingLoss, l2_penalty
+from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
 from pyg_negsamp.nn.module import FromModule
 from pyg_negsamp.scoring import Score, Similarity, ranking_tables, shared_scores, similarity_of
+from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.transforms import Negatives, NegativeSampling, Selection
 
@@ -66,10 +68,8 @@ class Recommender(LightningModule):
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
 
     Raises:
-        ValueError: If encoder and sampler disagree on the pooling, the edge type or the size of
-            the graph, if the sampler has no candidates to draw from, if the loss wants
-            another similarity than `'dot'` or `'cosine'` or needs what training does not have, if
-            a number is out of range, or if
+        ValueError: If encoder, sampler and loss do not go together, see
+            :func:`pyg_negsamp.training.combinations.clash`, if a number is out of range, or if
             both `lr` and `optimizer` are given. When training starts: if `optimizer` or
             `scheduler` makes something else, or if a `ReduceLROnPlateau` has `mode='min'` or no
             validation to look at.
@@ -102,7 +102,10 @@ class Recommender(LightningModule):
         ):
             if not isinstance(module, kind):
                 raise invalid(self, name, f"a {kind.__name__}", short(module))
-        self._check_parts(encoder, sampler)
+        if (error := clash(encoder, sampler, loss)) is not None:
+            raise error
+        if (said := waste(sampler, loss)) is not None:
+            warnings.warn(said, stacklevel=2)
         self.encoder, self.sampler, self.loss = encoder, sampler, loss
         self.lr = None if lr is None else number_in(self, "lr", lr, "[0, inf)")
         self.l2 = number_in(self, "l2", l2, "[0, inf)")
@@ -112,41 +115,10 @@ class Recommender(LightningModule):
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
         self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
-        if self.similarity not in ("dot", "cosine"):
-            raise invalid(self, "loss.similarity", "'dot' or 'cosine'", repr(self.similarity))
-        if encoder.decoder is not None and self.similarity != "dot":
-            expected = (
-                "one of dot products, since the encoder has a decoder: BPRLoss(), or "
-                "SampledSoftmaxLoss(similarity='dot')"
-            )
-            raise invalid(self, "loss", expected, f"similarity {self.similarity!r}")
         self.needs: tuple[str, ...] = tuple(getattr(self.loss, "needs", ()))
-        if unknown := set(self.needs) - set(NEEDS):
-            raise invalid(self, "loss.needs", f"out of {', '.join(NEEDS)}", min(unknown))
         sampler.follow(self.score)
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
-
-    def _check_parts(self, encoder: Encoder, sampler: NegativeSampling) -> None:
-        """Refuses a sampler that was not made for the encoder."""
-        if sampler.pool != encoder.pool:
-            expected = f"one with the encoder's pool {encoder.pool!r}"
-            raise invalid(self, "sampler", expected, f"pool {sampler.pool!r}")
-        if sampler.edge_type != encoder.edge_type:
-            expected = f"one with the encoder's edge_type {encoder.edge_type}"
-            raise invalid(self, "sampler", expected, sampler.edge_type)
-        if sampler.width not in (None, encoder.width):
-            expected = f"one for the encoder's width {encoder.width} (dim)"
-            raise invalid(self, "sampler", expected, f"width {sampler.width}")
-        if sampler.candidates is None:
-            raise invalid(self, "sampler", "one with candidates to draw from", "none")
-        size, other = (
-            f"{graph.num_users} users and {graph.num_items} items"
-            for graph in (encoder, sampler.candidates)
-        )
-        if size != other:
-            expected = f"one with candidates from the encoder's graph, of {size}"
-            raise invalid(self, "sampler", expected, other)
 
     @property
     def score(self) -> Score:
@@ -329,7 +301,7 @@ class Recommender(LightningModule):
         self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
         self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
         planned = self.planned_epochs or self.trainer.max_epochs or 0
-        sampled = isinstance(self.encoder, FromModule) and self.encoder.num_neighbors is not None
+        sampled = self.encoder.num_neighbors is not None
         whole = None if sampled else self.encoder.settled_tables()
         self.sampler.start_epoch(epoch, planned, whole)
         if isinstance(self.loss, RankingLoss):

@@ -30,7 +30,7 @@ class AdaSIR(NegativeSampling):
     model's scores. So once per epoch, by :meth:`refresh`, every user gets `N` proposals out of
     `Q`, what `candidates` draw from, and `S` of these, drawn with replacement with the weights
 
-    .. math:: w_k = \operatorname{softmax}_k ( s(u, k) - \log Q(k) )
+    .. math:: w_k = \text{softmax}_k ( s(u, k) - \log Q(k) )
 
     Of them and the `S` that the user's pool held before, `S` at random stay: hard items of earlier
     epochs are reused, fewer with every epoch. Whatever `Q` is, many proposals come close to the
@@ -45,8 +45,10 @@ class AdaSIR(NegativeSampling):
     batch, `K` are chosen at random.
 
     State: the pools, `[U, S]` (8 bytes each), in `state_dict`. Gradients flow through the chosen
-    rows only. Cost: `O(B * K)` per batch, and `O(U * (N * D + S))` per epoch: the cheapest sampler
-    that knows the model, where users have many links.
+    rows only. Cost: `O(B * K)` per batch, and `O(U * (N * D + S))` per epoch.
+
+    When to use it: where a step has to be cheap and negatives should know the model all the same,
+    above all where users have many links. Pools are as old as the epoch.
 
     Args:
         candidates: First pass: the proposal `Q`,

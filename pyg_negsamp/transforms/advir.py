@@ -38,6 +38,9 @@ class AdvIR(IRGAN):
 
     Cost: that of IRGAN, and `O(B * K * D)`.
 
+    When to use it: where :class:`IRGAN` is, and the ranking should hold under small changes of the
+    embeddings. The shifted loss is BPR of dot products, whatever the model scores by.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         epsilon: Length of the shifts, at least 0. Default 0.05: to be chosen

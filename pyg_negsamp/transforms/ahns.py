@@ -34,6 +34,10 @@ class AHNS(NegativeSampling):
     `beta = 0` takes the score closest to zero. For `K > 1`, the `K` closest. Gradients flow
     through the chosen rows only. Cost: that of :class:`DNS`.
 
+    When to use it: where one hardness does not suit all positives. Those that score low get hard
+    negatives, those that score high easy ones, which spares likely false ones. `alpha` and `beta`
+    go by the scale of the scores: tune them anew with another encoder or loss.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         alpha: Shift of the positive's score, above 0. Default 1; the paper searches 0.1 to 1.

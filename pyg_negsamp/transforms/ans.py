@@ -38,16 +38,12 @@ class ANS(NegativeSampling):
     The gates learn by :math:`\gamma (L_c + L_d)`, averaged over the batch. What the paper prints
     has no lower bound, and what its code computes differs; both are here, by `variant`:
 
-    ==============  =================================  =======================================
-    ..              `'printed'` (eq. 5, 7, 10)         `'released'` (the default)
-    ==============  =================================  =======================================
-    :math:`L_c`     sum of                             :math:`\ln(1 + \sum_n \exp(` the same
-                    `s(u, n_e) - s(u, n_h)`            :math:`))`
-    :math:`L_d`     sum of                             mean of
-                    `|p' - n_h|^2 + s(p'', n_e)`       `|p' - n_h| + |p'' * n_e|`
-    noise           uniform in [0, 0.1], shortened to  of unit length, times the margin,
-                    the margin if longer               times 0.1
-    ==============  =================================  =======================================
+    - `'printed'` (eq. 5, 7, 10): :math:`L_c` is the sum of :math:`s(u, n^e) - s(u, n^h)`,
+      :math:`L_d` that of :math:`\|p' - n^h\|^2 + s(p'', n^e)`; the noise is uniform in [0, 0.1],
+      and shortened to the margin if longer.
+    - `'released'` (the default): :math:`L_c` is :math:`\ln(1 + \sum_n \exp(\cdot))` of the same,
+      :math:`L_d` the mean of :math:`\|p' - n^h\| + \|p'' \odot n^e\|`; the noise has the length of
+      the margin, times 0.1.
 
     The ablations of table 5 switch off `disentangle` (the whole item is augmented, no auxiliary
     loss), `gain` (epsilon = 0), `direction` (all ones), `magnitude` (the noise as drawn, and
@@ -59,6 +55,9 @@ class ANS(NegativeSampling):
     Gradients flow through users, positives and all `M` candidates, so all are gathered. Cost:
     `O(B * M * H * D^2)`, and memory for some ten tensors `[B, M, H, D]`: the most expensive
     sampler here.
+
+    When to use it: where hard negatives are rare, so that they have to be made, and memory is not:
+    keep `M` small. Scores of parts are dot products, whatever the model scores by.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.

@@ -115,6 +115,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     #: Whether it chooses among candidates; if not, all positives share the negatives that it finds,
     #: see :class:`pyg_negsamp.transforms.shared.SharedSampling`.
     takes_candidates: bool = True
+    #: What of :data:`pyg_negsamp.losses.NEEDS` its :class:`Negatives` have: `neg_item`, the ids in
+    #: `index`; `log_q` and `pos_log_q`, if it knows its proposal.
+    gives: tuple[str, ...] = ("neg_item",)
 
     candidates: Candidates | None
 

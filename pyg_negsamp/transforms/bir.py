@@ -21,8 +21,7 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class BIR(OfTheBatch):
     r"""In-batch negatives, each row of which draws its own by importance.
 
-    The basic resampling of Chen et al., "Cache-Augmented Inbatch Importance Resampling for Training
-    Recommender Retriever" (NeurIPS 2022, arXiv:2205.14859). Of the batch's positives that a user
+    Chen et al., NeurIPS 2022 (arXiv:2205.14859), without its cache. Of the batch's positives that a user
     has not seen, each row draws with replacement, with probability
 
     .. math:: p(j \mid u) \propto \exp(s(u, j) / \tau - \ln Q(j))
@@ -33,7 +32,10 @@ class BIR(OfTheBatch):
     how often it was drawn, and 0 for most.
 
     Memory: `[B, B]` scores and weights. Cost: `O(B^2 * D)`, and `O(B * K * log B)` for the draw,
-    which is most of it; fewer draws cost less. It pays where in-batch negatives are too easy.
+    which is most of it; fewer draws cost less.
+
+    When to use it: where in-batch negatives are too easy, or too popular, and a loss should not
+    have to correct for it.
 
     Args:
         candidates: What the users have seen, usually
@@ -47,6 +49,8 @@ class BIR(OfTheBatch):
         ValueError: If `temperature` is not above 0.
     """
 
+    #: What it drew does not follow the shares of links any more.
+    gives = ("neg_item",)
     #: Ours.
     search_space: ClassVar[Space] = {"temperature": Range(0.05, 1.0, log=True)}
 
@@ -94,9 +98,7 @@ class BIR(OfTheBatch):
     ) -> Selection:
         """All positives, with how often each row drew them."""
         chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator, named)
-        allowed, log_q, pos_log_q = chosen.state
-        if not len(user):
-            return chosen
+        allowed, log_q, _ = chosen.state
         users, items = (
             pool_layers([x[ids] for x in xs], self.pool)
             for xs, ids in ((user_xs, user), (item_xs, chosen.index))
@@ -109,4 +111,4 @@ class BIR(OfTheBatch):
         drawn = torch.multinomial(chance, num, True, generator=generator)
         once = torch.ones(drawn.shape, dtype=allowed.dtype, device=drawn.device)
         count = torch.zeros_like(allowed).scatter_add_(1, drawn, once)
-        return Selection(chosen.index, (count * allowed, log_q, pos_log_q))
+        return Selection(chosen.index, (count * allowed, None, None))

@@ -39,8 +39,10 @@ class BNS(NegativeSampling):
     nor 1, where the formula may be 0 / 0.
 
     For `K > 1`, the `K` of least risk. Gradients flow through the chosen rows only. Cost: that of
-    :class:`DNS`, and `O(B * num_shared * (D + log E))`. It pays where many unseen items are liked,
-    as on dense data.
+    :class:`DNS`, and `O(B * num_shared * (D + log E))`.
+
+    When to use it: where many unseen items are liked, as on dense data, so that hard negatives are
+    often false ones.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`; also

@@ -22,17 +22,21 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class CBNS(OfTheBatch):
     r"""The positives of the batch, and those of batches before, as they were then.
 
-    Wang et al., "Cross-Batch Negative Sampling for Training Two-Tower Recommenders" (SIGIR 2021,
-    arXiv:2110.15154). A memory, first in, first out, keeps the rows of past positives, which change
+    Wang et al., SIGIR 2021 (arXiv:2110.15154), "cross-batch negative sampling". A memory, first in, first out, keeps the rows of past positives, which change
     slowly once training has warmed up. They have no gradient, and cost no encoding. All rows of the
     batch share both kinds; of either, what a row's user has seen has weight 0.
 
     Probabilities are those of in-batch negatives, :class:`InBatch`, for the memory, too; a loss
     that corrects, :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`, takes them off the scores.
 
-    Memory: the rows, `[num_cached, H, D]`, and `[B, B + num_cached]` scores and weights. Cost:
-    `O(B * (B + num_cached) * D)`. It pays where encoding is what a step takes its time for, or
-    memory keeps batches small.
+    With `C` past rows `x'`, a row's negatives are
+
+    .. math:: \{ x_j : j \in \text{batch} \} \cup \{ x'_c : c \in \text{memory} \}, \quad
+              Q(j) = \frac{\deg(j)}{\sum_i \deg(i)}
+
+    Memory: the rows, `[C, H, D]`, and `[B, B + C]` scores and weights. Cost: `O(B * (B + C) * D)`.
+
+    When to use it: where encoding is what a step takes its time for, or batches have to be small.
 
     Args:
         candidates: What the users have seen, usually

@@ -62,6 +62,7 @@ class Compose(NegativeSampling):
         self.selector, self.synthesizer = select, synthesize
         self.width = select.width or synthesize.width
         self.one_width = select.one_width or synthesize.one_width
+        self.gives = select.gives
 
     @property
     def needs_global_ids(self) -> bool:

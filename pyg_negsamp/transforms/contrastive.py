@@ -29,8 +29,7 @@ class ContrastiveDNS(NegativeSampling):
     r"""Hands out one random negative and others retrieved as most dissimilar to the user.
 
     "Dynamic Negative Sampling for Contrastive Recommendation" (2022), section 3.3, eq. 4. Every
-    `n` epochs, for
-    every user, over the whole catalogue without the observed items:
+    `n` epochs, for every user, over the whole catalogue without the observed items:
 
     .. math:: i'^- \in f_{\text{top-}k}( -\cos(e_u, E) )
 
@@ -50,6 +49,9 @@ class ContrastiveDNS(NegativeSampling):
 
     State: the retrieved items, `[U, k]`, in `state_dict`. Gradients flow through the chosen rows
     only. Cost: `O(B * K)` per batch, and `O(U * I * D)` per retrieval, in blocks.
+
+    When to use it: with :class:`~pyg_negsamp.losses.ContrastiveLoss`, and where false negatives are
+    to be avoided: what is most dissimilar is hardly ever liked.
 
     Args:
         candidates: First pass, for the random negative and to know what was observed, usually

@@ -29,6 +29,9 @@ class CuCo(NegativeSampling):
     until then, it is the first. Gradients flow through the chosen rows only. Cost: at most that
     of :class:`DNS`.
 
+    When to use it: where hard negatives help at first and harm later. The number of epochs has to
+    be known beforehand, since early stopping cuts the curriculum short.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16.

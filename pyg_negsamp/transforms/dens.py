@@ -46,6 +46,9 @@ class DENS(NegativeSampling):
     the auxiliary loss to users, positives, chosen rows and gates. Cost: `O(B * M * H * D)`, and
     one product of the item tables with `W_n`, `O(I * H * D^2)`.
 
+    When to use it: where items are liked for some of their factors only. Training should be longer
+    than `warmup`, or the second half of the method never comes.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the embeddings, `D`. Default 64.

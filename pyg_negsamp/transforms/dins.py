@@ -42,6 +42,9 @@ class DINS(NegativeSampling):
     positive, the chosen rows, and, by :math:`\alpha_d`, the user: the paper's equations hold no
     stop-gradient. Cost: `O(B * M * H * D)` besides the draw.
 
+    When to use it: where the hardest candidate is too hard in some dimensions and not in others. It
+    works with one layer and with several; `beta` goes from the one to the other end.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         beta: Weight of the positive, at least 0. Default 1; the paper searches 0 to 10.

@@ -45,8 +45,10 @@ class DivNS(NegativeSampling):
 
     State: `[U, num_cached + 2 num_diverse]` items (8 bytes each), in `state_dict`. Gradients flow
     through both items of a mixture. Cost: that of :class:`DNS` with twice the rows, and per epoch
-    `O(U * (S^2 * D + S^3))`, with `S` the size of the cache. It is for catalogues where the hardest
-    items of a user are all alike.
+    `O(U * (S^2 * D + S^3))`, with `S` the size of the cache.
+
+    When to use it: where the hardest items of a user are all alike, so that they teach the same
+    thing.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.

@@ -26,6 +26,10 @@ class DNS(NegativeSampling):
     Gradients flow through the chosen rows only. Cost: `O(B * M * D)` besides the draw, and one
     pass over the item tables to pool them if there are layers.
 
+    When to use it: as the first step beyond :class:`RNS`, where random negatives have become too
+    easy. One number is to be tuned: the larger `M`, the harder the negatives, and the likelier a
+    false one.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.

@@ -30,6 +30,9 @@ class DNSMN(NegativeSampling):
     `N = 1` is :class:`DNS`, `N = M` is :class:`RNS`. For `K > 1`, `K` different ones of the `N`.
     Gradients flow through the chosen rows only. Cost: that of :class:`DNS`.
 
+    When to use it: where the hardest of many candidates is too often a false negative. `M` says how
+    deep to look into the catalogue, `N` how far to keep from its very top.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         n: How many of the highest-scored candidates may be chosen, `K <= N <= M`. Default 4; to

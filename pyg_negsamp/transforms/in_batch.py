@@ -8,8 +8,8 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class InBatch(OfTheBatch):
     r"""Every positive of the batch is a negative of all other rows, unless their user knows it.
 
-    What industry trains two-tower models with (Yi et al., RecSys 2019, doi:10.1145/3298689.3346996;
-    Hidasi et al., ICLR 2016, arXiv:1511.06939). An item is there in proportion to its popularity,
+    Yi et al., RecSys 2019 (doi:10.1145/3298689.3346996): what industry trains two-tower models
+    with. An item is there in proportion to its popularity,
 
     .. math:: Q(j) = \frac{\deg(j)}{\sum_i \deg(i)}
 
@@ -19,8 +19,10 @@ class InBatch(OfTheBatch):
     The mask is exact: of a row, the positive itself, its copies in the batch and all else that the
     user has seen have weight 0. Rows that all positives share are never copied: no item is gathered
     twice, and scores are one product. Works in sampled subgraphs, too. Memory: `[B, B]` scores and
-    weights. Cost: `O(B^2 * D)`, and a search for each link of the batch's users. It pays with large
-    batches and a loss that corrects; without one, popular items are pushed away too far.
+    weights. Cost: `O(B^2 * D)`, and a search for each link of the batch's users.
+
+    When to use it: with large batches, where items are costly to encode, and a loss that corrects;
+    without one, popular items are pushed away too far.
 
     Args:
         candidates: What the users have seen, usually

@@ -44,6 +44,9 @@ class IRGAN(NegativeSampling):
     the graph that `candidates` was built from. Cost: `O(B * M * D)`, as much again as
     :class:`DNS`, and twice the embeddings to optimise.
 
+    When to use it: to study samplers that learn. Its gradient is noisy, and :class:`DNS` finds hard
+    items by the scores themselves, at less cost.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         dim: Width of the generator's embeddings. Default 64.

@@ -53,7 +53,11 @@ class MCNS(NegativeSampling):
 
     State: `[U]` states and `[I, num_near]` neighbours (8 bytes each), in `state_dict`. Gradients
     flow through the chosen rows only. Cost: `O(B * M * (D + num_near + log E))` per batch and
-    `O(I^2 * D)` per epoch. Its negatives are not as hard as those of :class:`DNS`, by `alpha`.
+    `O(I^2 * D)` per epoch.
+
+    When to use it: where negatives should follow what is liked, less steeply: they are not as hard
+    as those of :class:`DNS`, by `alpha`. The catalogue has to be small enough for the neighbours of
+    all its items.
 
     Args:
         candidates: First pass and half of the proposals, usually

@@ -25,10 +25,10 @@ from pyg_negsamp.transforms.rns import random_choice
 class MIDX(NegativeSampling):
     r"""Draws unseen items with nearly the probabilities of a softmax, and says which exactly.
 
-    Chen et al. (arXiv:2109.05773; arXiv:2501.08563), the product quantiser with uniform draws in a
-    cell. The two halves of the item vectors are clustered by k-means, into codebooks `a` and `b`.
-    A pair of codes is a cell, and with the query's halves :math:`u_1, u_2` and
-    :math:`n_u(a, b)` unseen items in a cell,
+    Chen et al., 2021 (arXiv:2109.05773; also arXiv:2501.08563), the product quantiser with uniform
+    draws in a cell. The two halves of the item vectors are clustered by k-means, into
+    codebooks `a` and `b`. A pair of codes is a cell, and with the query's halves
+    :math:`u_1, u_2` and :math:`n_u(a, b)` unseen items in a cell,
 
     .. math::
         P(a, b) = P(a) P(b \mid a) \propto n_u(a, b) \,
@@ -50,8 +50,10 @@ class MIDX(NegativeSampling):
 
     State: codes and codebooks, in `state_dict`; and `[U, C^2]` counts (4 bytes each). Gradients
     flow through the chosen rows only. Cost: `O(B * (C * D + C^2 + M log E))` per batch,
-    `O(I * C * D)` per epoch; exact, `O(B * I * D)`, and a device is waited for. It is made for
-    sampled softmax losses that correct by log Q, with many negatives.
+    `O(I * C * D)` per epoch; exact, `O(B * I * D)`, and a device is waited for.
+
+    When to use it: with a sampled softmax that corrects by log Q, many negatives, and a catalogue
+    too large to score in every step.
 
     Args:
         candidates: The training graph, or candidates that know it. How these draw does not matter.
@@ -73,6 +75,7 @@ class MIDX(NegativeSampling):
     }
     keeps_users = True
     one_width = True
+    gives = ("neg_item", "log_q", "pos_log_q")
     codebook_a: Tensor | None
     codebook_b: Tensor | None
 

@@ -34,6 +34,9 @@ class MixGCF(NegativeSampling):
     Gradients flow through the positive and the chosen rows. Cost: `O(B * M * H * D)` besides
     the draw.
 
+    When to use it: with an encoder that has layers, for which it is made: a negative takes another
+    item at each. There is nothing to tune but `M`.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_candidates: Candidates per positive, `M`. Default 16; the papers search 8 to 64.

@@ -19,8 +19,7 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class MNS(OfTheBatch):
     r"""The positives of the batch, and `B'` uniform items besides: all rows share both.
 
-    Yang et al., "Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations"
-    (WWW 2020, doi:10.1145/3366424.3386195). In-batch negatives alone leave out what nobody takes,
+    Yang et al., WWW 2020 (doi:10.1145/3366424.3386195), "mixed negative sampling". In-batch negatives alone leave out what nobody takes,
     and such items may then rank high. With `B` positives, an item is there in proportion to
 
     .. math:: Q^*(j) = \frac{B \, Q(j) + B' \, U(j)}{B + B'}
@@ -29,7 +28,9 @@ class MNS(OfTheBatch):
     :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`, takes its logarithm off the scores.
 
     What a row's user has seen has weight 0. Memory: `[B, B + B']` scores and weights. Cost:
-    `O(B * (B + B') * D)`. It pays where the catalogue has many items that are rarely taken.
+    `O(B * (B + B') * D)`.
+
+    When to use it: where the catalogue has many items that are rarely taken, or batches are small.
 
     Args:
         candidates: What the users have seen, and where the other items come from, usually

@@ -39,8 +39,10 @@ class NSCaching(NegativeSampling):
     of a row are different places of the cache.
 
     State: the cache, `[U, N_1]` (8 bytes each), in `state_dict`. Gradients flow through the chosen
-    rows only. Cost: `O(B * (N_1 + N_2) * D)` besides the draw. It pays where hard items are rare
-    among random ones, as in large catalogues; :class:`SRNS` adds a guard against false negatives.
+    rows only. Cost: `O(B * (N_1 + N_2) * D)` besides the draw.
+
+    When to use it: where hard items are rare among random ones, as in large catalogues: the cache
+    keeps those that were found. :class:`SRNS` adds a guard against false negatives.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.

@@ -19,6 +19,9 @@ class PNS(RNS):
     `PNS(candidates=PopularityCandidates(train_data, power=0.75))`. No gradient, no embeddings, and
     as RNS it can be the `transform=` of a loader. Cost: that of the draw, `O(B * M * log E)`.
 
+    When to use it: where being popular and not taken says something of a user. The model then ranks
+    popular items lower than with :class:`RNS`, at the same cost.
+
     Args:
         candidates: First pass, :class:`~pyg_negsamp.candidates.PopularityCandidates`.
         shared: Whether all positives of a batch share their negatives. Default: no.

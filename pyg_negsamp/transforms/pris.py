@@ -21,7 +21,7 @@ class PRIS(NegativeSampling):
     Lian et al., WWW 2020 (doi:10.1145/3366423.3380187). Negatives should follow the softmax of
     the model's scores; they are drawn from a proposal `Q` (uniform or popularity) instead, and
 
-    .. math:: w_{uj} = \operatorname{softmax}_j ( s(u, j) - \log Q(j) )
+    .. math:: w_{uj} = \text{softmax}_j ( s(u, j) - \log Q(j) )
 
     over the `K` of a positive makes up for it. The weights are in `Negatives.weight`, to be used
     by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
@@ -31,6 +31,9 @@ class PRIS(NegativeSampling):
 
     The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
     `O(B * K * H * D)`.
+
+    When to use it: where several negatives per positive can be afforded. Hard ones count more, and
+    none alone, so that a false one has no more than its share.
 
     Args:
         candidates: First pass: the proposal,

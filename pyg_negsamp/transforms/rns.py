@@ -20,8 +20,8 @@ from pyg_negsamp.transforms.shared import SharedSampling
 class RNS(SharedSampling):
     r"""Takes candidates as they come: every unobserved item is as good a negative.
 
-    The sampler of BPR (Rendle et al., UAI 2009, arXiv:1205.2618) and the baseline of every
-    paper in this library:
+    Rendle et al., UAI 2009 (arXiv:1205.2618): the sampler of BPR, and the baseline of every paper
+    in this library:
 
     .. math:: j \sim \text{Uniform}(\{ i : (u, i) \text{ not observed} \})
 
@@ -31,6 +31,11 @@ class RNS(SharedSampling):
 
     With `shared`, `K` items are drawn for the whole batch, and what a row's user has seen has
     weight 0. So `K = 1024` negatives cost 1024 rows and not 2 million: see :class:`Negatives`.
+
+    When to use it: first, and as what every other sampler is held against. It costs least, and
+    meets a false negative no more often than chance. Once the model has learnt a little, most of
+    its negatives are easy: take several of them with a softmax, or a sampler that looks for hard
+    ones.
 
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
@@ -45,6 +50,7 @@ class RNS(SharedSampling):
 
     reads_embeddings = False
     takes_candidates = True
+    gives: tuple[str, ...] = ("neg_item",)
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class RNS(SharedSampling):
         )
         self.takes_candidates = not yes_or_no(self, "shared", shared)
         if shared:
+            self.gives = SharedSampling.gives
             self.check_source(draws=True)
 
     @property

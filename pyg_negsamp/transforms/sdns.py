@@ -29,6 +29,9 @@ class SDNS(DNS):
     same gradients; an L2 penalty falls on the mixture here, on the item there. `alpha = 0` is DNS.
     Gradients flow through the positive and the chosen rows. Cost: that of DNS.
 
+    When to use it: where :class:`DNS` is too hard, with another loss than BPR. With BPR, DNS and
+    :class:`~pyg_negsamp.losses.SoftBPRLoss` do the same without a mixture.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         alpha: Share of the positive, in [0, 1). Default 0.7; the paper finds 0.7 and above to

@@ -37,6 +37,7 @@ class SharedSampling(NegativeSampling):
     """
 
     takes_candidates = False
+    gives: tuple[str, ...] = ("neg_item", "log_q", "pos_log_q")
 
     @abstractmethod
     def share(self, pos: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -91,7 +92,7 @@ class SharedSampling(NegativeSampling):
             chosen.index.expand(size, -1),
             neg.expand(size, *neg.shape),
             weight=weight,
-            log_q=log_q.expand(size, -1),
+            log_q=None if log_q is None else log_q.expand(size, -1),
             pos_log_q=pos_log_q,
             shared=neg,
         )
@@ -166,6 +167,8 @@ class OfTheBatch(SharedSampling):
         pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.
     """
 
+    #: A batch has more.
+    default_num_negatives: ClassVar[int] = 2
     proposal: ClassVar[type[Candidates]] = BatchCandidates
     degree: Tensor
 

@@ -48,6 +48,9 @@ class SRNS(NSCaching):
     bytes each); all in `state_dict`. Gradients flow through the chosen rows only. Cost:
     `O(B * (6 S_1 + S_2) * D)` besides the draw.
 
+    When to use it: where high scores are often false negatives, and tables are small enough to be
+    kept several times.
+
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         num_new: Candidates that join the memory after each use, `S_2`. Default 20.

@@ -95,7 +95,7 @@ def test_what_is_still_improving(best: int, trained: int, every: int, improving:
 @pytest.mark.usefixtures("untrained")
 def test_a_batch_is_no_larger_than_the_links() -> None:
     with pytest.raises(Reached):
-        pyg_negsamp.train(FRAME, batch_size=99999999999, device="cpu")
+        pyg_negsamp.train(FRAME, batch_size=2**31 - 1, device="cpu")
 
 
 def test_fields_of_a_frame_reach_its_reading(tmp_path: Path) -> None:

@@ -261,8 +261,7 @@ def pris(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
 
 def in_batch(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
     """What the user of a row has seen does not count."""
-    seen = torch.stack([row[index] for row, index in zip(p["seen"][chosen.user], chosen.index)])
-    return Made(rows.neg, None, 1 - seen)
+    return Made(rows.neg, None, 1 - p["seen"][chosen.user].gather(1, chosen.index))
 
 
 def bir(rows: Rows, chosen: Chosen, p: Named, a: Numbers, pool: str) -> Made:
