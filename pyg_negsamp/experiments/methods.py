@@ -109,16 +109,21 @@ def check_memory(config: Config, data: HeteroData) -> None:
     It counts the least that training holds at once, so that nothing is refused which would do.
     """
     links, said = known_links(data), config.sampler
-    width = config.encoder.dim * (8 if config.training.precision == "64-true" else 4)
+    number = 8 if config.training.precision == "64-true" else 4
+    width = config.encoder.dim * number
     table = (links.num_users + links.num_items) * width
     batch = min(config.training.batch_size, links.index.size(1))
-    drawn, kept = said.num_candidates or 1, said.num_negatives or 1
+    drawn, kept, each = said.num_candidates or 1, said.num_negatives or 1, width
+    of_batch = not SAMPLERS[said.neg].takes_candidates
+    if of_batch or said.arguments.get("shared"):
+        each = 2 * number  # a score and a weight, since vectors are shared
+        kept = batch if of_batch and said.num_negatives is None else kept
     needs = {
         "dim": table * 4,  # weights, gradient, two of Adam's
         "layers": table * (4 + (config.encoder.layers or 0)),
         "num_candidates": batch * drawn * 8,  # ids
-        "num_negatives": batch * kept * width,  # vectors
-        "batch_size": batch * (drawn * 8 + kept * width),
+        "num_negatives": batch * kept * each,  # vectors
+        "batch_size": batch * (drawn * 8 + kept * each),
     }
     for name, needed in needs.items():
         if (short := shortage(needed)) is not None:

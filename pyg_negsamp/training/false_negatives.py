@@ -51,7 +51,10 @@ class FalseNegatives(Callback):
     ) -> None:
         """Looks the step's negatives up."""
         user, index = batch[pl_module.user_type].src_index, pl_module.chosen
-        self._found += self.liked.hold(user.unsqueeze(1), index.flatten(1)).any(dim=1).sum()
+        liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
+        if pl_module.counted is not None:
+            liked &= pl_module.counted.view(*index.shape[:2], *[1] * (index.dim() - 2))
+        self._found += liked.flatten(1).any(dim=1).sum()
         self.total += len(user)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]

@@ -21,8 +21,8 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class BIR(OfTheBatch):
     r"""In-batch negatives, each row of which draws its own by importance.
 
-    Chen et al., NeurIPS 2022 (arXiv:2205.14859), without its cache. Of the batch's positives that a user
-    has not seen, each row draws with replacement, with probability
+    Chen et al., NeurIPS 2022 (arXiv:2205.14859), without its cache. Of the batch's positives that a
+    user has not seen, each row draws with replacement, with probability
 
     .. math:: p(j \mid u) \propto \exp(s(u, j) / \tau - \ln Q(j))
 

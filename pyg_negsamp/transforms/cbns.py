@@ -22,9 +22,10 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class CBNS(OfTheBatch):
     r"""The positives of the batch, and those of batches before, as they were then.
 
-    Wang et al., SIGIR 2021 (arXiv:2110.15154), "cross-batch negative sampling". A memory, first in, first out, keeps the rows of past positives, which change
-    slowly once training has warmed up. They have no gradient, and cost no encoding. All rows of the
-    batch share both kinds; of either, what a row's user has seen has weight 0.
+    Wang et al., SIGIR 2021 (arXiv:2110.15154), "cross-batch negative sampling". A memory, first in,
+    first out, keeps the rows of past positives, which change slowly once training has warmed up.
+    They have no gradient, and cost no encoding. All rows of the batch share both kinds; of either,
+    what a row's user has seen has weight 0.
 
     Probabilities are those of in-batch negatives, :class:`InBatch`, for the memory, too; a loss
     that corrects, :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`, takes them off the scores.

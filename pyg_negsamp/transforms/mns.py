@@ -19,8 +19,9 @@ from pyg_negsamp.transforms.shared import OfTheBatch
 class MNS(OfTheBatch):
     r"""The positives of the batch, and `B'` uniform items besides: all rows share both.
 
-    Yang et al., WWW 2020 (doi:10.1145/3366424.3386195), "mixed negative sampling". In-batch negatives alone leave out what nobody takes,
-    and such items may then rank high. With `B` positives, an item is there in proportion to
+    Yang et al., WWW 2020 (doi:10.1145/3366424.3386195), "mixed negative sampling". In-batch
+    negatives alone leave out what nobody takes, and such items may then rank high. With `B`
+    positives, an item is there in proportion to
 
     .. math:: Q^*(j) = \frac{B \, Q(j) + B' \, U(j)}{B + B'}
 

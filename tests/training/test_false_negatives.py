@@ -11,10 +11,10 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import MF
 from pyg_negsamp.training import FalseNegatives, Recommender, fit
-from pyg_negsamp.transforms import ANS, DNS, MixGCF, NegativeSampling
+from pyg_negsamp.transforms import ANS, BIR, DNS, MixGCF, NegativeSampling
 
 
-@pytest.mark.parametrize("cls", [DNS, MixGCF])
+@pytest.mark.parametrize("cls", [DNS, MixGCF, BIR])
 def test_counts_instances_with_a_held_out_negative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls: type[NegativeSampling]
 ) -> None:
@@ -26,13 +26,12 @@ def test_counts_instances_with_a_held_out_negative(
     def counting(self: Recommender, batch: object, batch_idx: int) -> torch.Tensor:
         nonlocal found, total
         loss = step(self, batch, batch_idx)  # type: ignore[arg-type]
-        for user, negatives in zip(
-            batch["user"].src_index.tolist(),  # type: ignore[index]
-            self.chosen.flatten(1).tolist(),
-            strict=True,
-        ):
+        for b, user in enumerate(batch["user"].src_index.tolist()):  # type: ignore[index]
+            negatives = self.chosen[b]
+            if self.counted is not None:  # BIR did not draw all of the batch
+                negatives = negatives[self.counted[b]]
             total += 1
-            found += any((user, item) in liked for item in negatives)
+            found += any((user, item) in liked for item in negatives.flatten().tolist())
         return loss
 
     monkeypatch.setattr(Recommender, "training_step", counting)
