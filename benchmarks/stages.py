@@ -12,11 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch_geometric
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.utils import structured_negative_sampling
@@ -27,13 +29,17 @@ from pyg_negsamp.datasets import BENCHMARKS, PRESETS, InteractionDataset, Synthe
 from pyg_negsamp.evaluation import evaluate, rank
 from pyg_negsamp.evaluation.full_rank import BLOCK_BYTES
 from pyg_negsamp.graph import EDGE_TYPE, known_links
+from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import MF, Encoder, LightGCN
+from pyg_negsamp.scoring import Similarity, shared_scores, similarity_of
 from pyg_negsamp.training import LinkLoader, Recommender, fit
 from pyg_negsamp.training.memory import freed_memory_kept
 from pyg_negsamp.training.recommender import roles
-from pyg_negsamp.transforms import SAMPLERS
+from pyg_negsamp.transforms import RNS, SAMPLERS
 
 B, D, L = 2048, 64, 3
+#: What a softmax over shared rows costs, and what of it is products.
+SOFTMAX, PRODUCTS = "softmax of dot products", "three products 2048 x 1024"
 #: Synthetic graphs that grow in links.
 GROWING = ["small", "medium", "yelp2018-like", "large"]
 #: Whole training steps, by encoder and then by sampler with its number of candidates.
@@ -184,6 +190,46 @@ def profile(bench: Bench, data: HeteroData, steps: int = 10) -> None:
     for event in found:
         if event.key in waits:
             print(f"{event.key}: {event.count / steps:.1f} per step")
+
+
+def shared(bench: Bench, data: HeteroData) -> None:
+    """A softmax over 1024 uniform items that all rows share, beside its products alone.
+
+    The products are those of the scores, and of their gradient with users and with items.
+    """
+    K = 1024
+    sampler = RNS(data, shared=True, num_negatives=K).to(bench.device)
+    batch = next(iter(LinkLoader(data, B)))
+    user, pos = batch["user"].src_index, batch["item"].dst_pos_index
+    links = known_links(data)
+    sizes = links.num_users, links.num_items
+    tables = [torch.randn(n, D, device=bench.device) for n in sizes]
+    xs = [[x] for x in tables]
+    bench.add("shared", "draw and mask", lambda: sampler.choose(user, pos, xs[0], xs[1]))
+    chosen = sampler.choose(user, pos, xs[0], xs[1])
+    read = (tables[0][user], tables[1][pos], tables[1][chosen.index])
+    rows = [normalize(x) for x in read]
+    grad = torch.rand(B, K, device=bench.device)
+
+    def products() -> None:
+        rows[0] @ rows[2].t(), grad @ rows[2], grad.t() @ rows[0]
+
+    cost = Cost(3 * 4.0 * B * K, 3 * 2.0 * B * K * D)
+    bench.add("shared", PRODUCTS, products, cost, repeats=12 * bench.repeats)
+    loss = SampledSoftmaxLoss()
+
+    def softmax(score: Similarity, weight: Tensor | None) -> None:
+        u, p, n = (x.detach().requires_grad_() for x in rows)
+        of_pos = similarity_of(score)(u, p.unsqueeze(1)).squeeze(1)
+        loss(of_pos, shared_scores(score, u, n), weight).backward()
+
+    cases: list[tuple[str, Similarity, Tensor | None]] = [
+        (SOFTMAX, "dot", None),
+        ("softmax of cosines", "cosine", None),
+        ("softmax of cosines, with the mask", "cosine", chosen.state[0]),
+    ]
+    for name, score, weight in cases:
+        bench.add("shared", name, partial(softmax, score, weight), cost, repeats=12 * bench.repeats)
 
 
 def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:

@@ -358,6 +358,10 @@ class Candidates(torch.nn.Module, ABC):
             return self.may_be_drawn(user.unsqueeze(1), item).to(dtype)
         # A user has seen few items: each marks its places, instead of a search for every pair.
         row, seen = self.known.of(self.known_as(user))
+        among = torch.zeros(self.num_items, dtype=torch.bool)
+        among[item] = True
+        hit = among[seen].nonzero().squeeze(1)
+        row, seen = row[hit], seen[hit]
         ordered, order = item.sort()
         first, end = (torch.searchsorted(ordered, seen, right=right) for right in (False, True))
         owner, place = entries_of(first, end - first)
