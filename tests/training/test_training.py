@@ -9,7 +9,6 @@ import math
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -18,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fresh import Python
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
@@ -518,20 +518,16 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
     script.write_text(textwrap.dedent(RUN))
     out = tmp_path / "out"
     last = out / "checkpoints" / "last.ckpt"
-    command = [sys.executable, str(script), str(out)]
-    with subprocess.Popen([*command, "100000"], stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(600):
-            if last.exists() and torch.load(last, weights_only=True)["epoch"] >= 3:
-                break
-            time.sleep(0.1)
-        os.kill(process.pid, how)
-        try:
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()  # if it is still there, it would be for ever
-    assert process.returncode != 0
+    process = Python(str(script), str(out), "100000")
+    for _ in range(600):
+        if last.exists() and torch.load(last, weights_only=True)["epoch"] >= 3:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, how)
+    done = process.wait()
+    assert done.returncode != 0
     if how == signal.SIGINT:
-        assert "KeyboardInterrupt" in said
+        assert "KeyboardInterrupt" in done.stderr
     reached = torch.load(last, weights_only=True)["epoch"]
     assert reached >= 3
     left = {file.suffix for file in last.parent.iterdir()}
