@@ -31,7 +31,7 @@ def benchmarks() -> Path:
 
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cells run in processes that have torch from the beginning, and import the library anew."""
+    """Pools of processes have torch from the beginning, and import the library anew."""
     from fresh import CONTEXT
 
     others = multiprocessing.get_context
