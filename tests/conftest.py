@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -26,3 +27,14 @@ def benchmarks() -> Path:
     if not folder.is_dir():
         pytest.skip("no benchmark data (set PYG_NEGSAMP_DATA)")
     return folder
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools of processes have torch from the beginning, and import the library anew."""
+    from fresh import CONTEXT
+
+    others = multiprocessing.get_context
+    monkeypatch.setattr(
+        multiprocessing, "get_context", lambda how: CONTEXT if how == "spawn" else others(how)
+    )

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT
+from fresh import Python
 
 COLUMNS = ["--dataset", "purchases.csv", "--user-column", "customer", "--item-column", "sku"]
 FAST = ["--encoder", "mf", "--epochs", "3", "--dim", "16", "--device", "cpu"]
@@ -23,9 +24,8 @@ class Desk:
     """A folder with a file of purchases, and the installed command."""
 
     def __init__(self, folder: Path, site: Path) -> None:
-        self.folder = folder
         # First on the path: an editable installation of the checkout comes after it.
-        self.environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+        self.folder, self.site = folder, site
         (folder / "purchases.csv").write_bytes((ROOT / "datasets/toy/purchases.csv").read_bytes())
 
     def command(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -36,13 +36,7 @@ class Desk:
 
     def python(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs Python in the folder."""
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-        )
+        return Python(*words, folder=self.folder, first=self.site).wait()
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +54,26 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     subprocess.run([*pip, *build], check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     site = folder / "site"
-    install = ["install", "--no-deps", "--no-compile", "--target", str(site), str(wheel)]
+    install = ["install", "--no-deps", "--target", str(site), str(wheel)]
     subprocess.run([*pip, *install], check=True, capture_output=True)
     (folder / "work").mkdir()
     return Desk(folder / "work", site)
 
 
 def test_the_wheel_stands_by_itself(desk: Desk) -> None:
-    done = desk.python("-c", "import pyg_negsamp; print(pyg_negsamp.__file__)")
-    assert done.stdout.startswith(desk.environment["PYTHONPATH"])
-    site = Path(desk.environment["PYTHONPATH"])
-    assert list(site.glob("pyg_negsamp/experiments/papers/*/*.yaml"))
-    assert (site / "pyg_negsamp/experiments/printed.csv").is_file()
-    (script,) = site.glob("*.dist-info/entry_points.txt")
+    assert desk.command("--version").stdout.startswith("pyg-negsamp ")
+    code = "import pyg_negsamp; print(pyg_negsamp.__file__)"
+    done = desk.python("-c", code)
+    assert done.stdout.startswith(str(desk.site))
+    # As in a process that shares nothing with any other.
+    environment = {**os.environ, "PYTHONPATH": str(desk.site)}
+    alone = [sys.executable, "-c", code]
+    assert (
+        subprocess.check_output(alone, cwd=desk.folder, env=environment, text=True) == done.stdout
+    )
+    assert list(desk.site.glob("pyg_negsamp/experiments/papers/*/*.yaml"))
+    assert (desk.site / "pyg_negsamp/experiments/printed.csv").is_file()
+    (script,) = desk.site.glob("*.dist-info/entry_points.txt")
     assert "pyg-negsamp = pyg_negsamp.cli:main" in script.read_text()
 
 

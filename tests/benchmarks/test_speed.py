@@ -55,6 +55,7 @@ def test_check_fails_where_a_ratio_is_missed(capsys: pytest.CaptureFixture[str])
     assert "MISSED" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_parts_and_memory_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
     speed.main([*CPU, "--dataset", "tiny", "--stages", "parts", "memory", "--repeats", "2"])
     said = capsys.readouterr().out

@@ -85,16 +85,8 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["train"])
 
 
-@pytest.mark.parametrize(
-    ("argv", "without"),
-    [
-        ([], "torch"),
-        (["recommend", "--help"], "torch"),
-        (["evaluate", "--bogus"], "torch"),
-        (["similar", "none", "--items", "1"], "lightning"),
-    ],
-)
-def test_no_command_waits_for_what_it_does_not_need(argv: list[str], without: str) -> None:
+@pytest.mark.parametrize("argv", [[], ["recommend", "--help"], ["evaluate", "--bogus"]])
+def test_help_and_mistakes_do_not_wait_for_torch(argv: list[str]) -> None:
     code = f"import sys; from pyg_negsamp.cli import main\ntry: main({argv})\n"
-    code += f"except SystemExit: pass\nassert {without!r} not in sys.modules"
+    code += "except SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

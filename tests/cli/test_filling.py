@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from fresh import Python
 from small_table import SMALL, result
 
 from pyg_negsamp.cli import main
@@ -21,6 +23,7 @@ from pyg_negsamp.experiments.table_files import packaged, read_table
 
 #: One protocol is enough where it does not matter which.
 CLEAN = SMALL.replace("[clean, paper]", "clean")
+FOR_EVER = CLEAN.replace("epochs: 3", "epochs: 1000000, patience: 1000000")
 
 
 @pytest.fixture
@@ -165,6 +168,7 @@ def test_budget(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (out / "cells").exists()
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_several_jobs_of_which_one_fails(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = small.parent / "out"
     table = read_table(small)
@@ -181,32 +185,68 @@ def test_several_jobs_of_which_one_fails(small: Path, capsys: pytest.CaptureFixt
     assert len(list((out / "cells").glob("*/metrics.json"))) == 3
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_workers_end_with_the_parent(small: Path, how: signal.Signals) -> None:
-    found = small.parent / "out" / "cells"
-    small.write_text(CLEAN.replace("epochs: 3", "epochs: 1000000, patience: 1000000"))
-    workers: list[psutil.Process] = []
-    command = [sys.executable, "-m", "pyg_negsamp", "compare", "--table", str(small)]
-    command += ["--no-references", "--jobs", "2", "--out", str(found.parent)]
-    parent = psutil.Popen(command, stderr=subprocess.PIPE, text=True)
+def both_train(out: Path) -> bool:
+    """Popularity is finished at once; then two others train, for ever."""
+    return len(list(out.glob("cells/*/checkpoints/last.ckpt"))) >= 2
+
+
+def finished_in(out: Path) -> list[str]:
+    return [file.parent.name[:10] for file in out.glob("cells/*/metrics.json")]
+
+
+def test_workers_end_with_the_parent(small: Path) -> None:
+    """Though it was killed, and had no time to say so."""
+    out = small.parent / "out"
+    small.write_text(FOR_EVER)
+    words = ["compare", "--table", str(small), "--no-references", "--jobs", "2", "--out", str(out)]
+    parent = Python("-m", "pyg_negsamp", *words)
+    children: list[psutil.Process] = []
     try:
-        # Popularity is finished at once; then both train, for ever.
-        while len(list(found.glob("*/checkpoints/last.ckpt"))) < 2:
-            assert parent.poll() is None, parent.stderr.read()
+        while not both_train(out):
+            assert parent.process.is_alive(), parent.wait()
             time.sleep(0.1)
-        workers = parent.children(recursive=True)
-        assert len(workers) >= 2
-        parent.send_signal(how)
-        assert psutil.wait_procs(workers, timeout=60)[1] == []
-        said = parent.communicate(timeout=60)[1]
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert len(children) >= 2
+        parent.process.kill()
+        assert psutil.wait_procs(children, timeout=60)[1] == []
     finally:
-        for process in (*workers, parent):
+        parent.process.kill()
+        for process in children:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-    assert parent.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[how]
-    if how == signal.SIGINT:
-        assert said == "\npyg-negsamp compare: interrupted; the same command goes on\n"
-    assert [file.parent.name[:10] for file in found.glob("*/metrics.json")] == ["popularity"]
+    assert parent.wait().returncode == -signal.SIGKILL
+    assert finished_in(out) == ["popularity"]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_ctrl_c_ends_the_workers(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = small.parent / "out"
+    small.write_text(FOR_EVER)
+    over, left = threading.Event(), []
+
+    def press() -> None:
+        while not both_train(out) and not over.wait(0.1):
+            pass
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+        if not over.wait(60):  # rather than for ever
+            left.extend(multiprocessing.active_children())
+            for process in left:
+                process.kill()
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            run(small, "--jobs", "2")
+        assert left + multiprocessing.active_children() == []
+    finally:
+        over.set()
+        pressing.join()
+    assert stopped.value.code == 130
+    said = capsys.readouterr().err
+    assert said == "\npyg-negsamp compare: interrupted; the same command goes on\n"
+    assert finished_in(out) == ["popularity"]
 
 
 def test_refuses_in_one_line(small: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT
+from fresh import Python
 
 import pyg_negsamp
 from pyg_negsamp.cli import main, train
@@ -347,13 +347,8 @@ def test_cuda_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("script", ["train_mf.py", "train_lightgcn.py"])
 def test_scripts_run_from_anywhere_and_explain_themselves(tmp_path: Path, script: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / script), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = Python(str(ROOT / "examples" / script), "--help", folder=tmp_path).wait()
+    assert done.returncode == 0, done.stderr
     for group in ("data:", "encoder:", "negative sampling:", "loss:", "training:", "evaluation:"):
         assert f"\n{group}" in done.stdout
     said = " ".join(done.stdout.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from fresh import Python
 from torch_geometric.data import HeteroData
 
 optuna = pytest.importorskip("optuna")
@@ -528,12 +528,9 @@ def test_two_processes_share_a_study() -> None:
     lines = [" ".join(map(str, (folder, *task))) for folder, task in tasks.items()]
     for folder in tasks:
         Path(folder).mkdir()
-    both = [
-        subprocess.Popen([sys.executable, "-c", SHARE, *lines], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    trained = "".join(process.communicate(timeout=300)[0] for process in both).splitlines()
-    assert [process.returncode for process in both] == [0, 0]
+    both = [done.wait(300) for done in [Python("-c", SHARE, *lines) for _ in range(2)]]
+    assert [done.returncode for done in both] == [0, 0], both
+    trained = "".join(done.stdout for done in both).splitlines()
     assert len(trained) == len(set(trained)), "no point twice"
     by_study = Counter(line.split()[0] for line in trained)
     for folder, (storage, neg, count) in tasks.items():

@@ -13,6 +13,7 @@ from pyg_negsamp.experiments.comparison import product
 from pyg_negsamp.experiments.workers import run_all
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_an_interruption_ends_no_process_of_the_caller(tmp_path: Path) -> None:
     table = product({"dataset": "tiny", "encoder": ["popularity", "mf"], "epochs": 10**6}, False)
     context = multiprocessing.get_context("fork")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from pyg_negsamp.serving import TrainedModel, lists, ranking
 every_method = pytest.mark.parametrize("method", METHODS)
 
 
+@cache
 def scores_of(method: str) -> np.ndarray:
     """All scores `[U, I]` of the model of that method."""
     data = dataset()
@@ -32,6 +35,7 @@ def expected_list(scores: np.ndarray, banned: set[int], k: int) -> list[int]:
     return [item for item in order if item not in banned][:k]
 
 
+@cache
 def all_links() -> dict[int, set[int]]:
     train, val, test = dataset()
     links: dict[int, set[int]] = {}
@@ -42,6 +46,7 @@ def all_links() -> dict[int, set[int]]:
     return links
 
 
+@cache
 def untrained_items() -> set[int]:
     return set(range(40)) - set(dataset()[0]["user", "item"].edge_index[1].tolist())
 

@@ -146,18 +146,22 @@ def test_a_plateau_is_one_of_validations(splits: list[HeteroData], eval_every: i
     assert seen.rates[-1] < 1
 
 
-@pytest.mark.parametrize(
-    "scheduler",
-    [
-        None,
-        partial(StepLR, step_size=2, gamma=0.5),
-        partial(CosineAnnealingLR, T_max=6),
-        partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
-        plateau,
-    ],
-)
-@pytest.mark.parametrize("optimizer", [adam, sgd])
-@pytest.mark.parametrize("cut", [1, 4])
+SCHEDULERS = [
+    None,
+    partial(StepLR, step_size=2, gamma=0.5),
+    partial(CosineAnnealingLR, T_max=6),
+    partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
+    plateau,
+]
+#: Each with each, and each of them early as well as late.
+RESUMED = [
+    (optimizer, scheduler, cut)
+    for number, scheduler in enumerate(SCHEDULERS)
+    for optimizer, cut in zip((adam, sgd), (1, 4) if number % 2 else (4, 1), strict=True)
+]
+
+
+@pytest.mark.parametrize(("optimizer", "scheduler", "cut"), RESUMED)
 def test_resume_is_bit_identical(
     splits: list[HeteroData],
     tmp_path: Path,

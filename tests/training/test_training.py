@@ -9,7 +9,6 @@ import math
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -18,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fresh import Python
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
@@ -56,7 +56,11 @@ def recommender(
 
 
 def train(
-    model: Recommender, splits: list[HeteroData], out: Path, epochs: int = 3, **arguments: object
+    model: Recommender,
+    splits: list[HeteroData],
+    out: Path | None,
+    epochs: int = 3,
+    **arguments: object,
 ) -> Fitted:
     arguments = {"batch_size": 128, "patience": 50, "device": "cpu", **arguments}
     return fit(model, splits[0], splits[1], out, epochs=epochs, **arguments)
@@ -120,16 +124,12 @@ def test_loader_refuses_nothing(splits: list[HeteroData]) -> None:
 
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 @pytest.mark.parametrize("encoder", [MF, LightGCN])
-def test_every_sampler_learns(
-    splits: list[HeteroData], tmp_path: Path, neg: str, encoder: type[Encoder]
-) -> None:
-    model = recommender(splits[0], neg, encoder)
+def test_every_sampler_learns(splits: list[HeteroData], neg: str, encoder: type[Encoder]) -> None:
+    model = recommender(splits[0], neg, encoder, lr=0.03)
     before = evaluate(model.encoder.tables(), splits[1])["NDCG@20"]
-    fitted = train(model, splits, tmp_path, epochs=15)
+    fitted = train(model, splits, None, epochs=5, eval_every=5, progress=False)
     assert fitted.best > before + 0.05
-    # After ten epochs AdvIR adds a loss of its own: compared within the epochs before.
-    last = 9 if neg == "advir" else -1
-    assert fitted.history[last]["loss"] < fitted.history[0]["loss"]
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
 
 
 def test_step_equals_sample_on_differentiable_embeddings(splits: list[HeteroData]) -> None:
@@ -362,19 +362,20 @@ def test_without_validation_trains_to_the_end(splits: list[HeteroData], tmp_path
 
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
-    whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", epochs=5)
+    options = {"epochs": 3, "progress": False, "loggers": []}
+    whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", **options)
     cut = recommender(splits[0], neg)
     start_epoch = cut.on_train_epoch_start
 
     def start_or_stop() -> None:
-        if cut.current_epoch == 2:
+        if cut.current_epoch == 1:
             raise RuntimeError("power cut")
         start_epoch()
 
     cut.on_train_epoch_start = start_or_stop
     with pytest.raises(RuntimeError, match="power cut"):
-        train(cut, splits, tmp_path / "parts", epochs=5)
-    parts = train(recommender(splits[0], neg), splits, tmp_path / "parts", epochs=5, resume=True)
+        train(cut, splits, tmp_path / "parts", **options)
+    parts = train(recommender(splits[0], neg), splits, tmp_path / "parts", resume=True, **options)
     assert torch.equal(last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts"))
     for a, b in zip(whole.history, parts.history, strict=True):
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
@@ -518,20 +519,16 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
     script.write_text(textwrap.dedent(RUN))
     out = tmp_path / "out"
     last = out / "checkpoints" / "last.ckpt"
-    command = [sys.executable, str(script), str(out)]
-    with subprocess.Popen([*command, "100000"], stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(600):
-            if last.exists() and torch.load(last, weights_only=True)["epoch"] >= 3:
-                break
-            time.sleep(0.1)
-        os.kill(process.pid, how)
-        try:
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()  # if it is still there, it would be for ever
-    assert process.returncode != 0
+    process = Python(str(script), str(out), "100000")
+    for _ in range(600):
+        if last.exists() and torch.load(last, weights_only=True)["epoch"] >= 3:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, how)
+    done = process.wait()
+    assert done.returncode != 0
     if how == signal.SIGINT:
-        assert "KeyboardInterrupt" in said
+        assert "KeyboardInterrupt" in done.stderr
     reached = torch.load(last, weights_only=True)["epoch"]
     assert reached >= 3
     left = {file.suffix for file in last.parent.iterdir()}

@@ -1,0 +1,85 @@
+"""Processes of their own for tests, which need not wait for torch: forks of one that has it.
+
+To import torch, PyG and lightning takes six seconds, and starting the command takes half of one
+besides. `CONTEXT` has one process import them, and nothing of this library; whatever is started
+in it is a fork of that process, and imports the library anew.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from conftest import ROOT
+
+LIBRARIES = [
+    "lightning.pytorch",
+    "torch_geometric",
+    "torchmetrics",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "pydantic",
+]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(LIBRARIES)
+
+
+class Python:
+    """`python WORDS`, where the words are `-m MODULE`, `-c CODE` or a script, and what follows.
+
+    Args:
+        words: The command line.
+        folder: Where it runs. Default: the current one.
+        first: A folder that is searched for modules before others.
+    """
+
+    def __init__(self, *words: str, folder: Path | None = None, first: Path | None = None) -> None:
+        self.words = words
+        self.said = TemporaryDirectory()
+        # Without what pytest has added, so that a script finds only what its users find.
+        path = [place for place in sys.path if Path(place).parent != ROOT]
+        path = path if first is None else [str(first), *path]
+        place = Path.cwd() if folder is None else folder
+        task = (words, place, path, Path(self.said.name), dict(os.environ))
+        self.process = CONTEXT.Process(target=become, args=task)
+        self.process.start()
+        assert self.process.pid is not None
+        self.pid = self.process.pid
+
+    def wait(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Its exit code and what it has said. A process that does not end is killed."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise TimeoutError(f"{self.words} did not end in {timeout} s")
+        out, err = ((Path(self.said.name) / name).read_text() for name in ("out", "err"))
+        return subprocess.CompletedProcess(self.words, self.process.exitcode, out, err)
+
+
+def become(
+    words: tuple[str, ...], folder: Path, path: list[str], said: Path, environment: Mapping
+) -> None:
+    """What the interpreter does with its command line, in this process."""
+    assert not [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    kind, *rest = words
+    if kind == "-m":
+        sys.path[:], sys.argv[:] = [str(folder), *path], rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.path[:], sys.argv[:] = [str(folder), *path], ["-c", *rest[1:]]
+        exec(rest[0], {"__name__": "__main__"})
+    else:
+        sys.path[:], sys.argv[:] = [str(Path(kind).parent), *path], [*words]
+        runpy.run_path(kind, run_name="__main__")
