@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import LGConv
 from torch_geometric.nn.models import LightGCN as PyGLightGCN
-from torch_geometric.typing import EdgeType
+from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid, number_in, short, yes_or_no
 from pyg_negsamp.graph import known_links, link_weights
@@ -22,6 +22,14 @@ from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import new_link_weights, sum_by_owner
 from pyg_negsamp.nn.propagation import propagate, read_rows
 from pyg_negsamp.space import Choice, Space
+
+
+class Drawn(dict[NodeType, Sequence[Tensor]]):
+    """Layers by node type, and the entries of the matrix that they came from; `None`: its own."""
+
+    def __init__(self, layers: XDict, entries: Tensor | None) -> None:
+        super().__init__(layers)
+        self.entries = entries
 
 
 class LightGCN(Encoder):
@@ -67,7 +75,8 @@ class LightGCN(Encoder):
         alpha: Weights of the layers returned, as PyG's `alpha`: a number for all, or `H` of
             them. With `pool='mean'` only: layer `l` comes back times `H * alpha[l]`, so that the
             mean is the weighted sum; the L2 penalty of training falls on layer 0 as it comes back.
-            Default: `1 / H` each.
+            Default: `1 / H` each. They may change later, or learn, as `encoder.model.alpha`: a
+            tensor or parameter of `L + 1` weights, that of layer 0 included.
         normalize: Whether to divide by the roots of the degrees, as PyG's `LGConv`. Default: yes.
 
     Attributes:
@@ -99,8 +108,6 @@ class LightGCN(Encoder):
         normalize: bool = True,
     ) -> None:
         super().__init__(data, dim, num_layers, pool, edge_type)
-        self.drawn: Tensor | None = None  # the entries that the tables of this step came from
-        self._looked_at: tuple[Tensor | None, int, bool] = (None, 0, True)
         if num_layers < 1 and not include_ego:
             raise invalid(self, "num_layers", "at least 1 without the ego layer", num_layers)
         self.edge_dropout = check_rate(self, "edge_dropout", edge_dropout)
@@ -143,6 +150,9 @@ class LightGCN(Encoder):
         normalize = {type(conv) is LGConv and conv.normalize for conv in model.convs}
         if not all(type(conv) is LGConv for conv in model.convs) or len(normalize) > 1:
             raise invalid(cls, "model", "of LGConv layers, normalised or not", model.convs)
+        if model.alpha.requires_grad and all(x is not model.alpha for x in model.parameters()):
+            expected = "one whose alpha is a torch.nn.Parameter, if it is to learn"
+            raise invalid(cls, "model", expected, "a buffer with gradient, in no optimiser")
         if not isinstance(data, HeteroData):
             expected = "a HeteroData graph of users and items, whose nodes are the model's in order"
             raise invalid(cls, "data", expected, short(data))
@@ -180,7 +190,11 @@ class LightGCN(Encoder):
         if alpha is None:
             one = {"sum": [1.0] * H, "final": [0.0] * (H - 1) + [1.0]}
             return left_out + one.get(self.pool, [1 / H] * H)
-        alpha = alpha.tolist() if isinstance(alpha, Tensor) else alpha
+        if isinstance(alpha, Tensor):
+            if alpha.requires_grad:
+                expected = "numbers; to learn them: encoder.model.alpha = torch.nn.Parameter(...)"
+                raise invalid(self, "alpha", expected, "a tensor with gradient")
+            alpha = alpha.tolist()
         single = isinstance(alpha, Real) and not isinstance(alpha, bool)
         if not single and not isinstance(alpha, list | tuple):
             raise invalid(self, "alpha", f"a number, or one for each of {H} layers", short(alpha))
@@ -197,17 +211,19 @@ class LightGCN(Encoder):
 
     @property
     def weighted(self) -> bool:
-        """Whether layers are multiplied: not where they count alike, and always will."""
-        alpha = self.model.alpha
-        if self.pool != "mean" or alpha.requires_grad:
+        """Whether layers are multiplied: not on a CPU while `model.alpha` has them count alike."""
+        alpha, usual = self.model.alpha, self._layer_weights(None)
+        if alpha.shape != (len(usual),):
+            expected = f"[{len(usual)}], a weight for each layer"
+            raise invalid(self, "model.alpha", expected, [*alpha.shape])
+        if alpha.device.type != "cpu":  # to look would make it wait for longer than to multiply
             return self.pool == "mean"
-        # Loaded, replaced or written to, it is another one; to look every time makes a GPU wait.
-        version = 0 if alpha.is_inference() else alpha._version
-        if self._looked_at[0] is not alpha or self._looked_at[1] != version:
-            shares = alpha[-self.num_layers - self.include_ego :]
-            alike = torch.allclose(shares, torch.full_like(shares, 1 / len(shares)))
-            self._looked_at = (alpha, version, alike)
-        return not self._looked_at[2]
+        alike = torch.isclose(alpha, alpha.new_tensor(usual), rtol=1e-6, atol=0)
+        other = alpha.requires_grad or not bool(alike.all())
+        if other and (self.pool != "mean" or not (self.include_ego or bool(alike[0]))):
+            expected = f"{usual}, with pool={self.pool!r} and include_ego={self.include_ego}"
+            raise invalid(self, "model.alpha", expected, alpha.tolist())
+        return other
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """As of any module; weights of layers are the same on another device."""
@@ -220,21 +236,26 @@ class LightGCN(Encoder):
     @property
     def alpha(self) -> list[float] | None:
         """Weights of the layers returned, `H` numbers; `None` if they count alike."""
-        H = self.num_layers + self.include_ego
-        return self.model.alpha[-H:].tolist() if self.weighted else None
+        return (
+            self.model.alpha[-self.num_layers - self.include_ego :].tolist()
+            if self.weighted
+            else None
+        )
 
-    # The embedding has two names, and is saved under that of every encoder; `alpha` is an argument
-    # and no state, unless it learns.
+    # The embedding has two names, and is saved under that of every encoder. `alpha` may be written
+    # to; with another pooling than the mean it is always the same.
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """What learns: `embedding.weight`, and `model.alpha` if that does."""
+        """What learns or may be changed: `embedding.weight`, and `model.alpha`."""
         state, prefix = super().state_dict(*args, **kwargs), kwargs.get("prefix", "")
         del state[f"{prefix}model.embedding.weight"]
-        if not self.model.alpha.requires_grad:
+        if self.pool != "mean":
             del state[f"{prefix}model.alpha"]
         return state
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        if self.pool != "mean":
+            state_dict.pop(f"{prefix}model.alpha", None)
         for name, value in self.model.state_dict(prefix=f"{prefix}model.").items():
             state_dict.setdefault(name, value)
         if (embedding := f"{prefix}embedding.weight") in state_dict:
@@ -247,18 +268,13 @@ class LightGCN(Encoder):
 
     def tables(self) -> XDict:
         """Per-layer embeddings, without gradient where :meth:`rows` can supply it."""
-        self.drawn = self._draw()
-        x = self.embedding.weight
-        if not (self.training and (self.message_dropout or self.model.alpha.requires_grad)):
-            x = x.detach()
-        return self._layers(x, self._matrices(self.drawn))
+        entries = self._draw()
+        return Drawn(self._layers(self._source(), self._matrices(entries)), entries)
 
     def rows(self, tables: XDict, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""
-        if tables[self.user_type][-1].requires_grad:
-            return super().rows(tables, user, item)
-        both, matrices = self._both(tables), self._matrices(self.drawn)
-        return read_rows(self.embedding.weight, matrices, both, user, item, self._scale())
+        entries = tables.entries if isinstance(tables, Drawn) else None
+        return self._read(tables, self._matrices(entries), user, item)
 
     @torch.no_grad()
     def fold_in(
@@ -287,8 +303,19 @@ class LightGCN(Encoder):
         rows = [sum_by_owner(self._split(x)[1], owner, item, weight, num) for x in xs[:-1]]
         return pool_layers(self._returned([xs[0].new_zeros(num, self.dim), *rows]), self.pool)
 
-    def _both(self, tables: XDict) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        return tables[self.user_type], tables[self.item_type]
+    def _source(self) -> Tensor:
+        """The ego embeddings, without gradient where :meth:`_read` can supply it."""
+        autograd = self.model.alpha.requires_grad or (self.training and self.message_dropout)
+        return self.embedding.weight if autograd else self.embedding.weight.detach()
+
+    def _read(
+        self, tables: XDict, matrices: Sequence[Tensor], user: Tensor, item: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Reads rows of tables that were made of :meth:`_source` by these matrices."""
+        if tables[self.user_type][-1].requires_grad:
+            return super().rows(tables, user, item)
+        both = tables[self.user_type], tables[self.item_type]
+        return read_rows(self.embedding.weight, matrices, both, user, item, self._scale())
 
     def _draw(self) -> Tensor | None:
         """In training with edge dropout, the matrix's entries with links left out."""

@@ -16,7 +16,6 @@ from pyg_negsamp.nn.contrast import check_contrast, contrast, distinct
 from pyg_negsamp.nn.dropout import check_rate, kept
 from pyg_negsamp.nn.encoder import XDict
 from pyg_negsamp.nn.lightgcn import LightGCN
-from pyg_negsamp.nn.propagation import read_rows
 from pyg_negsamp.space import Choice, Space
 
 VIEWS = ("edge", "node", "walk")
@@ -112,6 +111,6 @@ class SGL(LightGCN):
         """Pooled rows of users and items in a view."""
         matrices = [self.adjacency(value) for value in view]
         matrices = matrices if self.view == "walk" else matrices * self.num_layers
-        tables = self._layers(self.embedding.weight.detach(), matrices)
-        rows = read_rows(self.embedding.weight, matrices, self._both(tables), user, item)
+        tables = self._layers(self._source(), matrices)
+        rows = self._read(tables, matrices, user, item)
         return [pool_rows(x, self.pool) for x in rows]

@@ -80,8 +80,8 @@ class SimGCL(LightGCN):
         return self.weight * contrast(first, second, nodes, self.temperature)
 
     def _noisy_tables(self) -> XDict:
-        """Layers without gradient, which :meth:`rows` supplies."""
-        return self._layers(self.embedding.weight.detach(), self._matrices(), self._perturb)
+        """Layers with noise, as :meth:`tables` has them without."""
+        return self._layers(self._source(), self._matrices(), self._perturb)
 
     def _perturb(self, x: Tensor) -> Tensor:
         """Eq. 5-6: shifts every row by noise of length `epsilon`, within its orthant."""

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from small_graph import NUM_ITEMS, NUM_NODES, NUM_USERS, double_precision, graph, in_double, same
+from small_graph import (
+    BATCH_ITEM,
+    BATCH_USER,
+    NUM_ITEMS,
+    NUM_NODES,
+    NUM_USERS,
+    double_precision,
+    graph,
+    in_double,
+    same,
+    seeded,
+    weighted,
+)
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GCNConv, LGConv
@@ -80,7 +92,7 @@ def test_taking_a_model_shares_its_weights() -> None:
     assert torch.equal(torch.get_rng_state(), torchs)
     assert encoder.model is model
     assert encoder.embedding is model.embedding
-    assert [*encoder.state_dict()] == ["embedding.weight"]
+    assert [*encoder.state_dict()] == ["embedding.weight", "model.alpha"]
     assert encoder.alpha == pytest.approx([0.5, 0.2, 0.9])
     same(pooled(encoder), model.get_embedding(*joint(graph())), 1e-6)
 
@@ -152,13 +164,79 @@ def written_to(encoder: LightGCN, alpha: Tensor) -> None:
     encoder.model.alpha.copy_(alpha)
 
 
-@pytest.mark.parametrize("change", [loaded, replaced, written_to])
+def written_behind_its_back(encoder: LightGCN, alpha: Tensor) -> None:
+    encoder.model.alpha.data.copy_(alpha)
+
+
+@pytest.mark.parametrize("change", [loaded, replaced, written_to, written_behind_its_back])
 def test_an_alpha_that_changes_later_counts(change: Any) -> None:
-    encoder = LightGCN(graph(), 5, 3)
+    encoder, twin = LightGCN(graph(), 5, 3), LightGCN(graph(), 5, 3)
     assert encoder.alpha is None
     change(encoder, torch.tensor([0.6, 0.3, 0.1, 0.0]))
     same(pooled(encoder), encoder.model.get_embedding(*joint(graph())), 1e-6)
     assert encoder.alpha == pytest.approx([0.6, 0.3, 0.1, 0.0])
+    twin.load_state_dict(encoder.state_dict())
+    same(pooled(twin), pooled(encoder))
+
+
+@pytest.mark.parametrize("alpha", ["usual", "written", "learned"])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["lightgcn", "sgl", "simgcl", "xsimgcl"])
+def test_gradients_are_slopes_of_the_loss(name: str, training: bool, alpha: str) -> None:
+    """Of a whole step with its views, along a line through all parameters."""
+    encoder = in_double(ENCODERS[name], graph(), 5, 2).train(training)
+    ours = torch.tensor([0.6 if encoder.include_ego else 0.0, -0.3, 0.8], dtype=torch.double)
+    if alpha == "written":
+        encoder.model.alpha.copy_(ours)
+    elif alpha == "learned":
+        encoder.model.alpha = torch.nn.Parameter(ours)
+
+    def loss() -> Tensor:
+        encoder.start_epoch(seeded(3))
+        tables = encoder.tables()
+        total = weighted(encoder.rows(tables, BATCH_USER, BATCH_ITEM))
+        auxiliary = encoder.auxiliary_loss(tables, BATCH_USER, BATCH_ITEM)
+        return total if auxiliary is None else total + auxiliary
+
+    parameters = [*encoder.parameters()]
+    assert len(parameters) == 1 + (alpha == "learned")
+    line = [torch.randn(x.shape, generator=seeded(4), dtype=x.dtype) for x in parameters]
+    if not encoder.include_ego and alpha == "learned":
+        line[0 if parameters[0].dim() == 1 else 1][0] = 0  # the layer that is left out
+    found = torch.autograd.grad(loss(), parameters)
+    ends = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            torch._foreach_add_(parameters, line, alpha=step)
+        ends.append(loss().item())
+    slope = (ends[0] - ends[1]) / 2e-5
+    same(sum((x * y).sum() for x, y in zip(found, line, strict=True)).item(), slope, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "alpha", "expected"),
+    [
+        ({"pool": "sum"}, torch.full((3,), 0.5), r"\[1.0, 1.0, 1.0\], with pool='sum'"),
+        ({"pool": "final"}, torch.nn.Parameter(torch.tensor([0.0, 0, 1])), "with pool='final'"),
+        ({"include_ego": False}, torch.tensor([0.2, 0.4, 0.4]), "include_ego=False"),
+        ({}, torch.ones(4), r"\[3\], a weight for each layer"),
+    ],
+)
+def test_refuses_a_later_alpha_that_would_not_count(
+    options: dict[str, Any], alpha: Tensor, expected: str
+) -> None:
+    encoder = LightGCN(graph(), 5, 2, **options)
+    encoder.model.alpha = alpha
+    with pytest.raises(ValueError, match=f"'model.alpha' must be .*{expected}"):
+        encoder()
+
+
+def test_refuses_an_alpha_that_would_not_learn() -> None:
+    alpha = torch.nn.Parameter(torch.full((3,), 0.5))
+    with pytest.raises(ValueError, match=r"'alpha' must be numbers; to learn them: encoder\.model"):
+        LightGCN(graph(), 5, 2, alpha=alpha)
+    with pytest.raises(ValueError, match=r"'model' must be one whose alpha is a torch"):
+        LightGCN.from_pyg(PyGLightGCN(NUM_NODES, 5, 2, alpha=alpha), graph())
 
 
 def test_states_of_earlier_versions_load() -> None:

@@ -27,6 +27,7 @@ from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import pool_layers
 from pyg_negsamp.nn import LightGCN
+from pyg_negsamp.nn.lightgcn import Drawn
 
 WIDTH, LAYERS, RATE = 5, 3, 0.3
 
@@ -71,13 +72,20 @@ def some_items(num_layers: int) -> Tensor:
     return torch.randint(NUM_ITEMS, (9, num_layers), generator=seeded(8))
 
 
+def drawn(model: LightGCN) -> Tensor:
+    """The entries that tables come from, another time."""
+    tables = model.tables()
+    assert isinstance(tables, Drawn)
+    assert tables.entries is not None
+    return tables.entries
+
+
 # Edge dropout -----------------------------------------------------------------------------------
 
 
 def test_edge_dropout_drops_both_directions_and_rescales_the_others() -> None:
     model = encoder(edge_dropout=RATE)
-    model.tables()
-    found = model.adjacency(model.drawn).to_dense()
+    found = model.adjacency(drawn(model)).to_dense()
     whole = dense_adjacency(edges(graph()))
     assert torch.equal(found, found.t())
     dropped = (found == 0) & (whole != 0)
@@ -91,8 +99,7 @@ def test_edge_dropout_leaves_the_matrix_as_it_was_in_expectation() -> None:
     num_draws = 3000
     total = torch.zeros_like(model.adjacency.value)
     for _ in range(num_draws):
-        model.tables()
-        total += model.drawn
+        total += drawn(model)
     deviation = (RATE / (1 - RATE) / num_draws) ** 0.5  # of the mean of an entry that is one
     ratio = total / num_draws / model.adjacency.value
     assert bool((ratio - 1).abs().max() < 5 * deviation)
@@ -111,14 +118,15 @@ def test_edge_dropout_draws_for_every_step_and_not_in_evaluation() -> None:
     assert torch.equal(model.generator.get_state(), state)
 
 
-@pytest.mark.parametrize("evaluated_before", [False, True])
-def test_rows_see_the_links_that_tables_saw(evaluated_before: bool) -> None:
+@pytest.mark.parametrize("evaluated", ["before", "between", "not"])
+def test_rows_see_the_links_that_tables_saw(evaluated: str) -> None:
     """Values and gradients of a step against autograd through the same dropped matrix."""
     model = encoder(edge_dropout=RATE)
-    if evaluated_before:  # as once per epoch
-        model.eval().tables()
-        model.train()
+    if evaluated == "before":  # as once per epoch
+        model.settled_tables()
     tables = model.tables()
+    if evaluated == "between":
+        model.settled_tables()
     item = some_items(LAYERS + 1)
     rows = model.rows(tables, BATCH_USER, item)
     xs = dense_layers(model.embedding.weight, dropped_matrix(seeded(6)))
