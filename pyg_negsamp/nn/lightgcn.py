@@ -225,22 +225,11 @@ class LightGCN(Encoder):
             raise invalid(self, "model.alpha", expected, alpha.tolist())
         return other
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """As of any module; weights of layers are the same on another device."""
-        weighted = self.weighted
-        moved = super()._apply(fn, recurse)
-        alpha = self.model.alpha
-        self._looked_at = (alpha, 0 if alpha.is_inference() else alpha._version, not weighted)
-        return moved
-
     @property
     def alpha(self) -> list[float] | None:
         """Weights of the layers returned, `H` numbers; `None` if they count alike."""
-        return (
-            self.model.alpha[-self.num_layers - self.include_ego :].tolist()
-            if self.weighted
-            else None
-        )
+        H = self.num_layers + self.include_ego
+        return self.model.alpha[-H:].tolist() if self.weighted else None
 
     # The embedding has two names, and is saved under that of every encoder. `alpha` may be written
     # to; with another pooling than the mean it is always the same.
