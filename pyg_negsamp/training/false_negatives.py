@@ -52,8 +52,9 @@ class FalseNegatives(Callback):
         """Looks the step's negatives up."""
         user, index = batch[pl_module.user_type].src_index, pl_module.chosen
         liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
-        if pl_module.counted is not None:
-            liked &= pl_module.counted.view(*index.shape[:2], *[1] * (index.dim() - 2))
+        if pl_module.chosen_weight is not None:
+            counts = pl_module.chosen_weight != 0
+            liked &= counts.view(*index.shape[:2], *[1] * (index.dim() - 2))
         self._found += liked.flatten(1).any(dim=1).sum()
         self.total += len(user)
 

@@ -66,7 +66,7 @@ class Recommender(LightningModule):
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
-        counted: `[B, K]` which of them count, having a weight other than 0; `None` for all.
+        chosen_weight: `[B, K]` how much each of them counts; `None` for all alike.
 
     Raises:
         ValueError: If encoder, sampler and loss do not go together, see
@@ -214,8 +214,7 @@ class Recommender(LightningModule):
         ids: Mapping[str, Tensor | None],
     ) -> Tensor:
         """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
-        weight = None if negatives.index is None else negatives.weight
-        self.counted = None if weight is None else weight != 0
+        self.chosen_weight = None if negatives.index is None else negatives.weight
         neg_rows = negatives.xs if negatives.shared is None else negatives.shared
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))
         score = similarity_of(self.score)

@@ -28,8 +28,8 @@ def test_counts_instances_with_a_held_out_negative(
         loss = step(self, batch, batch_idx)  # type: ignore[arg-type]
         for b, user in enumerate(batch["user"].src_index.tolist()):  # type: ignore[index]
             negatives = self.chosen[b]
-            if self.counted is not None:  # BIR did not draw all of the batch
-                negatives = negatives[self.counted[b]]
+            if self.chosen_weight is not None:  # BIR did not draw all of the batch
+                negatives = negatives[self.chosen_weight[b] > 0]
             total += 1
             found += any((user, item) in liked for item in negatives.flatten().tolist())
         return loss
