@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,7 @@ def error(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("neg", list(SAMPLERS))
-@pytest.mark.parametrize("encoder", ["mf", "lightgcn"])
+@pytest.mark.parametrize(("neg", "encoder"), [*zip(SAMPLERS, cycle(["mf", "lightgcn"]))])
 def test_every_sampler_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], neg: str, encoder: str
 ) -> None:

@@ -46,8 +46,13 @@ def take_a_step(
     found.backward()
 
 
-@pytest.mark.parametrize("neg", list(SAMPLERS))
-@pytest.mark.parametrize("encoder", list(ENCODERS))
+#: Every sampler on one layer, on several, and on several that stand side by side; every encoder
+#: with one that reads what it is shown, and with one that does not.
+CASES = [(encoder, neg) for encoder in ("mf", "lightgcn", "ngcf") for neg in SAMPLERS]
+CASES += [(encoder, neg) for encoder in ENCODERS for neg in ("rns", "dins")]
+
+
+@pytest.mark.parametrize(("encoder", "neg"), dict.fromkeys(CASES))
 def test_no_sampler_and_no_encoder_waits(
     data: HeteroData, encoder: str, neg: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
