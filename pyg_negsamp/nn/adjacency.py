@@ -42,6 +42,7 @@ class Adjacency(torch.nn.Module):
     def __init__(self, links: Links, weight: Tensor | None = None, normalize: bool = True) -> None:
         super().__init__()
         self.num_nodes = num_nodes = links.num_users + links.num_items
+        self.normalize = normalize
         user, item = links.index[0], links.index[1] + links.num_users
         row, column = torch.cat([user, item]), torch.cat([item, user])
         both_ways = None if weight is None else weight.double().repeat(2)
@@ -83,6 +84,12 @@ class Adjacency(torch.nn.Module):
         column = self.column.long()
         weight = self.value / (self.root[row] * self.root[column])
         return torch.stack([row, column]), weight.to(self.value.dtype)
+
+    def user_links(self, num_users: int) -> tuple[Tensor, Tensor]:
+        """The distinct links as users and items `[2, E]`, and their weights `[E]`."""
+        (row, column), weight = self.links()
+        of_users = row < num_users
+        return torch.stack([row, column - num_users])[:, of_users], weight[of_users]
 
 
 class Thinning(torch.nn.Module):
