@@ -122,15 +122,18 @@ def scores_by(
 
 @contextmanager
 def settled(score: object) -> Iterator[None]:
-    """A module in evaluation mode meanwhile; anything else as it is."""
-    training = isinstance(score, torch.nn.Module) and score.training
-    if isinstance(score, torch.nn.Module):
-        score.eval()
+    """A module in evaluation mode meanwhile, then every part as it was; anything else as it is."""
+    if not isinstance(score, torch.nn.Module):
+        yield
+        return
+    modes = [(part, part.training) for part in score.modules()]
+    score.eval()
     try:
         yield
     finally:
-        if isinstance(score, torch.nn.Module):
-            score.train(training)
+        score.train(modes[0][1])  # for those who do something about it
+        for part, training in modes:  # a frozen part stays frozen
+            part.training = training
 
 
 def candidate_scores(

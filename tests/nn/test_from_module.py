@@ -223,6 +223,36 @@ def test_a_resumed_run_is_the_uninterrupted_one(dropout: float, tmp_path: Any) -
         assert torch.equal(x, y)
 
 
+class Frozen(torch.nn.Module):
+    """A norm that keeps its statistics, and one that does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SAGEConv(WIDTH, WIDTH)
+        self.norm, self.frozen = torch.nn.BatchNorm1d(WIDTH), torch.nn.BatchNorm1d(WIDTH).eval()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.frozen(self.norm(self.conv(x, edge_index)))
+
+
+def test_to_rank_leaves_modes_and_statistics_as_they_were() -> None:
+    decoder = MLP()
+    decoder.inner.eval()
+    encoder = FromModule(Frozen(), graph(), dim=WIDTH, decoder=decoder)
+    statistics = [x.clone() for x in encoder.buffers()]
+    encoder.pooled_tables()
+    encoder.scorer()(torch.arange(3))
+    modes = {name: part.training for name, part in encoder.named_modules()}
+    assert [name for name in modes if not modes[name]] == ["model.frozen", "decoder.inner"]
+    for x, y in zip(statistics, encoder.buffers(), strict=True):
+        assert torch.equal(x, y)
+
+
+class Writes(torch.nn.Module):
+    def forward(self, x_dict: dict[str, Tensor], edge_index_dict: Any) -> dict[str, Tensor]:
+        return {name: x.mul_(2.0) for name, x in x_dict.items()}
+
+
 class Other(torch.nn.Module):
     def __init__(self, out: Any) -> None:
         super().__init__()
@@ -259,6 +289,8 @@ def oddly_featured(x: Any) -> HeteroData:
         (lambda: make(Layered("side by side"), layers=4), r"'model' must be \[N, 4 \* D\]"),
         (lambda: make(Other(torch.zeros(3, 2))), "'model' must be"),
         (lambda: make(Other(None)), "'model' must be"),
+        (lambda: make(Other({"user": torch.zeros(8, 2)})), "'model' must be"),
+        (lambda: make(Writes(), ToUndirected()(graph()), edge_type=EDGE_TYPE), "leaves its inputs"),
         (lambda: make(Layered("list"), layers=2), "'model' must be of 2 layers"),
         (lambda: make(decoder="mlp"), "'decoder' must be a torch Module"),
         (lambda: make(num_neighbors=3), "'num_neighbors' must be a list of whole numbers"),
