@@ -113,11 +113,19 @@ def scores_by(
     def of(user: Tensor) -> Tensor:
         with settled(score):
             parts = [
-                score(users[ids], items.expand(len(ids), *items.shape)) for ids in user.split(step)
+                decoded(score, users[ids], items.expand(len(ids), *items.shape))
+                for ids in user.split(step)
             ]
         return torch.cat(parts) if parts else users.new_empty(0, len(items))
 
     return of
+
+
+def decoded(score: Callable[[Tensor, Tensor], Tensor], user: Tensor, item: Tensor) -> Tensor:
+    """A decoder's scores `[B, K]`, in single precision at least, of rows in its own precision."""
+    parameters = score.parameters() if isinstance(score, torch.nn.Module) else ()
+    dtype = next((x.dtype for x in parameters if x.is_floating_point()), user.dtype)
+    return wide(_scored_by(score, user.to(dtype), item.to(dtype)))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training import Recommender, fit
-from pyg_negsamp.transforms import ANS, DNS, RNS, MixGCF
+from pyg_negsamp.transforms import ANS, DENS, DINS, DNS, RNS, MixGCF
 
 WIDTH = 6
 
@@ -184,6 +184,26 @@ def test_sampler_loss_and_ranking_use_the_decoder() -> None:
     chosen = made.sampler.choose(user, pos, [users], [items], candidates).index[:, 0]
     scores = expected[user.unsqueeze(1), candidates]
     assert torch.equal(expected[user, chosen], scores.max(dim=1).values)
+
+
+def test_a_decoder_in_half_precision_ranks_in_single() -> None:
+    torch.manual_seed(0)
+    encoder = FromModule(GraphSAGE(-1, WIDTH, 2), graph(), decoder=MLP()).to(torch.bfloat16)
+    found = encoder.scorer()(torch.arange(3))
+    assert found.dtype == torch.float32
+    same(found, encoder.float().scorer()(torch.arange(3)), 0.02)
+
+
+@pytest.mark.parametrize("sampler", [MixGCF, DINS, DENS])
+def test_a_decoder_of_concatenated_layers_chooses_no_single_ones(sampler: Any) -> None:
+    encoder = FromModule(Layered("list"), graph(), pool="concat", decoder=MLP(3 * WIDTH))
+    own = {"dim": WIDTH} if sampler is DENS else {}
+    made = sampler(graph(), num_candidates=4, pool="concat", score=encoder.decoder, **own)
+    user, pos = graph()[EDGE_TYPE].edge_index[:, :4]
+    tables = encoder.settled_tables()
+    made.start_epoch(0, 1, tables)
+    with pytest.raises(ValueError, match=r"^score: 'score' must be 'dot' or 'cosine' to choose at"):
+        made.sample(user, pos, tables["user"], tables["item"])
 
 
 def test_a_new_person_is_scored_by_the_decoder() -> None:
