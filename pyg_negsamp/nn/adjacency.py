@@ -148,7 +148,8 @@ class Thinning(torch.nn.Module):
         """
         row = torch.cat([self.user, self.item[self.mirror] + self.num_users])
         column = torch.cat([self.item + self.num_users, self.user[self.mirror]])
-        weight = self.value / (self.root[row] * self.root[column]) * self._both_ways(keep)
+        root = self.root.double()  # of a model in half precision, whose sums would stop at 256
+        weight = self.value / (root[row] * root[column]) * self._both_ways(keep)
         # Not `bincount`, whose order of summing on GPUs is anybody's guess.
         degree = weight.new_zeros(self.num_nodes).scatter_add_(0, row, weight)
         root = inverse_root(degree)
