@@ -87,7 +87,8 @@ class Pairs(torch.nn.Module):
         Returns:
             Bool, of the common shape.
         """
-        return is_in(user.long() * self.num_items + item, self.key)
+        there = (item >= 0) & (item < self.num_items)  # or it would be another user's
+        return is_in(user.long() * self.num_items + item, self.key) & there
 
     def gaps(self) -> Tensor:
         """`[E]` for a user's `j`-th item `p`: the `p - j` other items below, as a key."""

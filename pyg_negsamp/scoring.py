@@ -13,10 +13,11 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ Similarity: TypeAlias = Literal["dot", "cosine"]
 #: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
 Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]
+Decoder = TypeVar("Decoder", bound=Callable[[Tensor, Tensor], Tensor])
 #: Length below which a vector counts as having none, as in :func:`torch.nn.functional.normalize`.
 LEAST = 1e-12
 #: Items per row below which a matrix product takes up to three times as long as the sums.
@@ -127,31 +129,42 @@ def scores_by(
     Returns:
         A function from user ids `[b]` to scores `[b, I]`.
     """
-    users, items = wide(users), wide(items)
+    users, items, score = wide(users), wide(items), wide_decoder(score)
+    pairs = similarity_of(score)
     step = max(1, DECODED_BYTES // max(1, items.numel() * items.element_size()))
 
     @torch.no_grad()
     def of(user: Tensor) -> Tensor:
         with settled(score):
             parts = [
-                score(users[ids], items.expand(len(ids), *items.shape)) for ids in user.split(step)
+                pairs(users[ids], items.expand(len(ids), *items.shape)) for ids in user.split(step)
             ]
         return torch.cat(parts) if parts else users.new_empty(0, len(items))
 
     return of
 
 
+def wide_decoder(score: Decoder) -> Decoder:
+    """A decoder in single precision if it is in half, where many scores would be equal."""
+    if isinstance(score, torch.nn.Module) and any(wide(x) is not x for x in score.parameters()):
+        return copy.deepcopy(score).float()
+    return score
+
+
 @contextmanager
 def settled(score: object) -> Iterator[None]:
-    """A module in evaluation mode meanwhile; anything else as it is."""
-    training = isinstance(score, torch.nn.Module) and score.training
-    if isinstance(score, torch.nn.Module):
-        score.eval()
+    """A module in evaluation mode meanwhile, then every part as it was; anything else as it is."""
+    if not isinstance(score, torch.nn.Module):
+        yield
+        return
+    modes = [(part, part.training) for part in score.modules()]
+    score.eval()
     try:
         yield
     finally:
-        if isinstance(score, torch.nn.Module):
-            score.train(training)
+        score.train(modes[0][1])  # for those who do something about it
+        for part, training in modes:  # a frozen part stays frozen
+            part.training = training
 
 
 def candidate_scores(

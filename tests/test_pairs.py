@@ -24,6 +24,7 @@ def test_lists_and_looks_up() -> None:
     there = pairs.hold(user, other)
     assert there.nonzero().tolist() == [[0, 1], [2, 0], [2, 3], [2, 4]]
     assert not Pairs(INDEX[:, :0], 4, 5).hold(user, other).any()
+    assert not pairs.hold(torch.tensor([1, 3, 4]), torch.tensor([5, -1, 0])).any(), "no such ids"
 
 
 def test_a_fingerprint_is_of_the_set_alone() -> None:

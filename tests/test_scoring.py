@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pyg_negsamp import scoring
-from pyg_negsamp.scoring import FEW, candidate_scores, cosine, dot, ranking_tables
+from pyg_negsamp.scoring import FEW, candidate_scores, cosine, dot, ranking_tables, scores_by
 
 
 def rows(dtype: torch.dtype = torch.double, num_items: int = 3) -> tuple[Tensor, Tensor]:
@@ -71,6 +71,14 @@ def test_candidates_score_alike_in_blocks_of_any_size(
         [items[c].to(wide) @ u.to(wide) for u, c in zip(user, candidates, strict=True)]
     )
     torch.testing.assert_close(candidate_scores(user, items, candidates), expected)
+
+
+def test_a_decoder_of_another_shape_is_refused_where_it_ranks() -> None:
+    rank = scores_by(
+        lambda user, item: item.sum(-1, keepdim=True), torch.ones(3, 2), torch.ones(4, 2)
+    )
+    with pytest.raises(ValueError, match=r"'score' must be .* gives \[2, 4\]"):
+        rank(torch.tensor([0, 2]))
 
 
 def test_products_of_ranking_tables_are_the_scores() -> None:

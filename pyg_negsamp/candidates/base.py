@@ -240,11 +240,15 @@ class Candidates(torch.nn.Module, ABC):
         existing: Tensor | None,
     ) -> Tensor:
         """With numpy, and looking at numbers: nothing that torch could compile."""
-        if user.numel():
+        self._check_users(user)
+        return self._draw_known(user, num, generator, pos, existing)
+
+    def _check_users(self, user: Tensor) -> None:
+        """Refuses ids out of range on CPU, where looking is free."""
+        if user.device.type == "cpu" and user.numel():
             low, high = map(int, user.aminmax())
             if low < 0 or high >= self.num_users:
                 raise invalid(self, "user", f"ids in [0, {self.num_users})", f"{low}..{high}")
-        return self._draw_known(user, num, generator, pos, existing)
 
     def _draw_known(
         self,
@@ -285,7 +289,11 @@ class Candidates(torch.nn.Module, ABC):
         Args:
             user: `[B]` user ids.
             time: `[B]` when each row happened, if items have times.
+
+        Raises:
+            ValueError: If a user is out of range (checked on CPU).
         """
+        self._check_users(user)
         return self._left(self.known_as(user), self.existing(user, time)) > 0
 
     def who_can_draw(self) -> Tensor:

@@ -42,6 +42,7 @@ class Adjacency(torch.nn.Module):
     def __init__(self, links: Links, weight: Tensor | None = None, normalize: bool = True) -> None:
         super().__init__()
         self.num_nodes = num_nodes = links.num_users + links.num_items
+        self.normalize = normalize
         user, item = links.index[0], links.index[1] + links.num_users
         row, column = torch.cat([user, item]), torch.cat([item, user])
         both_ways = None if weight is None else weight.double().repeat(2)
@@ -83,6 +84,12 @@ class Adjacency(torch.nn.Module):
         column = self.column.long()
         weight = self.value / (self.root[row] * self.root[column])
         return torch.stack([row, column]), weight.to(self.value.dtype)
+
+    def user_links(self, num_users: int) -> tuple[Tensor, Tensor]:
+        """The distinct links as users and items `[2, E]`, and their weights `[E]`."""
+        (row, column), weight = self.links()
+        of_users = row < num_users
+        return torch.stack([row, column - num_users])[:, of_users], weight[of_users]
 
 
 class Thinning(torch.nn.Module):
@@ -141,7 +148,8 @@ class Thinning(torch.nn.Module):
         """
         row = torch.cat([self.user, self.item[self.mirror] + self.num_users])
         column = torch.cat([self.item + self.num_users, self.user[self.mirror]])
-        weight = self.value / (self.root[row] * self.root[column]) * self._both_ways(keep)
+        root = self.root.double()  # of a model in half precision, whose sums would stop at 256
+        weight = self.value / (root[row] * root[column]) * self._both_ways(keep)
         # Not `bincount`, whose order of summing on GPUs is anybody's guess.
         degree = weight.new_zeros(self.num_nodes).scatter_add_(0, row, weight)
         root = inverse_root(degree)

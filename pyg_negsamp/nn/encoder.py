@@ -18,7 +18,7 @@ from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
 from pyg_negsamp.pairs import Pairs
-from pyg_negsamp.scoring import scores_by
+from pyg_negsamp.scoring import scores_by, settled
 from pyg_negsamp.space import Space
 
 XDict: TypeAlias = dict[NodeType, Sequence[Tensor]]
@@ -149,10 +149,8 @@ class Encoder(torch.nn.Module, ABC):
     @torch.no_grad()
     def settled_tables(self) -> XDict:
         """The layers of :meth:`tables` without dropout and noise, whatever the mode."""
-        training = self.training
-        tables = self.eval().tables()
-        self.train(training)
-        return tables
+        with settled(self):
+            return self.tables()
 
     @torch.no_grad()
     def pooled_tables(self) -> dict[NodeType, Tensor]:

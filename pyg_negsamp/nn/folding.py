@@ -22,7 +22,7 @@ BLOCK, MAX_STEPS = 256, 200
 
 
 def new_link_weights(adjacency: Adjacency, owner: Tensor, node: Tensor) -> Tensor:
-    r"""The entries :math:`1 / (\sqrt{n} \sqrt{\deg(i)})` of links of new nodes.
+    r"""The entries :math:`1 / (\sqrt{n} \sqrt{\deg(i)})` of new nodes; ones if not normalised.
 
     Args:
         adjacency: The graph without the new nodes, whose degrees stay what they are.
@@ -33,7 +33,8 @@ def new_link_weights(adjacency: Adjacency, owner: Tensor, node: Tensor) -> Tenso
         `[E]` in the precision of the adjacency.
     """
     count = torch.bincount(owner)
-    return (inverse_root(count)[owner] * adjacency.root[node]).to(adjacency.value.dtype)
+    own = inverse_root(count) if adjacency.normalize else torch.ones_like(count)
+    return (own[owner] * adjacency.root[node]).to(adjacency.value.dtype)
 
 
 def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.loader import NeighborLoader
+from torch_geometric.nn import GAT, GIN, BatchNorm, EdgeCNN, GraphSAGE
 from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.nn.models.basic_gnn import BasicGNN
 from torch_geometric.typing import EdgeType, NodeType
@@ -20,7 +21,10 @@ from pyg_negsamp.graph import links_in
 from pyg_negsamp.layers import Pool, as_layers, layers_by_type
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.encoder import Encoder, XDict
+from pyg_negsamp.scoring import settled
 
+#: Models of PyG's that :func:`goes_by_layer` looks into.
+LOCAL = (EdgeCNN, GAT, GIN, GraphSAGE)
 #: Nodes whose neighbours are read at a time by a model that goes layer by layer.
 INFERENCE_BATCH = 4096
 
@@ -37,6 +41,7 @@ class FromModule(Encoder):
     A module that reads dictionaries (made by `to_hetero`, or with an argument `x_dict`) gets all
     node and edge types of `data`, which needs reverse edges (`T.ToUndirected()`, after the split).
     Another one gets users and items in one graph, users first, with links in both directions.
+    Training puts all of it in training mode; what is to stay frozen says so in its own `train()`.
 
     What goes in are the features `x` of the node types that have some, and learned rows of width
     `dim` for the others. So items that have features and no link can be ranked.
@@ -58,8 +63,10 @@ class FromModule(Encoder):
             `[B, K, W]` to `[B, K]`, which is trained along. Default: the loss's similarity.
         num_neighbors: Neighbours to sample per hop, such as `[10, 5]`: training then reads the
             neighbourhoods of each batch instead of the whole graph. Needs pyg-lib or torch-sparse.
-            Ranking reads the whole graph: layer by layer where the module has PyG's `inference`,
-            else in one pass. Default: the whole graph at every step.
+            What depends on degrees (`GCN`) then depends on those in the sample, as with PyG's
+            loaders. Ranking reads the whole graph: layer by layer where PyG's `inference` gives the
+            same, as for `GraphSAGE`, `GAT` and `GIN`; else in one pass. Default: the whole graph at
+            every step.
 
     Attributes:
         width: Width `D` of a layer of the output.
@@ -212,7 +219,12 @@ class FromModule(Encoder):
         sizes = [len(xs[name]) for name in ends]
         with self._own_stream():
             if self.reads_dictionaries:
+                given = [x for x in xs.values() if not x.is_inference()]
+                before = [x._version for x in given]
                 out = self.model(xs, dict(edges))
+                if [x._version for x in given] != before:
+                    expected = "one that leaves its inputs as they are (x = x + 1, not x += 1)"
+                    raise invalid(self, "model", expected, "one that writes to them")
                 tables = layers_by_type(out, ends, self.layers, self, "model")
             else:
                 x = torch.cat([xs[name] for name in ends])
@@ -243,10 +255,8 @@ class FromModule(Encoder):
         if self.num_neighbors is not None:
             xs = {name: x[:2] for name, x in xs.items()}
             edges = {kind: index[:, :0] for kind, index in edges.items()}
-        training = self.training
-        with torch.no_grad():
-            tables = self.eval()._rows_of(xs, edges)
-        self.train(training)
+        with torch.no_grad(), settled(self):
+            tables = self._rows_of(xs, edges)
         sizes = [len(xs[name]) for name in (self.user_type, self.item_type)]
         shapes = [[*x.shape] for table in tables.values() for x in table]
         width, H = shapes[0][-1], len(tables[self.user_type])
@@ -273,8 +283,7 @@ class FromModule(Encoder):
     @torch.no_grad()
     def settled_tables(self) -> XDict:
         """The output for all nodes, without dropout; layer by layer where that saves memory."""
-        by_layer = isinstance(self.model, BasicGNN) and self.model.jk_mode is None
-        if self.num_neighbors is None or not by_layer or self.layers > 1:
+        if self.num_neighbors is None or not goes_by_layer(self.model):
             return super().settled_tables()
         xs = self._inputs()
         x = torch.cat([xs[self.user_type], xs[self.item_type]])
@@ -284,9 +293,8 @@ class FromModule(Encoder):
             num_neighbors=[-1],
             batch_size=INFERENCE_BATCH,
         )
-        training = self.training
-        out = self.eval().model.inference(loader, device=x.device)  # type: ignore[operator]
-        self.train(training)
+        with settled(self):
+            out = self.model.inference(loader, device=x.device)  # type: ignore[operator]
         return self._as_x_dict([out.to(x.device)])
 
     def _hops(self, num_neighbors: Sequence[int] | None) -> list[int] | None:
@@ -296,6 +304,23 @@ class FromModule(Encoder):
         if not isinstance(num_neighbors, list | tuple) or not num_neighbors:
             raise invalid(self, "num_neighbors", expected, short(num_neighbors))
         return [whole_number(self, "num_neighbors", n, least=-1) for n in num_neighbors]
+
+
+def goes_by_layer(model: torch.nn.Module) -> bool:
+    """Whether PyG's `inference`, some nodes at a time, gives what the module gives for all.
+
+    That is so where a layer's row of a node depends on the rows of the node and its neighbours, and
+    on nothing else, such as a neighbour's degree (`GCN`), or a mean over the graph.
+    """
+    if type(model) not in LOCAL or model.jk_mode is not None:  # a subclass may do more
+        return False
+    for part in model.modules():
+        of_pyg = type(part).__module__.startswith(BatchNorm.__module__.rpartition(".")[0])
+        if of_pyg and not isinstance(part, BatchNorm):
+            return False
+        if isinstance(part, torch.nn.BatchNorm1d) and not part.track_running_stats:
+            return False
+    return True
 
 
 def reads_dictionaries(model: torch.nn.Module) -> bool:

@@ -65,7 +65,7 @@ class Folding:
         record = self.parts.record
         for name in ("method", "loss"):
             check_own(record[name])
-        graph = self.parts.links.training_graph()
+        graph = self.parts.links.encoder_graph()
         try:
             encoder = make_encoder(record["method"], graph, self.parts.state)
             return encoder, make_loss(record["loss"])

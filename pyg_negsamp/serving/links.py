@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -30,6 +30,8 @@ class SavedLinks:
         num_users: Number of users, `U`.
         num_items: Number of items, `I`.
         edge_type: What the graphs call the links, and their ends.
+        weight: `[E]` float64, how much each counts in the encoder's graph. `None`: as often as
+            the model was trained on it.
     """
 
     user: Tensor
@@ -39,6 +41,7 @@ class SavedLinks:
     num_users: int
     num_items: int
     edge_type: EdgeType = EDGE_TYPE
+    weight: Tensor | None = None
 
     @classmethod
     def of(cls, graphs: Iterable[HeteroData], known: HeteroData, edge_type: EdgeType) -> SavedLinks:
@@ -115,6 +118,36 @@ class SavedLinks:
         Its nodes and links are called as in the data.
         """
         return self.graph(self.index.repeat_interleave(self.trained, dim=1), None, self.edge_type)
+
+    def encoder_graph(self) -> HeteroData:
+        """The graph that the encoder was made from, up to the order of its links."""
+        if self.weight is None:
+            return self.training_graph()
+        counts = self.weight > 0
+        data = self.graph(self.index[:, counts], None, self.edge_type)
+        data[self.edge_type].edge_weight = self.weight[counts]
+        return data
+
+    def weighed(self, link: Tensor, weight: Tensor) -> SavedLinks:
+        """The same links, weighed as an encoder does.
+
+        Args:
+            link: `[2, n]` the distinct links of the encoder's graph.
+            weight: `[n]` how much each counts there, as exactly as its type can tell.
+
+        Raises:
+            ValueError: If some are in none of the model's graphs.
+        """
+        size = max(self.num_items, 1)
+        key, wanted = self.user * size + self.item, link[0] * size + link[1]
+        if foreign := int((~torch.isin(wanted, key)).sum()):
+            expected = "a dataset with all links of the encoder's graph"
+            raise invalid("TrainedModel", "dataset", expected, f"{foreign} that it lacks")
+        own = torch.zeros(len(key), dtype=torch.double)
+        own[torch.searchsorted(key, wanted)] = weight.double()
+        tolerance = 4 * torch.finfo(weight.dtype).eps
+        alike = torch.allclose(own, self.trained.double(), rtol=tolerance, atol=0)
+        return self if alike else replace(self, weight=own)
 
     def graph(
         self, known: Tensor, held_out: Tensor | None, edge_type: EdgeType = EDGE_TYPE

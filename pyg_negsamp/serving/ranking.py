@@ -14,7 +14,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.evaluation.full_rank import best_items
 from pyg_negsamp.references import Reference
-from pyg_negsamp.scoring import all_scores, scores_by, settled
+from pyg_negsamp.scoring import all_scores, scores_by, settled, wide_decoder
 
 #: Pairs that are scored at a time.
 PAIRS = 2**16
@@ -109,7 +109,7 @@ class ByDecoder(Tables):
 
     def __init__(self, users: Tensor, items: Tensor, decoder: torch.nn.Module) -> None:
         super().__init__(users, items)
-        self.decoder = decoder
+        self.decoder = wide_decoder(decoder)
 
     def scorer(self) -> Scorer:
         """The decoder's scores."""

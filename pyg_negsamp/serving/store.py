@@ -53,6 +53,7 @@ def write_model(path: Path, parts: Parts) -> None:
     ranking, links, users, items, record, state = parts
     tensors = {RANKING + name: x for name, x in ranking.tensors().items()}
     tensors |= {ENCODER + name: x for name, x in state.items()}
+    weight = {} if links.weight is None else {"weight": links.weight.numpy()}
     frames = {
         "users": pd.DataFrame({"user": users.index}),
         "items": pd.DataFrame({"item": items.index}),
@@ -62,6 +63,7 @@ def write_model(path: Path, parts: Parts) -> None:
                 "item": links.item.numpy(),
                 "part": np.array([*PARTS])[links.part.numpy()],
                 "trained": links.trained.numpy(),
+                **weight,
             }
         ),
     }
@@ -106,6 +108,7 @@ def _parts(
         len(users),
         len(items),
         tuple(record["edge_type"]),
+        torch.tensor(frame["weight"].to_numpy()) if "weight" in frame else None,
     )
     method = record["method"]["class"]
     ranks = _named(RANKING, tensors)

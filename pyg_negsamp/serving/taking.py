@@ -16,6 +16,7 @@ from pyg_negsamp.datasets.checks import require_kind
 from pyg_negsamp.errors import invalid, one_of, short
 from pyg_negsamp.losses import BPRLoss, RankingLoss
 from pyg_negsamp.nn import Encoder
+from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.references import Reference
 from pyg_negsamp.scoring import Similarity, ranking_tables
 from pyg_negsamp.serving.ids import ids_of
@@ -64,6 +65,8 @@ def take(
     ranking, how, made = _taken(trained, links, similarity)
     record = {"config": plain(dict(config), "config"), "metrics": plain(dict(metrics), "metrics")}
     record |= how
+    if made is not None and isinstance(adjacency := getattr(made[0], "adjacency", None), Adjacency):
+        links = links.weighed(*adjacency.user_links(links.num_users))
     state = {} if made is None else made[0].state_dict()
     state = {name: x.clone() for name, x in state.items()}
     return Parts(ranking, links, users, items, record, state), made

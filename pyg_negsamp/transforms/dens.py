@@ -18,6 +18,7 @@ from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.scoring import Score, rows_in_blocks
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
+from pyg_negsamp.transforms.hardness import facing_users
 from pyg_negsamp.transforms.negatives import Negatives, Selection
 
 
@@ -135,7 +136,7 @@ class DENS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates ranked best at each layer."""
-        facing = facing_layers([x[user] for x in user_xs], self.pool)
+        facing = facing_users(user, user_xs, self.pool, self.score)
         chosen = []
         for v, items in zip(facing, item_xs, strict=True):
             relevant_pos = self.relevant_part_of_pos(v, items[pos])

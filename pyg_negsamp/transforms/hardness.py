@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.layers import Pool, facing_layers, pool_layers
 from pyg_negsamp.scoring import Score, candidate_scores
 
@@ -36,6 +37,18 @@ def hardest(
     return candidates.gather(1, scores.topk(num, dim=1).indices)
 
 
+def facing_users(user: Tensor, user_xs: Sequence[Tensor], pool: Pool, score: Score) -> list[Tensor]:
+    """The rows of users that meet each layer of their candidates: `H` tensors `[B, W]`.
+
+    Raises:
+        ValueError: If they are single layers, and the score is a decoder of all of them together.
+    """
+    if callable(score) and pool == "concat" and len(user_xs) > 1:
+        expected = "'dot' or 'cosine' to choose at each of several concatenated layers"
+        raise invalid("score", "score", expected, f"{short(score)}, which reads all at once")
+    return facing_layers([x[user] for x in user_xs], pool)
+
+
 def hardest_per_layer(
     user: Tensor,
     user_xs: Sequence[Tensor],
@@ -50,7 +63,7 @@ def hardest_per_layer(
     Layer `l` ranks by the score with the user vector that its items meet in the score,
     see :func:`pyg_negsamp.layers.facing_layers`. Arguments as in :func:`hardest`.
     """
-    facing = facing_layers([x[user] for x in user_xs], pool)
+    facing = facing_users(user, user_xs, pool, score)
     chosen = [
         candidate_scores(rows, items, candidates, score).topk(num, dim=1).indices
         for rows, items in zip(facing, item_xs, strict=True)

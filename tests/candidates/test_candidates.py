@@ -158,6 +158,8 @@ def test_refuses_bad_calls(cls: type[Candidates]) -> None:
     for user in (-1, 6):
         with pytest.raises(ValueError, match=r"'user' must be ids in \[0, 6\)"):
             source(torch.tensor([user]), 1)
+        with pytest.raises(ValueError, match=r"'user' must be ids in \[0, 6\)"):
+            source.can_draw(torch.tensor([user]))
     for no_ids in (torch.tensor([1.9]), torch.tensor([True])):
         with pytest.raises(ValueError, match=f"'user' must be .*integers .*{no_ids.dtype}"):
             source(no_ids, 3)

@@ -72,10 +72,14 @@ def test_lightgcn_weighs_layers() -> None:
         same(row, sum(weight * x for weight, x in zip(alpha, xs, strict=True)))
 
 
-@pytest.mark.parametrize("cls", [LightGCN, NGCF])
-def test_a_training_users_items_give_the_layers_above_the_first(cls: type[Encoder]) -> None:
+@pytest.mark.parametrize(
+    ("cls", "options"), [(LightGCN, {}), (LightGCN, {"normalize": False}), (NGCF, {})]
+)
+def test_a_training_users_items_give_the_layers_above_the_first(
+    cls: type[Encoder], options: dict[str, Any]
+) -> None:
     """Of LightGCN exactly; of NGCF where the ego embedding is zero."""
-    encoder = in_double(cls, graph(), 4, pool="concat").eval()
+    encoder = in_double(cls, graph(), 4, pool="concat", **options).eval()
     with torch.no_grad():
         encoder.embedding.weight[:NUM_USERS] = 0
     user, item = torch.tensor(edges(graph())).t()

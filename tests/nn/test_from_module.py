@@ -20,7 +20,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training import Recommender, fit
-from pyg_negsamp.transforms import ANS, DNS, RNS, MixGCF
+from pyg_negsamp.transforms import ANS, DENS, DINS, DNS, RNS, MixGCF
 
 WIDTH = 6
 
@@ -186,6 +186,28 @@ def test_sampler_loss_and_ranking_use_the_decoder() -> None:
     assert torch.equal(expected[user, chosen], scores.max(dim=1).values)
 
 
+def test_a_decoder_in_half_precision_ranks_in_single() -> None:
+    torch.manual_seed(0)
+    encoder = FromModule(GraphSAGE(-1, WIDTH, 2), graph(), decoder=MLP()).to(torch.bfloat16)
+    found = encoder.scorer()(torch.arange(3))
+    assert found.dtype == torch.float32
+    assert encoder.decoder.outer.weight.dtype == torch.bfloat16
+    encoder.decoder.float()
+    same(found, encoder.scorer()(torch.arange(3)))
+
+
+@pytest.mark.parametrize("sampler", [MixGCF, DINS, DENS])
+def test_a_decoder_of_concatenated_layers_chooses_no_single_ones(sampler: Any) -> None:
+    encoder = FromModule(Layered("list"), graph(), pool="concat", decoder=MLP(3 * WIDTH))
+    own = {"dim": WIDTH} if sampler is DENS else {}
+    made = sampler(graph(), num_candidates=4, pool="concat", score=encoder.decoder, **own)
+    user, pos = graph()[EDGE_TYPE].edge_index[:, :4]
+    tables = encoder.settled_tables()
+    made.start_epoch(0, 1, tables)
+    with pytest.raises(ValueError, match=r"^score: 'score' must be 'dot' or 'cosine' to choose at"):
+        made.sample(user, pos, tables["user"], tables["item"])
+
+
 def test_a_new_person_is_scored_by_the_decoder() -> None:
     train_data = SyntheticInteractions("tiny")[0]
     torch.manual_seed(0)
@@ -221,6 +243,36 @@ def test_a_resumed_run_is_the_uninterrupted_one(dropout: float, tmp_path: Any) -
     resumed = run(tmp_path / "parts", 3, resume=True)
     for x, y in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(x, y)
+
+
+class Frozen(torch.nn.Module):
+    """A norm that keeps its statistics, and one that does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SAGEConv(WIDTH, WIDTH)
+        self.norm, self.frozen = torch.nn.BatchNorm1d(WIDTH), torch.nn.BatchNorm1d(WIDTH).eval()
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.frozen(self.norm(self.conv(x, edge_index)))
+
+
+def test_to_rank_leaves_modes_and_statistics_as_they_were() -> None:
+    decoder = MLP()
+    decoder.inner.eval()
+    encoder = FromModule(Frozen(), graph(), dim=WIDTH, decoder=decoder)
+    statistics = [x.clone() for x in encoder.buffers()]
+    encoder.pooled_tables()
+    encoder.scorer()(torch.arange(3))
+    modes = {name: part.training for name, part in encoder.named_modules()}
+    assert [name for name in modes if not modes[name]] == ["model.frozen", "decoder.inner"]
+    for x, y in zip(statistics, encoder.buffers(), strict=True):
+        assert torch.equal(x, y)
+
+
+class Writes(torch.nn.Module):
+    def forward(self, x_dict: dict[str, Tensor], edge_index_dict: Any) -> dict[str, Tensor]:
+        return {name: x.mul_(2.0) for name, x in x_dict.items()}
 
 
 class Other(torch.nn.Module):
@@ -259,6 +311,8 @@ def oddly_featured(x: Any) -> HeteroData:
         (lambda: make(Layered("side by side"), layers=4), r"'model' must be \[N, 4 \* D\]"),
         (lambda: make(Other(torch.zeros(3, 2))), "'model' must be"),
         (lambda: make(Other(None)), "'model' must be"),
+        (lambda: make(Other({"user": torch.zeros(8, 2)})), "'model' must be"),
+        (lambda: make(Writes(), ToUndirected()(graph()), edge_type=EDGE_TYPE), "leaves its inputs"),
         (lambda: make(Layered("list"), layers=2), "'model' must be of 2 layers"),
         (lambda: make(decoder="mlp"), "'decoder' must be a torch Module"),
         (lambda: make(num_neighbors=3), "'num_neighbors' must be a list of whole numbers"),

@@ -12,8 +12,9 @@ from saved_models import METHODS, REFERENCES, dataset, model, recommender, train
 
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import InteractionDataset
+from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import BPRLoss, ContrastiveLoss, SampledSoftmaxLoss
-from pyg_negsamp.nn import ENCODERS, MF
+from pyg_negsamp.nn import ENCODERS, MF, LightGCN
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Recommender
 from pyg_negsamp.transforms import RNS
@@ -50,6 +51,39 @@ def test_recommends_by_the_rows_that_the_encoder_folds_in(
     asked.save(tmp_path / "model")
     again = TrainedModel.load(tmp_path / "model").recommend_for(TAKEN, k=6)
     pd.testing.assert_frame_equal(found, again)
+
+
+@pytest.mark.parametrize("kind", ["weights", "no weights", "known has none", "fewer links"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_loaded_model_folds_in_over_the_graph_of_its_encoder(
+    kind: str, normalize: bool, tmp_path
+) -> None:
+    """Weights of links count, also where the graph that is said to be known has none."""
+    data = dataset()
+    graph, links = data[0].clone(), data[0][EDGE_TYPE]
+    if kind == "fewer links":
+        graph[EDGE_TYPE].edge_index = links.edge_index[:, 5:]
+    elif kind != "no weights":
+        weight = torch.rand(links.edge_index.size(1), generator=torch.Generator().manual_seed(0))
+        graph[EDGE_TYPE].edge_weight = 3 * weight
+    torch.manual_seed(0)
+    encoder = LightGCN(graph, 6, 2, normalize=normalize)
+    made = Recommender(encoder, RNS(data[0]))
+    model = TrainedModel.from_training(made, data, graph if kind == "weights" else None)
+    model.save(tmp_path / "model")
+    again = TrainedModel.load(tmp_path / "model")
+    found, expected = (asked.recommend_for(TAKEN, k=6) for asked in (again, model))
+    pd.testing.assert_frame_equal(found, expected, atol=1e-6)
+    assert (again._links.weight is None) == (kind == "no weights")
+
+
+def test_an_encoder_of_other_links_is_not_saved() -> None:
+    data = dataset()
+    graph = data[0].clone()
+    more = torch.tensor([[3, 3, 3], [0, 1, 2]])
+    graph[EDGE_TYPE].edge_index = torch.cat([graph[EDGE_TYPE].edge_index, more], dim=1)
+    with pytest.raises(ValueError, match=r"'dataset' must be a dataset with all links of the enc"):
+        TrainedModel.from_training(LightGCN(graph, 6), data)
 
 
 def test_encoders_of_ones_own_fold_in_without_dropout() -> None:

@@ -101,6 +101,19 @@ def test_a_decoder_is_kept_and_asked(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.recommend(known), before.recommend(known))
 
 
+def test_a_decoder_in_half_precision_is_asked(tmp_path: Path) -> None:
+    """The same before it is saved and after it is loaded."""
+    made = TrainedModel.from_training(recommender(Bilinear()).to(torch.bfloat16), dataset())
+    made.save(tmp_path)
+    loaded = TrainedModel.load(tmp_path, decoder=Bilinear())
+    pairs = [(user, item) for user in made.users for item in made.items]
+    found, expected = (asked.score(*zip(*pairs, strict=True)) for asked in (made, loaded))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    found, expected = (asked.recommend_for(made.items[:3], 40) for asked in (made, loaded))
+    found, expected = (frame.set_index("item")["score"] for frame in (found, expected))
+    np.testing.assert_allclose(found[expected.index], expected, atol=0.1)  # the row is rounded
+
+
 def test_a_new_person_is_scored_by_the_decoder() -> None:
     torch.manual_seed(1)
     decoder = Bilinear()

@@ -12,13 +12,13 @@ import torch
 import torch_geometric.typing
 from torch import Tensor
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import GraphSAGE, to_hetero
+from torch_geometric.nn import GAT, GCN, GIN, EdgeCNN, GraphSAGE, to_hetero
 from torch_geometric.transforms import ToUndirected
 
 from pyg_negsamp.candidates import BatchCandidates, PopularityCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import FromModule
+from pyg_negsamp.nn import FromModule, module
 from pyg_negsamp.training import FalseNegatives, LinkLoader, NeighborLinkLoader, Recommender, fit
 from pyg_negsamp.transforms import (
     ANS,
@@ -188,12 +188,41 @@ def test_a_resumed_run_is_the_uninterrupted_one(splits: list[HeteroData], tmp_pa
         assert torch.equal(x, y)
 
 
-def test_ranking_layer_by_layer_is_one_pass(splits: list[HeteroData]) -> None:
-    sampled = encoder_on(splits[0])
-    whole = encoder_on(splits[0], num_neighbors=None)
-    for name, x in sampled.pooled_tables().items():
-        torch.testing.assert_close(x, whole.pooled_tables()[name], atol=1e-5, rtol=1e-5)
-    assert sampled.training
+class UnitSAGE(GraphSAGE):
+    """Does more than PyG's `inference` knows of."""
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.nn.functional.normalize(super().forward(x, edge_index), dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("make", "by_layer"),
+    [
+        (GraphSAGE, True),
+        (partial(GAT, v2=True), True),
+        (GIN, True),
+        (EdgeCNN, True),
+        (partial(GraphSAGE, norm="BatchNorm"), True),
+        (partial(GraphSAGE, norm="BatchNorm", norm_kwargs={"track_running_stats": False}), False),
+        (partial(GraphSAGE, norm="LayerNorm"), False),
+        (partial(GIN, norm="GraphNorm"), False),
+        (partial(GraphSAGE, norm="PairNorm"), False),
+        (partial(GraphSAGE, jk="cat"), False),
+        (GCN, False),
+        (UnitSAGE, False),
+    ],
+)
+def test_ranking_layer_by_layer_is_one_pass(
+    make: Any, by_layer: bool, splits: list[HeteroData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INFERENCE_BATCH", 50)
+    torch.manual_seed(0)
+    model = make(8, WIDTH, 2)
+    assert module.goes_by_layer(model) == by_layer
+    sampled = FromModule(model, splits[0], dim=8, num_neighbors=EVERYBODY)
+    found, expected = sampled.settled_tables(), sampled.eval()()
+    for name, (x,) in found.items():
+        torch.testing.assert_close(x, expected[name][0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("sampler", [SRNS, ContrastiveDNS, partial(IRGAN, dim=4)])
