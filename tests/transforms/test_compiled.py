@@ -33,7 +33,7 @@ def without_checks(sampler: NegativeSampling) -> Callable[..., Negatives]:
         user: Tensor, pos: Tensor, users: Tensor, items: Tensor, generator: torch.Generator | None
     ) -> Negatives:
         chosen = sampler.choose(user, pos, [users], [items], generator=generator)
-        neg = gather_rows([items], chosen.index.flatten(0, 1)).unflatten(0, chosen.index.shape[:2])
+        neg = chosen.arrange(gather_rows([items], chosen.items))
         rows = gather_rows([users], user), gather_rows([items], pos)
         return sampler.make(chosen, *rows, neg)
 
