@@ -217,19 +217,22 @@ class LightGCN(Encoder):
             expected = f"[{len(usual)}], a weight for each layer"
             raise invalid(self, "model.alpha", expected, [*alpha.shape])
         if alpha.device.type != "cpu":  # to look would make it wait for longer than to multiply
-            return self.pool == "mean"
-        alike = torch.isclose(alpha, alpha.new_tensor(usual), rtol=1e-6, atol=0)
-        other = alpha.requires_grad or not bool(alike.all())
-        if other and (self.pool != "mean" or not (self.include_ego or bool(alike[0]))):
+            left_out, other = False, alpha.requires_grad or self.pool == "mean"
+        else:
+            unusual = ~torch.isclose(alpha, alpha.new_tensor(usual), rtol=1e-6, atol=0)
+            left_out = not self.include_ego and bool(unusual[0])
+            other = alpha.requires_grad or bool(unusual.any())
+        if other and (left_out or self.pool != "mean"):
             expected = f"{usual}, with pool={self.pool!r} and include_ego={self.include_ego}"
-            raise invalid(self, "model.alpha", expected, alpha.tolist())
+            raise invalid(self, "model.alpha", expected, short(alpha))
         return other
 
     @property
     def alpha(self) -> list[float] | None:
         """Weights of the layers returned, `H` numbers; `None` if they count alike."""
-        H = self.num_layers + self.include_ego
-        return self.model.alpha[-H:].tolist() if self.weighted else None
+        shares = self.model.alpha.detach()[-self.num_layers - self.include_ego :]
+        alike = torch.allclose(shares, torch.full_like(shares, 1 / len(shares)), rtol=1e-6, atol=0)
+        return shares.tolist() if self.weighted and not alike else None
 
     # The embedding has two names, and is saved under that of every encoder. `alpha` may be written
     # to; with another pooling than the mean it is always the same.
