@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from conftest import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = [
     "lightning.pytorch",
     "torch_geometric",
@@ -53,12 +52,12 @@ class Python:
         assert self.process.pid is not None
         self.pid = self.process.pid
 
-    def wait(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def wait(self) -> subprocess.CompletedProcess[str]:
         """Its exit code and what it has said. A process that does not end is killed."""
-        self.process.join(timeout)
+        self.process.join(300)
         if self.process.exitcode is None:
             self.process.kill()
-            raise TimeoutError(f"{self.words} did not end in {timeout} s")
+            raise TimeoutError(f"{self.words} did not end in 300 s")
         out, err = ((Path(self.said.name) / name).read_text() for name in ("out", "err"))
         return subprocess.CompletedProcess(self.words, self.process.exitcode, out, err)
 

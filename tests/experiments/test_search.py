@@ -528,7 +528,7 @@ def test_two_processes_share_a_study() -> None:
     lines = [" ".join(map(str, (folder, *task))) for folder, task in tasks.items()]
     for folder in tasks:
         Path(folder).mkdir()
-    both = [done.wait(300) for done in [Python("-c", SHARE, *lines) for _ in range(2)]]
+    both = [done.wait() for done in [Python("-c", SHARE, *lines) for _ in range(2)]]
     assert [done.returncode for done in both] == [0, 0], both
     trained = "".join(done.stdout for done in both).splitlines()
     assert len(trained) == len(set(trained)), "no point twice"
