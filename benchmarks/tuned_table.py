@@ -31,7 +31,7 @@ FLAGS: dict[str, Any] = {
 }
 FLAGS |= {"patience": 4, "top_k": [20]}
 SHARED = {"neg": "rns", "shared": True, "num_negatives": 256}
-#: Losses that read vectors of their own for each negative.
+#: For losses that read vectors of their own for each negative, and what those are held against.
 FEW = {"neg": "rns", "num_negatives": 64}
 #: Samplers that draw what they hand on, and choose from nothing.
 NO_CHOICE = ("rns", "pns")
@@ -43,8 +43,9 @@ def losses() -> Iterator[tuple[str, dict[str, Any], list[str]]]:
     for name, cls in LOSSES.items():
         how = FEW if name in ("bc", "adv-info-nce") else SHARED
         yield name, {**how, "loss": name}, ["loss"] if cls.search_space else []
+    yield "ssm, 64 of its own", {**FEW, "loss": "ssm"}, ["loss"]
     yield "in-batch-softmax, in-batch", {"neg": "in-batch", "loss": "in-batch-softmax"}, ["loss"]
-    yield "ssm, mns", {"neg": "mns", "loss": "in-batch-softmax"}, ["sampler", "loss"]
+    yield "in-batch-softmax, mns", {"neg": "mns", "loss": "in-batch-softmax"}, ["sampler", "loss"]
 
 
 def samplers(loss: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
