@@ -193,6 +193,8 @@ def test_waste_is_warned_of(sampler: dict[str, object], loss: str, said: str | N
 def test_the_command_refuses_before_it_reads(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
+    if command == "tune":
+        pytest.importorskip("optuna")
     flags = "--neg rns --loss in-batch-softmax --loss-correction corrected --dataset nowhere.csv"
     with pytest.raises(SystemExit) as stopped:
         main([command, *flags.split()])
