@@ -65,7 +65,11 @@ def arguments(part: str, name: str, cls: type[NegativeSampling] | type[RankingLo
     if part == "neg":
         assert issubclass(cls, NegativeSampling)
         least, most = cls.default_num_negatives, cls.default_num_candidates
-        defaults |= {"num_candidates": max(least, most), "num_negatives": least}
+        if cls.takes_candidates:
+            defaults |= {"num_candidates": max(least, most), "num_negatives": least}
+        else:
+            defaults["num_negatives"] = "all"
+            said.pop("num_candidates", None)
         said.setdefault("num_negatives", "Negatives per positive, `K`.")
     for each in inspect.signature(cls).parameters:
         if each in said and each not in defaults and each not in ("candidates", "edge_type"):

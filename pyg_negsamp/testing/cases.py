@@ -19,9 +19,15 @@ class Cases:
     arguments: ClassVar[dict[str, Any]] = {}
     least_candidates: ClassVar[int] = 1
 
+    @property
+    def takes_candidates(self) -> bool:
+        """Whether the sampler chooses among candidates."""
+        return self.sampler_class.takes_candidates and not self.arguments.get("shared")
+
     def make(self, problem: Toy, **arguments: Any) -> NegativeSampling:
         """Builds the sampler over candidates from the toy graph, in the problem's precision."""
-        arguments = {"num_candidates": 6, **self.arguments, **arguments}
+        usual = {"num_candidates": 6} if self.takes_candidates else {}
+        arguments = {**usual, **self.arguments, **arguments}
         edge_type = arguments.get("edge_type", EDGE_TYPE)
         candidates = self.sampler_class.proposal(problem.data, edge_type=edge_type)
         return self.sampler_class(candidates, **arguments).to(problem.user_xs[0].dtype)

@@ -34,7 +34,8 @@ class NumbersContract(Cases):
         least = max(2, self.least_candidates)  # so that nothing is left to choose, if it can be
         for (dtype, mixed), tolerance in PRECISIONS.items():
             problem = toy(dtype=dtype)
-            sampler = self._made(problem, num_candidates=least)
+            size = {"num_candidates": least} if self.takes_candidates else {}
+            sampler = self._made(problem, **size)
             exact = toy()
             exact.user_xs = [x.double() for x in problem.user_xs]
             exact.item_xs = [x.double() for x in problem.item_xs]

@@ -41,7 +41,7 @@ class BIR(OfTheBatch):
         candidates: What the users have seen, usually
             :class:`~pyg_negsamp.candidates.BatchCandidates`; or the training graph, or its links.
         temperature: What scores are divided by, :math:`\tau`, above 0: the loss's own. Default 1.
-        num_candidates: Not read.
+        num_candidates: To be left out: there is nothing to choose from.
         num_negatives: Draws of each row, `K`. Default: as many as there are positives.
         pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.
 

@@ -27,7 +27,7 @@ class InBatch(OfTheBatch):
     Args:
         candidates: What the users have seen, usually
             :class:`~pyg_negsamp.candidates.BatchCandidates`; or the training graph, or its links.
-        num_candidates: Not read.
+        num_candidates: To be left out: there is nothing to choose from.
         num_negatives: How many positives of the batch to take, at random and with replacement.
             Default: all of them, once.
         pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.

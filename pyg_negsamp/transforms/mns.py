@@ -37,7 +37,7 @@ class MNS(OfTheBatch):
         candidates: What the users have seen, and where the other items come from, usually
             :class:`~pyg_negsamp.candidates.UniformCandidates`; or the training graph, or its links.
         num_uniform: Uniform items, `B'`. Default 1024.
-        num_candidates: Not read.
+        num_candidates: To be left out: there is nothing to choose from.
         num_negatives: How many positives of the batch to take, at random and with replacement.
             Default: all of them, once.
         pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.
@@ -77,7 +77,7 @@ class MNS(OfTheBatch):
             as_links=as_links,
         )
         self.num_uniform = whole_number(self, "num_uniform", num_uniform, least=1)
-        self.check_source(draws=True)
+        self.check_shares(num_candidates, draws=True)
 
     @property
     def needs_global_ids(self) -> bool:

@@ -40,7 +40,8 @@ class RNS(SharedSampling):
     Args:
         candidates: First pass, usually :class:`~pyg_negsamp.candidates.UniformCandidates`.
         shared: Whether all positives of a batch share their negatives. Default: no.
-        num_candidates: Candidates per positive, `M`. Default: as many as negatives.
+        num_candidates: Candidates per positive, `M`. Default: as many as negatives. To be left out
+            with `shared`.
         num_negatives, pool, layers, score, edge_type, check_positives, as_links:
             See :class:`NegativeSampling`.
 
@@ -80,7 +81,7 @@ class RNS(SharedSampling):
         self.takes_candidates = not yes_or_no(self, "shared", shared)
         if shared:
             self.gives = SharedSampling.gives
-            self.check_source(draws=True)
+            self.check_shares(num_candidates, draws=True)
 
     @property
     def needs_global_ids(self) -> bool:

@@ -118,12 +118,16 @@ class SharedSampling(NegativeSampling):
         log_q, pos_log_q = (self.log_probability(x, len(item)).to(dtype) for x in (item, pos))
         return weight, log_q, pos_log_q
 
-    def check_source(self, draws: bool = False) -> None:
-        """Refuses candidates that differ from row to row in more than what users have seen.
+    def check_shares(self, num_candidates: int | None, draws: bool = False) -> None:
+        """Refuses what differs from row to row in more than what users have seen.
 
         Args:
-            draws: Whether they have to draw items that all users share.
+            num_candidates: What the constructor was given.
+            draws: Whether candidates have to draw items that all users share.
         """
+        if num_candidates is not None:
+            expected = "left out, as all rows share the same negatives (num_negatives)"
+            raise invalid(self, "num_candidates", expected, num_candidates)
         source = self.candidates
         if source is None:
             return
@@ -161,7 +165,7 @@ class OfTheBatch(SharedSampling):
 
     Args:
         candidates: What the users have seen; or the training graph, or its links.
-        num_candidates: Not read.
+        num_candidates: To be left out: there is nothing to choose from.
         num_negatives: How many positives of the batch to take, at random and with replacement.
             Default: all of them once.
         pool, layers, score, edge_type, check_positives, as_links: See :class:`NegativeSampling`.
@@ -197,7 +201,7 @@ class OfTheBatch(SharedSampling):
             as_links=as_links,
         )
         self.taken = num_negatives
-        self.check_source()
+        self.check_shares(num_candidates)
         if self.candidates is not None:
             self.register_buffer("degree", self.candidates.degree(), persistent=False)
 

@@ -160,7 +160,9 @@ def sampler(neg: str, pool: str, width: int) -> NegativeSampling:
         own["dim"] = width
     proposal = SAMPLERS["pns" if neg == "pris" else neg].proposal(data())
     many = K if neg in ("rns", "pns", "pris", "contrastive-dns") else M
-    return cls(proposal, num_candidates=many, num_negatives=K, pool=pool, **own)
+    if cls.takes_candidates:
+        own["num_candidates"] = many
+    return cls(proposal, num_negatives=K, pool=pool, **own)
 
 
 class Run:

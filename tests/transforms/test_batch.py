@@ -156,7 +156,8 @@ def binary(problem: Toy, **edge_fields: Tensor) -> HeteroData:
 def test_appends_negatives_to_a_bipartite_graph(name: str, num: int) -> None:
     problem = toy()
     cls = SAMPLERS[name]
-    sampler = cls(cls.proposal(problem.data), num_negatives=num, num_candidates=6)
+    size = {"num_candidates": 6} if cls.takes_candidates else {}
+    sampler = cls(cls.proposal(problem.data), num_negatives=num, **size)
     data = binary(problem, edge_label=torch.tensor([1, 2, 1, 1, 3, 1, 1, 1, 1]))
     before = snapshot(data)
     out = sampler(data, problem.x_dict(), generator=generator())
@@ -192,7 +193,8 @@ def test_the_triplet_form_goes_first() -> None:
 
 def small(cls: type[NegativeSampling], problem: Toy) -> NegativeSampling:
     own = {"dim": 5} if "dim" in inspect.signature(cls.__init__).parameters else {}
-    return cls(cls.proposal(problem.data), num_candidates=8, **own).double()
+    own |= {"num_candidates": 8} if cls.takes_candidates else {}
+    return cls(cls.proposal(problem.data), **own).double()
 
 
 @pytest.mark.parametrize("num_layers", [0, 3])

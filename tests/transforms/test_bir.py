@@ -20,8 +20,7 @@ class TestBIR(SamplerContract):
     def test_draws_by_importance(self, score: str, temperature: float) -> None:
         problem = toy(1)
         draws = 5000
-        size = {"num_negatives": draws, "num_candidates": draws}
-        sampler = self.make(problem, temperature=temperature, score=score, **size)
+        sampler = self.make(problem, num_negatives=draws, temperature=temperature, score=score)
         weight = self.sample(sampler, problem).weight
         links = problem.data[EDGE_TYPE].edge_index.t().tolist()
         items = [i for _, i in links]

@@ -50,7 +50,8 @@ def test_compiled_equals_eager(name: str, caplog: pytest.LogCaptureFixture) -> N
     torch._dynamo.reset()
     problem, cls = toy(0), SAMPLERS[name]
     own = {"dim": 5} if "dim" in inspect.signature(cls.__init__).parameters else {}
-    eager = cls(cls.proposal(problem.data), num_candidates=8, num_negatives=2, **own).double()
+    own |= {"num_candidates": 8} if cls.takes_candidates else {}
+    eager = cls(cls.proposal(problem.data), num_negatives=2, **own).double()
     backend = "inductor" if name == WHOLE else "aot_eager"
     twin = copy.deepcopy(eager)
     call = twin.sample if name in (WHOLE, *ANY_SIZE) else without_checks(twin)

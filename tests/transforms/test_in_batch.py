@@ -53,7 +53,7 @@ class TestInBatch(SamplerContract):
 
     def test_some_of_the_batch(self) -> None:
         problem = toy()
-        sampler = self.make(problem, num_negatives=400, num_candidates=400)
+        sampler = self.make(problem, num_negatives=400)
         negatives = self.sample(sampler, problem)
         index = negatives.index[0]
         count = torch.bincount(index, minlength=12)

@@ -62,9 +62,7 @@ class TestSharedRNS(SamplerContract):
 
     def test_draws_uniformly_for_all_rows_at_once(self) -> None:
         problem = toy()
-        negatives = self.sample(
-            self.make(problem, num_negatives=6000, num_candidates=6000), problem
-        )
+        negatives = self.sample(self.make(problem, num_negatives=6000), problem)
         assert chisquare(torch.bincount(negatives.index[0], minlength=12)).pvalue > 1e-3
         torch.testing.assert_close(
             negatives.log_q.exp(), torch.full((9, 6000), 1 / 12, dtype=torch.double)
