@@ -38,6 +38,9 @@ class AdaptiveTauLoss(RankingLoss):
     pairs. In the first `warmup` epochs :math:`\bar s_+ - \bar s` is taken to be 0.7, and so it is
     where positives score no higher than other pairs.
 
+    :math:`\beta` is that of the authors' programs. Users whose losses are far below the mean have
+    the least temperature there is, :math:`\tau_0 / e`.
+
     Simpler than the released code in that all users and links count for :math:`\tau_0`, that
     :math:`\bar s_+` is what training met in the epoch before, and that the positive's score has
     the user's temperature, too, and a term in the denominator. There is no temperature to search.
@@ -124,8 +127,11 @@ class AdaptiveTauLoss(RankingLoss):
         met = self.met > 0
         loss = self.loss_sum / self.met.clamp(min=1)
         above = (loss - loss[met].mean()).where(met, 0) / self.beta
-        argument: Any = above.double().clamp(min=-1 / math.e).cpu().numpy()
-        return torch.from_numpy(lambertw(argument).real).to(loss).exp()
+        argument = above.double().clamp(min=-1 / math.e)
+        numbers: Any = argument.cpu().numpy()
+        w = torch.from_numpy(lambertw(numbers).real).to(argument)
+        # Where W ends, at -1/e, scipy's is not a number.
+        return w.where(argument > -1 / math.e, -1).exp().to(loss)
 
     def per_positive(
         self,
