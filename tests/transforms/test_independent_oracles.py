@@ -8,11 +8,12 @@ from collections import Counter
 import torch
 from scipy.stats import chisquare
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from oracles import samplers_since_2019 as oracles
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.testing import toy
-from pyg_negsamp.transforms import BNS, MCNS, MIDX
+from pyg_negsamp.transforms import BNS, MCNS, MIDX, AdaSIR, NSCaching
 from pyg_negsamp.transforms.k_dpp import conditioned, k_dpp
 from pyg_negsamp.transforms.per_user import draw_without_replacement
 
@@ -122,3 +123,52 @@ def test_draws_without_replacement() -> None:
     drawn: Tensor = draw_without_replacement(item, logit, 2, generator())
     expected = oracles.without_replacement(logits, 2)
     check_draws(Counter(frozenset(row) for row in drawn.tolist()), expected)
+
+
+class Given(UniformCandidates):
+    """Draws the same items for everybody."""
+
+    def forward(self, user: Tensor, num: int, *args: object, **kwargs: object) -> Tensor:
+        return torch.tensor(FRESH[:num]).expand(len(user), -1)
+
+
+FRESH, MANY = [7, 5, 7, 2], 6000
+
+
+def crowd() -> tuple[HeteroData, Tensor, Tensor]:
+    """Users who are all alike, a positive each, and the scores of ten items with any of them."""
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = MANY, 10
+    links = torch.stack([torch.arange(MANY), torch.zeros(MANY, dtype=torch.long)])
+    data["user", "interacts", "item"].edge_index = links
+    vector, items = (
+        torch.randn(3, generator=generator()),
+        torch.randn(10, 3, generator=generator(1)),
+    )
+    return data, vector.expand(MANY, -1).contiguous(), items
+
+
+def test_nscaching_keeps_by_score() -> None:
+    data, users, items = crowd()
+    sampler = NSCaching(Given(data), num_candidates=2, num_new=4, num_negatives=1)
+    cache = [5, 8]
+    sampler.memory[:] = torch.tensor(cache)
+    user = torch.arange(MANY)
+    sampler.sample(user, torch.zeros_like(user), users, items, generator=generator(2))
+    scores = (items @ users[0]).tolist()
+    expected = oracles.nscaching_caches(cache, FRESH, [scores[i] for i in [*cache, *FRESH]])
+    check_draws(Counter(frozenset(row) for row in sampler.memory.tolist()), expected)
+
+
+def test_adasir_resamples_by_importance() -> None:
+    data, users, items = crowd()
+    sampler = AdaSIR(Given(data), num_candidates=1, num_new=4, num_negatives=1)
+    sampler.memory[:] = 9
+    sampler.start_epoch(1, 2, {"user": users, "item": items})
+    scores = (items @ users[0]).tolist()
+    resampled = oracles.by_item(
+        FRESH, oracles.adasir([scores[i] for i in FRESH], [math.log(1 / 9)] * 4)
+    )
+    # A place of the pool is an old item or a resampled one, each in half of all cases.
+    expected = {9: 0.5} | {item: p / 2 for item, p in resampled.items()}
+    check_draws(Counter(sampler.memory.flatten().tolist()), expected)
