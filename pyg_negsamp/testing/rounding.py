@@ -63,7 +63,8 @@ def step(sampler: NegativeSampling, chosen: Selection, problem: Toy, loss: torch
     if made.loss is not None:
         value = value + made.loss
     leaves = [*tables, *sampler.parameters()]
-    found = torch.autograd.grad(value, leaves, allow_unused=True)
+    with torch.autocast("cpu", enabled=False):  # as trainers do, who go back outside of it
+        found = torch.autograd.grad(value, leaves, allow_unused=True)
     gradient = [g.double().flatten() for g in found if g is not None]
     return Step(value.detach().double(), torch.cat(gradient))
 
