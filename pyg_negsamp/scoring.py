@@ -278,6 +278,7 @@ class _SharedCosine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         user, item, *norms = ctx.saved_tensors
+        grad = grad.to(user.dtype)  # autocast gave the product in half precision
         to_user = to_item = None
         if ctx.needs_input_grad[0]:
             to_user = _across(grad @ item, user, norms[0])
