@@ -17,6 +17,8 @@ from pyg_negsamp.space import Choice, Space
 
 #: How far positives are above all items while nobody has looked, as the authors begin.
 FIRST_GAP = 0.7
+#: Where Lambert's function begins; at the point itself, -1 / e rounded, scipy's is NaN.
+LEAST_ARGUMENT = math.nextafter(-1 / math.e, 0)
 
 
 class AdaptiveTauLoss(RankingLoss):
@@ -124,7 +126,7 @@ class AdaptiveTauLoss(RankingLoss):
         met = self.met > 0
         loss = self.loss_sum / self.met.clamp(min=1)
         above = (loss - loss[met].mean()).where(met, 0) / self.beta
-        argument: Any = above.double().clamp(min=-1 / math.e).cpu().numpy()
+        argument: Any = above.double().clamp(min=LEAST_ARGUMENT).cpu().numpy()
         return torch.from_numpy(lambertw(argument).real).to(loss).exp()
 
     def per_positive(
