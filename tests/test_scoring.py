@@ -8,7 +8,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pyg_negsamp import scoring
-from pyg_negsamp.scoring import FEW, candidate_scores, cosine, dot, ranking_tables, scores_by
+from pyg_negsamp.scoring import (
+    FEW,
+    candidate_scores,
+    cosine,
+    dot,
+    ranking_tables,
+    scores_by,
+    shared_scores,
+)
 
 
 def rows(dtype: torch.dtype = torch.double, num_items: int = 3) -> tuple[Tensor, Tensor]:
@@ -45,6 +53,20 @@ def test_cosine_is_that_of_normalised_vectors_however_short() -> None:
         results.append((scores, *torch.autograd.grad((scores * weight).sum(), (u, i))))
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("num_items", [FEW - 1, FEW])
+def test_mixed_precision_gives_cosines_a_gradient(shared: bool, num_items: int) -> None:
+    user, item = (x.requires_grad_() for x in rows(torch.float32, num_items))
+    of = item[0] if shared else item
+    results = []
+    for mixed in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            scores = shared_scores("cosine", user, of) if shared else cosine(user, of)
+        results.append((scores.float(), *torch.autograd.grad(scores.sum(), (user, item))))
+    for exact, rounded in zip(*results, strict=True):
+        torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.02)
 
 
 def test_only_what_needs_a_gradient_gets_one() -> None:

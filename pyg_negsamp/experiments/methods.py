@@ -108,7 +108,7 @@ def check_memory(config: Config, data: HeteroData) -> None:
 
     It counts the least that training holds at once, so that nothing is refused which would do.
     """
-    links, said = known_links(data), config.sampler
+    links, said, flat = known_links(data), config.sampler, config.flat()
     number = 8 if config.training.precision == "64-true" else 4
     width = config.encoder.dim * number
     table = (links.num_users + links.num_items) * width
@@ -118,17 +118,19 @@ def check_memory(config: Config, data: HeteroData) -> None:
     if of_batch or said.arguments.get("shared"):
         each = 2 * number  # a score and a weight, since vectors are shared
         kept = batch if of_batch and said.num_negatives is None else kept
+    uniform = batch * flat.get("num_uniform", 0) * 2 * number  # shared besides the positives
     needs = {
         "dim": table * 4,  # weights, gradient, two of Adam's
         "layers": table * (4 + (config.encoder.layers or 0)),
         "num_candidates": batch * drawn * 8,  # ids
         "num_negatives": batch * kept * each,  # vectors
-        "batch_size": batch * (drawn * 8 + kept * each),
+        "num_uniform": uniform,
+        "batch_size": batch * (drawn * 8 + kept * each) + uniform,
     }
     for name, needed in needs.items():
         if (short := shortage(needed)) is not None:
             expected = f"less: it needs {short[0]} of memory, and {short[1]} are free"
-            raise ConfigError(name, expected, config.flat().get(name))
+            raise ConfigError(name, expected, flat.get(name))
 
 
 def make_reference(config: Config, data: HeteroData) -> Scorer:

@@ -17,6 +17,8 @@ from pyg_negsamp.space import Choice, Space
 
 #: How far positives are above all items while nobody has looked, as the authors begin.
 FIRST_GAP = 0.7
+#: Where Lambert's function begins; at the point itself, -1 / e rounded, scipy's is NaN.
+LEAST_ARGUMENT = math.nextafter(-1 / math.e, 0)
 
 
 class AdaptiveTauLoss(RankingLoss):
@@ -127,11 +129,8 @@ class AdaptiveTauLoss(RankingLoss):
         met = self.met > 0
         loss = self.loss_sum / self.met.clamp(min=1)
         above = (loss - loss[met].mean()).where(met, 0) / self.beta
-        argument = above.double().clamp(min=-1 / math.e)
-        numbers: Any = argument.cpu().numpy()
-        w = torch.from_numpy(lambertw(numbers).real).to(argument)
-        # Where W ends, at -1/e, scipy's is not a number.
-        return w.where(argument > -1 / math.e, -1).exp().to(loss)
+        argument: Any = above.double().clamp(min=LEAST_ARGUMENT).cpu().numpy()
+        return torch.from_numpy(lambertw(argument).real).to(loss).exp()
 
     def per_positive(
         self,

@@ -224,15 +224,16 @@ class _LogSumExp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         part, total = ctx.saved_tensors
         # Of nothing, the sum is 0, and so is its gradient.
-        total = total.clamp(min=torch.finfo(part.dtype).tiny) * ctx.temperature
-        return part * (grad.unsqueeze(1) / total), None, None
+        total = total.where(total != 0, 1)
+        return part * (grad.unsqueeze(1) / ctx.temperature / total), None, None
 
 
 def _exponentials(x: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """The largest of each row, `[B, 1]`, and `exp((x - largest) / temperature)`."""
     top = x.amax(dim=1, keepdim=True)
     top = top.where(top > -torch.inf, 0)
-    return top, torch.add(top / -temperature, x, alpha=1 / temperature).exp_()
+    # The difference first: that of two quotients would be off by as much as these are rounded.
+    return top, x.sub(top).div_(temperature).exp_()
 
 
 def average(x: Tensor, weight: Tensor | None) -> Tensor:

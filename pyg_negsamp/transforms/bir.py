@@ -99,6 +99,8 @@ class BIR(OfTheBatch):
         """All positives, with how often each row drew them."""
         chosen = super().choose(user, pos, user_xs, item_xs, candidates, generator, named)
         allowed, log_q, _ = chosen.state
+        if not len(pos):  # nothing to draw from
+            return Selection(chosen.index, (allowed, None, None))
         users, items = (
             pool_layers([x[ids] for x in xs], self.pool)
             for xs, ids in ((user_xs, user), (item_xs, chosen.index))

@@ -72,6 +72,7 @@ def test_anything_wrong_is_a_line_of_ours(name: str) -> None:
         ({"dim": 99999999999}, "'dim' must be less: it needs"),
         ({"num_candidates": 99999999999}, "'num_candidates' must be less: it needs"),
         ({"num_negatives": 99999999999}, "'num_negatives' must be less: it needs"),
+        ({"neg": "mns", "num_uniform": 2000000000}, "'num_uniform' must be less: it needs"),
     ],
 )
 @pytest.mark.usefixtures("untrained")

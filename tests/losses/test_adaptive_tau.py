@@ -67,6 +67,13 @@ def test_the_common_temperature_is_the_gap_of_positives() -> None:
     assert float(loss.base) == pytest.approx(FIRST), "of positives below the others there is none"
 
 
+def test_a_user_far_below_the_others_has_a_temperature() -> None:
+    loss = made(beta=0.5)
+    loss(torch.tensor([0.0, 0, 0, 9]).double(), scores()[1], user=USER)
+    loss.start_epoch(1, 9)
+    assert float(loss.temperature.min()) == pytest.approx(FIRST / math.e, rel=1e-6)
+
+
 def test_rows_without_negatives_leave_no_trace() -> None:
     loss, weight = made(), torch.ones(4, 3)
     weight[[2, 3]] = 0

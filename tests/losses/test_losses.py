@@ -23,6 +23,7 @@ from pyg_negsamp.losses import (
     SoftBPRLoss,
     l2_penalty,
 )
+from pyg_negsamp.losses.base import log_sum_exp
 from pyg_negsamp.serving.making import described
 from pyg_negsamp.testing import toy
 
@@ -189,6 +190,26 @@ def test_softmax_losses_do_not_overflow(loss: SampledSoftmaxLoss) -> None:
     slope = 0.5 / loss.temperature
     torch.testing.assert_close(pos.grad, torch.tensor([-slope, 0.0]))
     torch.testing.assert_close(neg.grad, torch.tensor([[slope / 2, slope / 2], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize("size", [1e3, 1e10, 1e30])
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 1e-4])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1, 0, 2], [0, 1, 0], [0, 0, 0]])
+def test_sums_of_exponentials_of_any_size(
+    size: float, temperature: float, weights: list[int]
+) -> None:
+    x = size * torch.tensor([[0.3, 1.0, 0.7], [1.0, 1.0, -1.0]])
+    weight = torch.tensor(weights).float().expand(2, 3)
+    results = []
+    for given in (x, x.double()):
+        leaf = given.clone().requires_grad_()
+        found = log_sum_exp(leaf, weight.to(given), temperature)
+        (slope,) = torch.autograd.grad(found.sum(), leaf)
+        results.append((found.double(), slope.double() * temperature))
+    torch.testing.assert_close(*[found for found, _ in results], rtol=1e-6, atol=0)
+    torch.testing.assert_close(*[slope for _, slope in results], rtol=1e-6, atol=1e-6)
+    parts = x.double() / temperature + weight.double().log()
+    torch.testing.assert_close(results[1][0], parts.logsumexp(dim=1))
 
 
 @pytest.mark.parametrize(

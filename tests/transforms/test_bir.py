@@ -52,6 +52,13 @@ class TestBIR(SamplerContract):
         assert negatives.weight.sum(dim=1).tolist() == [9.0] * 9
         assert torch.equal(negatives.index[0], problem.pos)
 
+    @pytest.mark.parametrize("draws", [None, 3])
+    def test_an_empty_batch_draws_nothing(self, draws: int | None) -> None:
+        problem = toy()
+        problem.user, problem.pos = problem.user[:0], problem.pos[:0]
+        negatives = self.sample(BIR(problem.data, num_negatives=draws), problem)
+        assert negatives.weight.shape == (0, 0)
+
     def test_a_row_for_which_nothing_is_left_has_no_negatives(self) -> None:
         problem = toy()
         problem.user, problem.pos = problem.user[:1], problem.pos[:1]
