@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
-from pyg_negsamp.errors import whole_number
+from pyg_negsamp.errors import invalid, whole_number
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
@@ -110,7 +110,7 @@ class CBNS(OfTheBatch):
 
     def set_extra_state(self, state: tuple[Tensor | None, Tensor | None]) -> None:
         """Takes over the memory of a `state_dict`."""
-        device = self.degree.device
+        device = self._known.known.key.device
         self._keep(*(None if x is None else x.to(device) for x in state))
 
     @torch.no_grad()
@@ -139,6 +139,9 @@ class CBNS(OfTheBatch):
         past, past_rows = self.past, self.past_rows
         if past is None or past_rows is None:
             past, past_rows = known_pos[:0], pos[:0].detach()
+        if past_rows.shape[1:] != pos.shape[1:]:
+            expected = f"of {[*past_rows.shape[1:]]} layers and width, as the batches before"
+            raise invalid(self, "item_xs", expected, [*pos.shape[1:]])
         rows = torch.cat([neg, past_rows.to(neg.dtype)])[: len(both)]
         self._keep(
             torch.cat([known_pos, past])[: self.num_cached],

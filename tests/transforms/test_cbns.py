@@ -85,3 +85,16 @@ class TestCBNS(SamplerContract):
         for wrong in ({"num_cached": 0}, {"warmup": -1}):
             with pytest.raises(ValueError, match=next(iter(wrong))):
                 CBNS(toy().data, **wrong)
+
+
+@pytest.mark.parametrize(("layers", "width"), [(2, 5), (1, 4)])
+def test_a_memory_of_another_shape_is_refused(layers: int, width: int) -> None:
+    problem = toy()
+    sampler = CBNS(problem.data)
+    size = sampler._known.num_users, sampler._known.num_items
+    sampler.sample(problem.user, problem.pos, *(torch.randn(n, 5) for n in size))
+    others = [[torch.randn(n, width)] * layers for n in size]
+    with pytest.raises(ValueError, match="as the batches before"):
+        sampler.sample(problem.user, problem.pos, *others)
+    with pytest.raises(ValueError, match="what users have seen"):
+        CBNS().load_state_dict(sampler.state_dict())
