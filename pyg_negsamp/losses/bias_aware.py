@@ -36,7 +36,8 @@ class BCLoss(RankingLoss):
     links that a user and an item have, one for each number that occurs. They learn in the first
     `warmup` epochs, by a sampled softmax of their own cosines on the same positives and negatives.
     The model meanwhile learns by one without margin (in the paper it waits). Then they are frozen,
-    and the margins apply: no gradient flows through `M`. With a margin of 0, this is
+    and the margins apply: no gradient flows through `M`, which is as in the released code, but for
+    the cap at :math:`\pi`. With a margin of 0, this is
     :class:`SampledSoftmaxLoss`, and nothing new; so it places new users.
 
     Negatives chosen per layer count with the mean vector of their layers; those without an item
