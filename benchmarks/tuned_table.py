@@ -28,35 +28,40 @@ FLAGS: dict[str, Any] = {
     "l2": 1e-4,
     "epochs": 60,
     "eval_every": 3,
+    "patience": 4,
+    "top_k": [20],
 }
-FLAGS |= {"patience": 4, "top_k": [20]}
-SHARED = {"neg": "rns", "shared": True, "num_negatives": 256}
-#: For losses that read vectors of their own for each negative, and what those are held against.
-FEW = {"neg": "rns", "num_negatives": 64}
-#: Samplers that draw what they hand on, and choose from nothing.
-NO_CHOICE = ("rns", "pns")
-IN_BATCH = ("in-batch", "mns", "cbns", "bir")
+#: How many negatives of its own a positive has: in the table of losses, and for a softmax.
+NUM_NEGATIVES = 64
+NUM_CHOSEN, NUM_CANDIDATES = 8, 32
 
 
-def losses() -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-    """Every loss, with uniform negatives; name, flags, and what to search."""
-    for name, cls in LOSSES.items():
-        how = FEW if name in ("bc", "adv-info-nce") else SHARED
-        yield name, {**how, "loss": name}, ["loss"] if cls.search_space else []
-    yield "ssm, 64 of its own", {**FEW, "loss": "ssm"}, ["loss"]
-    yield "in-batch-softmax, in-batch", {"neg": "in-batch", "loss": "in-batch-softmax"}, ["loss"]
-    yield "in-batch-softmax, mns", {"neg": "mns", "loss": "in-batch-softmax"}, ["sampler", "loss"]
+def losses() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every loss, with uniform negatives: name and flags."""
+    for name in LOSSES:
+        yield name, {"neg": "rns", "num_negatives": NUM_NEGATIVES, "loss": name}
+    in_batch = {"loss": "in-batch-softmax"}
+    yield "in-batch-softmax, in-batch", {"neg": "in-batch", **in_batch}
+    yield "in-batch-softmax, mns", {"neg": "mns", **in_batch}
 
 
-def samplers(loss: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-    """Every sampler with a loss: `'bpr'`, or a softmax of what it hands on."""
-    for name in SAMPLERS:
+def samplers(loss: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every sampler with a loss: `'bpr'`, or `'ssm'`, a softmax of what it hands on."""
+    for name, cls in SAMPLERS.items():
         flags: dict[str, Any] = {"neg": name, "loss": loss}
-        if name in IN_BATCH and loss == "ssm":
-            flags["loss"] = "ssm" if name == "bir" else "in-batch-softmax"
+        if loss == "ssm" and "log_q" in cls.gives and not cls.takes_candidates:
+            flags["loss"] = "in-batch-softmax"  # of all that the batch shares
         elif loss == "ssm":
-            flags |= {"num_negatives": 8} | ({} if name in NO_CHOICE else {"num_candidates": 32})
-        yield name, flags, ["sampler", "loss"]
+            flags["num_negatives"] = NUM_CHOSEN
+            if "num_candidates" in cls.search_space:  # one that chooses: all from as many
+                flags["num_candidates"] = NUM_CANDIDATES
+        yield name, flags
+
+
+def to_search(flags: dict[str, Any]) -> list[str]:
+    """The parts of a row that have something to search."""
+    parts = {"sampler": SAMPLERS[flags["neg"]], "loss": LOSSES[flags["loss"]]}
+    return [part for part, cls in parts.items() if cls.search_space]
 
 
 TABLES = {
@@ -81,30 +86,21 @@ def main() -> None:
     (args.out / name).mkdir(parents=True, exist_ok=True)
     where = {"dataset": args.dataset, "encoder": args.encoder}
     rows = []
-    for method, own, search in TABLES[args.table]():
+    for method, own in TABLES[args.table]():
         row: dict[str, Any] = {"method": method, "flags": own, "source": "nothing to search"}
-        try:
-            if search:
-                stem = args.out / name / method.replace(", ", "-")
-                given = FLAGS | where | own | {"root": args.root}
-                found = tune(
-                    given,
-                    args.trials,
-                    search,
-                    12,
-                    f"sqlite:///{stem}.db",
-                    f"{stem}.yaml",
-                    say=print,
-                )
-                assert found is not None
-                row["flags"] = own | found.chosen
-                row["source"] = (
-                    f"best of at most {args.trials} by validation NDCG@20, {found.value:.4f}"
-                )
-        except ValueError as error:
-            print(f"{method}: {error}", flush=True)
-            if "search" not in str(error):
+        if search := to_search(own):
+            stem = args.out / name / method.replace(", ", "-")
+            given = FLAGS | where | own | {"root": args.root}
+            storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
+            try:
+                found = tune(given, args.trials, search, 12, storage, to, say=print)
+            except ValueError as error:  # a combination that is refused, in its own words
+                print(f"{method}: {error}", flush=True)
                 continue
+            assert found is not None
+            row["flags"] = own | found.chosen
+            value = f"{found.value:.4f}"
+            row["source"] = f"best of at most {args.trials} by validation NDCG@20, {value}"
         print(f"{method}: {row['flags']} ({row['source']})", flush=True)
         rows.append(row)
         table = {"dataset": args.dataset, "encoder": args.encoder, "flags": FLAGS, "rows": rows}
