@@ -60,8 +60,8 @@ def samplers(loss: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def to_search(flags: dict[str, Any]) -> list[str]:
     """The parts of a row that have something to search."""
-    parts = {"sampler": SAMPLERS[flags["neg"]], "loss": LOSSES[flags["loss"]]}
-    return [part for part, cls in parts.items() if cls.search_space]
+    parts: dict[str, type] = {"sampler": SAMPLERS[flags["neg"]], "loss": LOSSES[flags["loss"]]}
+    return [part for part, cls in parts.items() if getattr(cls, "search_space", {})]
 
 
 TABLES = {
