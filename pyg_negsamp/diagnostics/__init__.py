@@ -2,13 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from pyg_negsamp.diagnostics.cost import epoch_costs, look_at_cost
+from pyg_negsamp.diagnostics.gradient import gradient_magnitude, look_at_gradient
+from pyg_negsamp.diagnostics.hardness import by_positive, deciles, look_at_hardness
 from pyg_negsamp.diagnostics.look import Look
+from pyg_negsamp.diagnostics.over_fitting import look_at_over_fitting, training_ndcg
+from pyg_negsamp.diagnostics.popularity import look_at_popularity, mean_popularity
+from pyg_negsamp.errors import invalid, nearest, short
 
 #: From a look to named numbers, 0-dim tensors: nothing is read back from the device inside.
-DIAGNOSTICS: dict[str, Callable[[Look], dict[str, Tensor]]] = {}
+DIAGNOSTICS: dict[str, Callable[[Look], dict[str, Tensor]]] = {
+    "hardness": look_at_hardness,
+    "popularity": look_at_popularity,
+    "over-fitting": look_at_over_fitting,
+    "gradient": look_at_gradient,
+    "cost": look_at_cost,
+}
+#: What is looked at unless somebody says otherwise.
+DEFAULT = tuple(
+    name
+    for name in ("hardness", "false-negatives", "popularity", "over-fitting")
+    if name in DIAGNOSTICS
+)
 
-__all__ = ["DIAGNOSTICS", "Look"]
+
+def diagnostics_named(names: str | Sequence[str], owner: object = "fit") -> tuple[str, ...]:
+    """The diagnostics that were asked for, in the order of :data:`DIAGNOSTICS`.
+
+    Args:
+        names: Names, or one alone; `'all'`, or `'none'`.
+        owner: Who asks, for the error.
+
+    Raises:
+        ValueError: If a name is unknown, or stands beside `'none'`.
+    """
+    asked = [names] if isinstance(names, str) else names
+    known = [*DIAGNOSTICS, "all", "none"]
+    for name in asked:
+        if not isinstance(name, str) or name not in known:
+            near = nearest(name, known) if isinstance(name, str) else ""
+            expected = f"names out of {', '.join(known)}{near}"
+            raise invalid(owner, "diagnostics", expected, short(name))
+    if "none" in asked and len(asked) > 1:
+        raise invalid(owner, "diagnostics", "'none' alone, or names without it", short(names))
+    return tuple(name for name in DIAGNOSTICS if name in asked or "all" in asked)
+
+
+__all__ = [
+    "DEFAULT",
+    "DIAGNOSTICS",
+    "Look",
+    "by_positive",
+    "deciles",
+    "diagnostics_named",
+    "epoch_costs",
+    "gradient_magnitude",
+    "look_at_cost",
+    "look_at_gradient",
+    "look_at_hardness",
+    "look_at_over_fitting",
+    "look_at_popularity",
+    "mean_popularity",
+    "training_ndcg",
+]
