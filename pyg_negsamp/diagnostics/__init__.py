@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from pyg_negsamp.diagnostics.cost import epoch_costs, look_at_cost
+from pyg_negsamp.diagnostics.cost import PIECES, epoch_costs, look_at_cost
 from pyg_negsamp.diagnostics.gradient import gradient_magnitude, look_at_gradient
 from pyg_negsamp.diagnostics.hardness import by_positive, deciles, look_at_hardness
 from pyg_negsamp.diagnostics.look import Look
@@ -55,6 +55,7 @@ def diagnostics_named(names: str | Sequence[str], owner: object = "fit") -> tupl
 __all__ = [
     "DEFAULT",
     "DIAGNOSTICS",
+    "PIECES",
     "Look",
     "by_positive",
     "deciles",
