@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from pyg_negsamp.diagnostics.area import SampledArea, log_volume, sampled_area
 from pyg_negsamp.diagnostics.entropy import entropy, entropy_of
+from pyg_negsamp.diagnostics.factors import ans_factors
 from pyg_negsamp.diagnostics.false_negatives import (
     false_negative_share,
     false_negative_share_by_popularity,
@@ -18,6 +20,9 @@ from pyg_negsamp.diagnostics.false_negatives import (
     false_negatives_of,
 )
 from pyg_negsamp.diagnostics.look import Look
+from pyg_negsamp.diagnostics.overlap import exclusive_hit_ratio, overlap
+from pyg_negsamp.diagnostics.plane import in_plane
+from pyg_negsamp.diagnostics.sweep import Point, sweep, sweep_of_trials
 from pyg_negsamp.diagnostics.trap import Trap, ambiguous_trap, augmentation_gain, trap_of
 from pyg_negsamp.diagnostics.uniformity import alignment, uniformity, uniformity_of
 
@@ -32,13 +37,23 @@ DIAGNOSTICS: dict[str, Callable[[Look], dict[str, Tensor]]] = {
 __all__ = [
     "DIAGNOSTICS",
     "Look",
+    "Point",
+    "SampledArea",
     "Trap",
     "alignment",
     "ambiguous_trap",
+    "ans_factors",
     "augmentation_gain",
     "entropy",
+    "exclusive_hit_ratio",
     "false_negative_share",
     "false_negative_share_by_popularity",
     "false_negative_share_by_rank",
+    "in_plane",
+    "log_volume",
+    "overlap",
+    "sampled_area",
+    "sweep",
+    "sweep_of_trials",
     "uniformity",
 ]

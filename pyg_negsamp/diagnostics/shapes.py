@@ -9,7 +9,7 @@ from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.graph import is_integer
 
 
-def check_shapes(owner: str, **given: tuple[object, str]) -> None:
+def check_shapes(owner: str, /, **given: tuple[object, str]) -> None:
     """Refuses tensors of the wrong kind, or of sizes that do not agree.
 
         check_shapes("overlap", x=(x, "ids n K"), y=(y, "ids n L"), weight=(None, "numbers n K"))
