@@ -26,10 +26,8 @@ def unit_rows(x: Tensor) -> Tensor:
     return normalize(wide(x), dim=-1).to(x.dtype)
 
 
-def mean(x: Tensor, where: Tensor | None = None) -> Tensor:
-    """The mean of all entries, or of those `where` is true; 0 of none, where torch's is NaN."""
-    if where is not None:
-        return x.masked_fill(~where, 0).sum() / where.sum().clamp(min=1)
+def mean(x: Tensor) -> Tensor:
+    """The mean of all entries; 0 of none, where torch's is NaN."""
     return x.mean() if x.numel() else x.sum()
 
 

@@ -24,8 +24,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
+from pyg_negsamp.diagnostics.means import mean_where
 from pyg_negsamp.diagnostics.shapes import check_shapes
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.numerics import wide
 
 
 def entropy(rows: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -36,7 +37,7 @@ def entropy(rows: Tensor, weight: Tensor | None = None) -> Tensor:
         weight: `[N]`; an embedding of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar in `[0, ln(D) / D]`, in nats; 0 if no embedding counts.
+        A scalar in `[0, ln(D) / D]`, in nats; NaN if no embedding counts.
 
     Raises:
         ValueError: If an argument is not of these shapes.
@@ -44,10 +45,10 @@ def entropy(rows: Tensor, weight: Tensor | None = None) -> Tensor:
     check_shapes("entropy", rows=(rows, "numbers N D"), weight=(weight, "numbers N"))
     log_share = wide(rows).log_softmax(dim=1)
     of_each = -(log_share.exp() * log_share).sum(dim=1) / max(rows.size(1), 1)
-    return mean(of_each, None if weight is None else weight != 0)
+    return mean_where(of_each, weight)
 
 
-def entropy_of(look: Look) -> dict[str, Tensor]:
+def look_at_entropy(look: Look) -> dict[str, Tensor]:
     """`entropy/chosen`: of the embeddings of the chosen items, each as often as it was chosen."""
     if look.chosen is None:
         return {}

@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
+from pyg_negsamp.diagnostics.means import mean_where
 from pyg_negsamp.diagnostics.shapes import check_shapes
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.numerics import mean
 from pyg_negsamp.pairs import Pairs
 
 #: Parts that candidates are cut into, by rank.
@@ -51,7 +51,7 @@ def false_negative_share(
         weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar in [0, 1]; 0 if no negative counts.
+        A scalar in [0, 1]; NaN if no negative counts.
 
     Raises:
         ValueError: If an argument is not of these shapes.
@@ -66,7 +66,7 @@ def false_negative_share(
     check_links("false_negative_share", "liked", liked)
     false = liked.hold(user.view(-1, *[1] * (item.dim() - 1)), item)
     false = false.any(dim=2) if per_layer else false
-    return mean(false.float(), None if weight is None else weight != 0)
+    return mean_where(false.float(), weight)
 
 
 def false_negative_share_by_rank(
@@ -102,7 +102,7 @@ def false_negative_share_by_rank(
     size, device = score.size(1), score.device
     tenth = torch.arange(size, device=device) * TENTHS // max(size, 1)
     shares = torch.zeros(2, TENTHS, device=device)  # sums, and how many ranks they are of
-    by_rank = false.mean(dim=0) if len(false) else false.sum(dim=0)
+    by_rank = false.mean(dim=0)
     shares.index_add_(1, tenth, torch.stack([by_rank, torch.ones_like(by_rank)]))
     return shares[0] / shares[1]
 
@@ -121,7 +121,8 @@ def false_negative_share_by_popularity(
             what users have seen could be drawn, too, and the share is lower.
 
     Returns:
-        A scalar in [0, 1]: the mean over the `n` rows; 0 of none, and where nothing can be drawn.
+        A scalar in [0, 1]: the mean over the `n` rows, of which one that nothing can be drawn for
+        has 0; NaN of no rows.
 
     Raises:
         ValueError: If an argument is not of these shapes.
@@ -136,7 +137,7 @@ def false_negative_share_by_popularity(
         whole = whole - _mass(user, count, known)
         # An item both known and held out cannot be drawn.
         false = _mass(user, count, liked, ~known.hold(liked.user, liked.item))
-    return mean(torch.where(whole > 0, false / whole, 0)).float()
+    return torch.where(whole > 0, false / whole, 0).mean().float()
 
 
 def _mass(user: Tensor, count: Tensor, pairs: Pairs, where: Tensor | None = None) -> Tensor:
@@ -155,7 +156,7 @@ def check_links(owner: str, name: str, links: object, num_items: int | None = No
         raise invalid(owner, name, f"links to {num_items} items", f"{links.num_items} items")
 
 
-def false_negatives_of(look: Look) -> dict[str, Tensor]:
+def look_at_false_negatives(look: Look) -> dict[str, Tensor]:
     """`false-negatives/...`: `chosen`, `expected`, `by-popularity`, and `rank-1` to `rank-10`.
 
     What users have seen is not part of a look, so that `by-popularity` is of all items.

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pyg_negsamp.diagnostics.means import mean_where
 from pyg_negsamp.diagnostics.shapes import check_shapes
-from pyg_negsamp.numerics import mean
 
 
 def exclusive_hit_ratio(x: Tensor, y: Tensor) -> Tensor:
@@ -35,13 +35,13 @@ def exclusive_hit_ratio(x: Tensor, y: Tensor) -> Tensor:
         y: `[E]` the same of `y`, of the same links in the same order.
 
     Returns:
-        A scalar in [0, 1]; 0 if `x` finds nothing.
+        A scalar in [0, 1]; NaN if `x` finds nothing.
 
     Raises:
         ValueError: If an argument is not of these shapes.
     """
     check_shapes("exclusive_hit_ratio", x=(x, "flags E"), y=(y, "flags E"))
-    return mean((~y).float(), x)
+    return mean_where((~y).float(), x)
 
 
 def overlap(x: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -53,11 +53,11 @@ def overlap(x: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         weight: `[n, K]`; a choice of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar in [0, 1]; 0 if no choice counts.
+        A scalar in [0, 1]; NaN if no choice counts.
 
     Raises:
         ValueError: If an argument is not of these shapes.
     """
     check_shapes("overlap", x=(x, "ids n K"), y=(y, "ids n L"), weight=(weight, "numbers n K"))
     common = (x.unsqueeze(2) == y.unsqueeze(1)).any(dim=2)
-    return mean(common.float(), None if weight is None else weight != 0)
+    return mean_where(common.float(), weight)

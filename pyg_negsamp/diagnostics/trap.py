@@ -33,8 +33,9 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
+from pyg_negsamp.diagnostics.means import mean_where
 from pyg_negsamp.diagnostics.shapes import check_shapes
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.numerics import wide
 
 
 class Trap(NamedTuple):
@@ -57,7 +58,7 @@ def ambiguous_trap(candidate_score: Tensor, unseen_score: Tensor) -> Trap:
         unseen_score: `[n, R]` scores of uniform unseen items, which make the range a fair one.
 
     Returns:
-        Two scalars. Both are 0 if all scores are equal, and if there is no candidate.
+        Two scalars. Both are 0 if all scores are equal, and NaN if there is no candidate.
 
     Raises:
         ValueError: If an argument is not of these shapes.
@@ -69,7 +70,7 @@ def ambiguous_trap(candidate_score: Tensor, unseen_score: Tensor) -> Trap:
     )
     score = wide(candidate_score)
     if not score.numel():
-        return Trap(score.new_zeros(()), score.new_zeros(()))
+        return Trap(score.mean(), score.mean())  # NaN
     low, high = torch.cat([score, wide(unseen_score)], dim=1).aminmax()
     length = torch.where(high > low, high - low, 1)
     largest, smallest = ((end - low) / length for end in (score.amax(dim=1), score.amin(dim=1)))
@@ -85,7 +86,7 @@ def augmentation_gain(after: Tensor, before: Tensor, weight: Tensor | None = Non
         weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar, in the unit of the scores: the mean gain; 0 if no negative counts.
+        A scalar, in the unit of the scores: the mean gain; NaN if no negative counts.
 
     Raises:
         ValueError: If an argument is not of these shapes.
@@ -96,10 +97,10 @@ def augmentation_gain(after: Tensor, before: Tensor, weight: Tensor | None = Non
         before=(before, "numbers n K"),
         weight=(weight, "numbers n K"),
     )
-    return mean(wide(after) - wide(before), None if weight is None else weight != 0)
+    return mean_where(wide(after) - wide(before), weight)
 
 
-def trap_of(look: Look) -> dict[str, Tensor]:
+def look_at_trap(look: Look) -> dict[str, Tensor]:
     """`ambiguous-trap/max`, `/min` and `/gain`, as far as the sampler has what they are about."""
     found = {}
     if look.candidate_score is not None:

@@ -26,7 +26,7 @@ from torch.nn.functional import normalize
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.shapes import check_shapes
 from pyg_negsamp.losses.direct_au import distances, spread
-from pyg_negsamp.numerics import mean, wide
+from pyg_negsamp.numerics import wide
 
 #: Rows of a table that the uniformity looks at: half a million pairs, 4 MiB at a time.
 ROWS = 1024
@@ -40,13 +40,13 @@ def alignment(user: Tensor, item: Tensor) -> Tensor:
         item: `[n, D]` embeddings of their items.
 
     Returns:
-        A scalar in [0, 4]; 0 of no links.
+        A scalar in [0, 4]; NaN of no links.
 
     Raises:
         ValueError: If an argument is not of these shapes.
     """
     check_shapes("alignment", user=(user, "numbers n D"), item=(item, "numbers n D"))
-    return mean(distances(normalize(wide(user), dim=1), normalize(wide(item), dim=1)))
+    return distances(normalize(wide(user), dim=1), normalize(wide(item), dim=1)).mean()
 
 
 def uniformity(table: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def uniformity(table: Tensor) -> Tensor:
     return spread(normalize(wide(table), dim=1))
 
 
-def uniformity_of(look: Look) -> dict[str, Tensor]:
+def look_at_uniformity(look: Look) -> dict[str, Tensor]:
     """`alignment/pairs` of the sample's links; `uniformity/users` and `/items` of the tables."""
     return {
         "alignment/pairs": alignment(look.users[look.user], look.items[look.pos]),

@@ -30,7 +30,7 @@ def test_limits() -> None:
     assert uniformity(POINTS[::2]).item() == pytest.approx(-8)
     for few in (POINTS[:1], POINTS[:0]):
         assert uniformity(few) == 0
-    assert alignment(POINTS[:0], POINTS[:0]) == 0
+    assert alignment(POINTS[:0], POINTS[:0]).isnan()
     assert alignment(POINTS, -POINTS).item() == pytest.approx(4)
     assert uniformity(torch.zeros(2, 3)) == 0  # no length, no direction
     assert uniformity(POINTS.half()).dtype == torch.float32
