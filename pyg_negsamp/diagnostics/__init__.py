@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from pyg_negsamp.diagnostics.area import SampledArea, log_volume, sampled_area
-from pyg_negsamp.diagnostics.cost import epoch_costs, look_at_cost
+from pyg_negsamp.diagnostics.cost import PIECES, epoch_costs, look_at_cost
 from pyg_negsamp.diagnostics.entropy import entropy, look_at_entropy
 from pyg_negsamp.diagnostics.factors import ans_factors
 from pyg_negsamp.diagnostics.false_negatives import (
@@ -73,6 +73,7 @@ def diagnostics_named(names: str | Sequence[str], owner: object = "fit") -> tupl
 __all__ = [
     "DEFAULT",
     "DIAGNOSTICS",
+    "PIECES",
     "Look",
     "Point",
     "SampledArea",

@@ -1,7 +1,7 @@
 """Over-fitting: how much better a model ranks the links that it was trained on.
 
-Shi et al., 2022 (SDNS, arXiv:2211.13912), section 2.2 and figure 3 (a) and (b): with hard negatives,
-validation falls while training goes on. Unit: that of the metric, NDCG at the first `k`, a fraction.
+Shi et al., 2022 (SDNS, arXiv:2211.13912), section 2.2, figure 3 (a) and (b): with hard negatives,
+validation falls while training goes on. Unit: that of NDCG, at the first `k`, a fraction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Popularity: whether negatives are drawn from the head of the catalogue.
 
-Chen et al., KDD 2017 (doi:10.1145/3097983.3098202), draw by popularity (:class:`PNS`), and AHNS
-compares that with uniform draws, table 2. Unit: training links per item.
+Chen et al., KDD 2017 (doi:10.1145/3097983.3098202), draw by popularity (:class:`PNS`), which AHNS
+(arXiv:2401.05191) sets against uniform draws and hard ones. Unit: training links per item.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
-from pyg_negsamp.numerics import wide
 
 
 def mean_popularity(count: Tensor, item: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -24,14 +23,14 @@ def mean_popularity(count: Tensor, item: Tensor, weight: Tensor | None = None) -
     Returns:
         A scalar.
     """
-    return mean_where(wide(count)[item], weight)
+    return mean_where(count[item].double(), weight)
 
 
 def look_at_popularity(look: Look) -> dict[str, Tensor]:
     """That of the items drawn, of the positives, and of all items."""
     found = {
         "popularity/positive": mean_popularity(look.count, look.pos),
-        "popularity/catalogue": mean_where(look.count),
+        "popularity/catalogue": mean_where(look.count.double()),
     }
     if look.chosen is not None:
         found["popularity/chosen"] = mean_popularity(look.count, look.chosen, look.weight)
