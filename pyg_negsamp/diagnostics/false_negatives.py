@@ -46,8 +46,8 @@ def false_negative_share(
 
     Args:
         user: `[n]` user ids.
-        item: `[n, K]` items of the negatives; or `[n, K, H]`, one per layer, where a negative is
-            false if any of its items is.
+        item: `[n, K]` items of the negatives; or `[n, K, H]`, one per layer, each of which counts,
+            so that the share compares with that of single items.
         liked: The held-out links.
         weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
@@ -66,7 +66,6 @@ def false_negative_share(
     )
     _check_links("false_negative_share", "liked", liked)
     false = liked.hold(user.view(-1, *[1] * (item.dim() - 1)), item)
-    false = false.any(dim=2) if per_layer else false
     return mean_where(false.float(), weight)
 
 
