@@ -1,4 +1,4 @@
-"""Looks at training at the end of every epoch, and notes what diagnostics say."""
+"""Looks at training at the end of epochs, and notes what diagnostics say."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ from pyg_negsamp.training.recommender import Recommender
 #: Least and most links and users that are looked at; in between, one of so many training links.
 LINKS, ONE_LINK_OF = (512, 2048), 64
 USERS, ONE_USER_OF = (128, 512), 4096
-#: Training links between two looks, after the first epochs, at which one always looks; and the most
-#: epochs between two. A look takes as long with few links as with many.
-BETWEEN, FIRST, SELDOM = 2**18, 10, 10
+#: Epochs that are all looked at; after these, training links between two looks, and the most epochs
+#: in between: a look takes as long with few links as with many.
+FIRST, BETWEEN, SELDOM = 10, 400_000, 10
 
 
 class Diagnostics(Callback):
-    """Has diagnostics look at a fixed sample of training links, at the end of every epoch.
+    """Has diagnostics look at a fixed sample of training links, at the end of epochs.
 
     A copy of the sampler draws and chooses for them, by the tables of that epoch, without dropout
     and noise, from a random stream of its own: training is bit for bit the same. What is found goes
-    into the epoch of `Recommender.history` and to the loggers. A resumed run finds the same.
+    into the epoch of `Recommender.history` and to the loggers. A resumed run finds the same. After
+    the first ten epochs, one looks less often where an epoch is short: once in 400,000 links, but
+    every tenth epoch at least.
 
     Nothing is looked at, with a warning that says why, if the sampler cannot be copied, or if
     neighbourhoods are sampled for an encoder that has no way to all rows but the whole graph at
