@@ -27,6 +27,7 @@ from pyg_negsamp.cli.flags import add_config_flags, as_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.experiments import ConfigError
 from pyg_negsamp.experiments.comparison import Comparison, product
+from pyg_negsamp.experiments.config import RANKS
 from pyg_negsamp.experiments.table_files import read_table
 
 #: Parts of a run that may be several.
@@ -35,7 +36,7 @@ SEVERAL = ("neg", "loss", "encoder")
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     """All fields of a configuration but the seed, and what there is to a table."""
-    add_config_flags(parser, argv, several=SEVERAL, but=("seed",))
+    add_config_flags(parser, argv, several=SEVERAL, but=("seed", *RANKS))
     add_table_flags(parser, "runs/compare/DATASET")
     group = parser.add_argument_group("rows")
     group.add_argument("--table", metavar="FILE", help="YAML with rows, in place of methods")

@@ -1,7 +1,7 @@
 """A parser whose errors are one line, and what the command's exit codes mean.
 
 0   done
-1   training diverged
+1   training diverged, or another of its processes has ended
 2   wrong input: one line says what, and nothing was begun
 130 Ctrl-C: one line says how to go on
 """
@@ -104,11 +104,12 @@ def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
         return 2, f"out of memory: {str(error).splitlines()[0] if str(error) else 'on the CPU'}"
     # Not above: who asks a saved model does not wait for lightning.
     from pyg_negsamp.datasets import DownloadError
-    from pyg_negsamp.training import NonFiniteLossError
+    from pyg_negsamp.training import NonFiniteLossError, RankLostError
 
     if isinstance(error, DownloadError):
         return 2, str(error)
-    return (1, str(error)) if isinstance(error, NonFiniteLossError) else (None, "")
+    ended = isinstance(error, NonFiniteLossError | RankLostError)
+    return (1, str(error)) if ended else (None, "")
 
 
 def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:

@@ -3,6 +3,7 @@
     pyg-negsamp train --dataset purchases.csv --user-column customer --item-column sku --out RUN
     pyg-negsamp train --neg dins --help          what DINS takes
     pyg-negsamp train --resume --out RUN         goes on, bit by bit
+    pyg-negsamp train --devices 2 ...            two processes, or GPUs, that find what one finds
 
 The folder RUN then holds the model, which the other sub-commands read.
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
@@ -23,6 +26,10 @@ from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
 from pyg_negsamp.experiments.protocols import still_improving
 from pyg_negsamp.experiments.run import Outcome, to_resume
 from pyg_negsamp.experiments.run import run as run_config
+from pyg_negsamp.training import NonFiniteLossError, RankLostError, Ranks
+
+#: What ends all ranks of a run, so that the first one says it.
+SAID_BY_FIRST = (NonFiniteLossError, RankLostError, KeyboardInterrupt)
 
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
@@ -45,6 +52,12 @@ def run(args: argparse.Namespace) -> None:
         config = to_resume(Path(args.out), given_fields(args))
     else:
         config = config_from(args)
+    ranks = Ranks.here(config.training.devices, config.training.num_nodes)
+    if not ranks.first:  # who has nothing to say, but for what went wrong here alone
+        with warnings.catch_warnings(), suppress(*SAID_BY_FIRST):
+            warnings.simplefilter("ignore")
+            run_config(config, Path(args.out) if args.out else None, args.resume)
+        raise SystemExit(1)
     out = Path(args.out or f"runs/{run_name(config)}")
     try:
         show(run_config(config, out, args.resume, say=say), out)

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from pyg_negsamp.cli.flags import add_config_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import say
+from pyg_negsamp.experiments.config import RANKS
 from pyg_negsamp.experiments.search import FOLDER, SEARCHED, tune
 
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     """All fields of a configuration but the diagnostics, and how to search."""
-    add_config_flags(parser, argv, but=("diagnostics",))
+    add_config_flags(parser, argv, but=("diagnostics", *RANKS))
     group = parser.add_argument_group("search")
     group.add_argument(
         "--trials",

@@ -281,6 +281,7 @@ def evaluate(
     pool: Pool = "mean",
     edge_type: EdgeType | None = None,
     block_size: int | None = None,
+    with_others: bool = False,
 ) -> dict[str, float]:
     """Evaluates embeddings by full ranking on held-out links.
 
@@ -294,6 +295,8 @@ def evaluate(
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
         block_size: Users per block of scores; does not change the result.
+        with_others: Whether all processes of a group (:mod:`torch.distributed`) do the same for
+            users of their own, and the averages are over all of these. Default: no.
 
     Returns:
         The averages over users with held-out links, keyed `'Recall@20'`, as fractions.
@@ -302,9 +305,12 @@ def evaluate(
         ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
             or a metric or `k` is unknown.
     """
-    collection = metric_collection(k, metrics)
-    for block in _joined(rank(x_dict, data, max(k), pool, edge_type, block_size)):
-        collection.to(block.top.device).update(block.top, block.held_out)
+    collection = metric_collection(k, metrics, with_others)
+    held_out = held_out_links(data, edge_type)
+    collection.to(held_out.device)
+    if held_out.numel() or not with_others:
+        for block in _joined(rank(x_dict, data, max(k), pool, edge_type, block_size)):
+            collection.to(block.top.device).update(block.top, block.held_out)
     return {name: float(value) for name, value in collection.compute().items()}
 
 

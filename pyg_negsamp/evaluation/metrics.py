@@ -32,8 +32,13 @@ METRICS = {
 }
 
 
+def nobody_else() -> bool:
+    """What metrics are told that are one process's own."""
+    return False
+
+
 def metric_collection(
-    k: Sequence[int], metrics: Sequence[str] = tuple(METRICS)
+    k: Sequence[int], metrics: Sequence[str] = tuple(METRICS), with_others: bool = False
 ) -> LinkPredMetricCollection:
     """PyG's link-prediction metrics at every `k`, keyed `'Recall@20'` and so on.
 
@@ -45,6 +50,8 @@ def metric_collection(
     Args:
         k: Lengths of the recommendation lists.
         metrics: Names out of `METRICS`. Default: all.
+        with_others: Whether they are those of all processes of a group together, each of which has
+            to compute them then. Default: no, as torchmetrics would otherwise wait for the others.
 
     Raises:
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none.
@@ -64,4 +71,6 @@ def metric_collection(
     )
     for metric in collection.values():
         metric.set_dtype(torch.float64)  # no drift in sums over many users
+        if not with_others:
+            metric.distributed_available_fn = nobody_else
     return collection

@@ -60,7 +60,7 @@ class Row:
             ConfigError: If a field is wrong; a `ValueError` with the place, if it is of a file.
         """
         with self.named_in_errors():
-            return Config.of(**self.fields)
+            return Config.of(**self.fields).for_one_process()
 
     @property
     def methods(self) -> dict[str, list[str]]:

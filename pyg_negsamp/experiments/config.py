@@ -44,9 +44,11 @@ from pyg_negsamp.experiments.parts import (
 )
 from pyg_negsamp.references import REFERENCES
 
+#: Fields that say on which processes a run computes.
+RANKS = ("devices", "num_nodes", "strategy")
 #: Fields that go without saying what a run learns: where things lie, where it computes, and what is
 #: noticed meanwhile.
-PLACES = ("root", "device", "diagnostics")
+PLACES = ("root", "device", *RANKS, "diagnostics")
 #: What may change when a run goes on.
 MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
 #: Fields that a reference has no use for.
@@ -142,6 +144,18 @@ class Config:
         if self.training.lr is not None:
             return self.training.lr
         return 5e-3 if self.data.dataset in SYNTHETIC else 1e-3
+
+    def for_one_process(self) -> Config:
+        """The same; refused, if it asks for several processes.
+
+        Raises:
+            ConfigError: If it does.
+        """
+        for name in ("devices", "num_nodes"):
+            if (number := getattr(self.training, name)) > 1:
+                expected = "left out or 1: runs of a table or a search go side by side"
+                raise ConfigError(name, expected, number)
+        return self
 
     def flat(self) -> dict[str, Any]:
         """Every field and argument by its flat name, defaults included, in plain values.

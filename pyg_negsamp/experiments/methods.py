@@ -20,7 +20,7 @@ from pyg_negsamp.losses import LOSSES, RankingLoss, graph_arguments
 from pyg_negsamp.memory import shortage
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
-from pyg_negsamp.training import LinkLoader, Recommender, check_schedule
+from pyg_negsamp.training import LinkLoader, Ranks, Recommender, check_schedule
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 
@@ -94,6 +94,7 @@ def try_out(config: Config) -> None:
     said = config.training
     if said.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "'auto' or 'cpu': torch sees no CUDA device", said.device)
+    Ranks.here(said.devices, said.num_nodes)
     LinkLoader(data, said.batch_size)
     check_schedule(said.epochs, said.patience, said.eval_every)
 
@@ -148,6 +149,9 @@ def fit_options(config: Config) -> dict[str, Any]:
         "patience": said.patience,
         "eval_every": said.eval_every,
         "device": said.device,
+        "devices": said.devices,
+        "num_nodes": said.num_nodes,
+        "strategy": said.strategy,
         "precision": said.precision,
         "max_time": said.max_time,
         "diagnostics": noticed(config),

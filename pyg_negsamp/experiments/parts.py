@@ -170,6 +170,14 @@ class TrainingConfig:
     """Seed of everything drawn but the split."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
+    devices: Positive = 1
+    """Processes of this machine that train one model together, one per GPU if there are such. They
+    find what one finds, see docs/scale.md; the others are started by itself, or by torchrun or
+    Slurm. Not for tables and searches, whose runs go side by side."""
+    num_nodes: Positive = 1
+    """Machines, each with as many processes."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """How devices work together, by lightning's names; auto is ddp for several."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"] = "32-true"
     """Floating point of training, by lightning's names."""
     max_time: Annotated[str, AfterValidator(_duration)] | None = None

@@ -12,7 +12,7 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import torch
@@ -32,7 +32,7 @@ from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise,
 from pyg_negsamp.files import taken, write
 from pyg_negsamp.references import Popularity
 from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.training import Recommender, last_checkpoint
+from pyg_negsamp.training import Ranks, Recommender, last_checkpoint
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ def train(
     model.recommend(["c17"], k=10)
     ```
 
+    With `devices=2`, say, the script is run again for the other processes, which end here; what
+    comes after is for the first one alone.
+
     Args:
         source: A file, a benchmark or synthetic data by name, or a frame with a row each.
         out: Folder for checkpoints, logs and the saved model. Default: nothing is left on disk.
@@ -116,11 +119,15 @@ def run(
         say: Is told what happens.
 
     Raises:
+        SystemExit: In other processes than the first of several, once training is over.
         ValueError: If the configuration, the data or the run to resume do not go together.
         FileExistsError: If `out` holds another run, or another process is at it.
         FileNotFoundError: If there is nothing to resume.
         NonFiniteLossError: If training diverges.
     """
+    ranks = Ranks.here(config.training.devices, config.training.num_nodes)
+    if not ranks.first:
+        train_along(config, out, resume, frame)
     if out is not None:
         check_free(out)
         check_folder(out, resume)
@@ -147,6 +154,14 @@ def run(
         outcome.model.save(out / "model")
         write(out / "metrics.json", json.dumps(as_json(outcome, dataset), indent=2) + "\n")
     return outcome
+
+
+def train_along(
+    config: Config, out: Path | None, resume: bool, frame: pd.DataFrame | None
+) -> NoReturn:
+    """What other ranks than the first do, who sees to all the rest: they train, and end."""
+    select(config, load_data(config, frame), out, resume, progress=False)
+    raise SystemExit(0)
 
 
 def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> Outcome:

@@ -89,7 +89,7 @@ def tune(
             study was begun with other fields, or the extra 'tune' is not installed.
         NonFiniteLossError: If every trial diverged.
     """
-    config = Config.of(**given)
+    config = Config.of(**given).for_one_process()
     check(config, trials, least_epochs)
     space = search_space(config, given, search)
     name = study_name(config)

@@ -63,6 +63,9 @@ class RankingLoss(torch.nn.Module):
     #: Whether `per_positive` itself gives 0, and no gradient, for rows without any weight: then
     #: nothing is copied for them.
     takes_weightless_rows: ClassVar[bool] = False
+    #: Whether it is a mean over rows of what depends on the row and on learned numbers alone, few
+    #: enough to be exchanged: then ranks compute it for a part of the rows.
+    by_row: bool = False
     #: Whether its gradient is continuous in the scores: if not, rounding may turn it over.
     smooth: ClassVar[bool] = True
     #: Arguments to search; the source stands beside it.

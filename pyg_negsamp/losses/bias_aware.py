@@ -59,6 +59,7 @@ class BCLoss(RankingLoss):
         ValueError: If an argument is out of range; in a step, if negatives have no ids.
     """
 
+    by_row = True
     #: Ours, around the paper's best.
     search_space: ClassVar[Space] = {"temperature": Choice((0.05, 0.07, 0.1, 0.15, 0.2))}
     similarity = "cosine"

@@ -28,6 +28,7 @@ class BPRLoss(RankingLoss):
     counts no more than once, however high it scores.
     """
 
+    by_row = True
     #: Slope of the sigmoid's argument.
     softness = 1.0
 

@@ -34,6 +34,7 @@ class CosineContrastiveLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: The ranges of the paper's best values.
     search_space: ClassVar[Space] = {
         "margin": Choice((0.2, 0.4, 0.6, 0.8, 0.9)),

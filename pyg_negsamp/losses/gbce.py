@@ -37,6 +37,7 @@ class GBCELoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: The paper's grid.
     search_space: ClassVar[Space] = {"t": Choice((0.0, 0.25, 0.5, 0.75, 1.0))}
 

@@ -43,6 +43,7 @@ class HardContrastiveLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: The temperatures are ours, the others the papers'.
     search_space: ClassVar[Space] = {
         "temperature": Range(0.03, 0.5, log=True),

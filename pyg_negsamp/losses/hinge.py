@@ -32,6 +32,7 @@ class HingeLoss(RankingLoss):
         ValueError: If `margin` is out of range.
     """
 
+    by_row = True
     #: Ours.
     search_space: ClassVar[Space] = {"margin": Choice((0.1, 0.5, 1.0, 2.0))}
     smooth = False

@@ -54,6 +54,7 @@ class LLPAUCLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: Within the paper's grid, of tenths.
     search_space: ClassVar[Space] = {
         "alpha": Choice((0.1, 0.3, 0.5, 0.7, 0.9)),

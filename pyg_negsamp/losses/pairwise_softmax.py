@@ -50,6 +50,7 @@ class PairwiseSoftmaxLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: The paper's range.
     search_space: ClassVar[Space] = {
         "temperature": Range(0.005, 0.25, log=True),

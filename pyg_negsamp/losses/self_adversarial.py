@@ -43,6 +43,7 @@ class SelfAdversarialLoss(RankingLoss):
         ValueError: If `alpha` is out of range.
     """
 
+    by_row = True
     #: The paper's grid.
     search_space: ClassVar[Space] = {"alpha": Choice((0.5, 1.0))}
 

@@ -36,6 +36,7 @@ class SampledSoftmaxLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: Ours.
     search_space: ClassVar[Space] = {"temperature": Range(0.03, 0.5, log=True)}
     takes_weightless_rows = True

@@ -47,6 +47,7 @@ class SoftmaxAtKLoss(RankingLoss):
         ValueError: If an argument is out of range.
     """
 
+    by_row = True
     #: The second range is that of the paper's best values.
     search_space: ClassVar[Space] = {
         "temperature": Range(0.03, 0.5, log=True),

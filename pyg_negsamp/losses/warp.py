@@ -42,6 +42,7 @@ class WARPLoss(RankingLoss):
         ValueError: If `num_items` is out of range.
     """
 
+    by_row = True
     smooth = False
     least_negatives = 2
 

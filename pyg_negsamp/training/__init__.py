@@ -7,6 +7,7 @@ from pyg_negsamp.training.fit import Fitted, check_schedule, fit, last_checkpoin
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.progress import Progress
+from pyg_negsamp.training.ranks import RankLostError, Ranks
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "NeighborLinkLoader",
     "NonFiniteLossError",
     "Progress",
+    "RankLostError",
+    "Ranks",
     "Recommender",
     "check_schedule",
     "fit",

@@ -80,7 +80,8 @@ class Costs(Callback):
             if isinstance(part, NegativeSampling):
                 self._time(part, "draw", "draw")
                 self._time(part, "share", "draw")
-        self._time(pl_module.sampler, "choose", "choice")
+        for method in ("choose", "select"):  # one of several ranks selects for a part of the rows
+            self._time(pl_module.sampler, method, "choice")
         self._time(pl_module.encoder, "tables", "propagate")
         self._time(pl_module.encoder, "sampled", "propagate")
         self._time(pl_module.encoder, "rows", "gather")

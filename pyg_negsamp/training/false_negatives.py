@@ -44,23 +44,27 @@ class FalseNegatives(Callback):
         known = known_links(self.held_out, edge_type)
         liked = held_out_links(self.held_out, edge_type).to(pl_module.device)
         self.liked = Pairs(liked, known.num_users, known.num_items)
-        self._found = torch.tensor(self.found, device=pl_module.device)
+        self._found = torch.tensor([0, 0], device=pl_module.device)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: Recommender, outputs: Any, batch: HeteroData, step: int
     ) -> None:
         """Looks the step's negatives up."""
-        user, index = batch[pl_module.user_type].src_index, pl_module.chosen
+        user, index = pl_module.chosen_user, pl_module.chosen
+        assert user is not None
         liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
         if pl_module.chosen_weight is not None:
             counts = pl_module.chosen_weight != 0
             liked &= counts.view(*index.shape[:2], *[1] * (index.dim() - 2))
-        self._found += liked.flatten(1).any(dim=1).sum()
-        self.total += len(user)
+        self._found[0] += liked.flatten(1).any(dim=1).sum()
+        self._found[1] += len(user)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
-        """Reads the count."""
-        self.found = int(self._found)
+        """Reads the counts."""
+        of_all = pl_module.ranks.sum(self._found) if pl_module.shares_rows else self._found
+        found, total = of_all.tolist()
+        self.found, self.total = self.found + found, self.total + total
+        self._found.zero_()
 
     def state_dict(self) -> dict[str, Any]:
         """The counts, for checkpoints."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -29,7 +31,9 @@ from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
+from pyg_negsamp.training.ranks import ALONE, Ranks
 from pyg_negsamp.training.recommender import Recommender
+from pyg_negsamp.training.strategy import lost_ranks_named
 from pyg_negsamp.training.trainer import (
     TimeLimit,
     default_loggers,
@@ -77,6 +81,9 @@ def fit(
     max_time: str | timedelta | dict[str, int] | None = None,
     loggers: Sequence[Logger] | None = None,
     diagnostics: str | Sequence[str] = DEFAULT,
+    devices: int = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -124,18 +131,25 @@ def fit(
             :data:`pyg_negsamp.diagnostics.DIAGNOSTICS`; `'all'` or `'none'`. It goes into `history`
             and to the loggers; training is the same with it. Default: hardness, false negatives
             (of `val_data`), popularity and over-fitting.
+        devices: How many processes of this machine train together, one per GPU, if there are such:
+            they find what one finds, see `docs/scale.md`. The first one runs the script again for
+            the others, unless torchrun or Slurm has started them; all return the same. Default 1.
+        num_nodes: Machines, each with as many processes. Default 1.
+        strategy: `'auto'` or `'ddp'`, lightning's name of how they work together. Default
+            `'auto'`: what `devices` and `num_nodes` need.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
             graph (see :func:`check_leakage`) or the encoder's graph holds it, if links to train on
             are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
-            of range, if a diagnostic is unknown, if there is no CUDA device for `device='cuda'`, if
-            `resume` has no `out`, if a checkpoint is damaged or of another model, or if more than
-            `epochs` are trained already.
+            of range, if a diagnostic is unknown, if there are fewer devices, or other numbers of
+            processes were started, if `resume` has no `out`, if a checkpoint is damaged or of
+            another model, or if more than `epochs` are trained already.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         OSError: If a checkpoint cannot be written; the one before is kept.
         NonFiniteLossError: If the loss becomes NaN or infinite.
+        RankLostError: If another of several processes has ended.
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
     """
     edge_type = recommender.encoder.edge_type
@@ -144,13 +158,14 @@ def fit(
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
     if out is None and resume:
         raise invalid("fit", "out", "the folder of the run to resume", None)
+    ranks = recommender.ranks = Ranks.here(devices, num_nodes)
     watched_by = watching(diagnostics, train_data, val_data)
-    validation = _validation(train_data, val_data, edge_type)
+    validation = _validation(train_data, val_data, edge_type, ranks)
     loader = _loader(recommender, train_data, batch_size)
     check_graphs(recommender, train_data, val_data, loader.links, loader.times)
     monitor = recommender.monitor
 
-    with _folder(out) as folder, process_left_as_found():
+    with _folder(out) as folder, process_left_as_found(), lost_ranks_named(ranks):
         last = last_checkpoint(folder, resume)
         if resume:
             _check_goes_on(recommender, last, epochs)
@@ -159,12 +174,15 @@ def fit(
         trainer = make_trainer(
             device,
             precision,
+            devices,
+            num_nodes,
+            strategy,
             max_epochs=epochs,
             check_val_every_n_epoch=eval_every,
             logger=loggers,
             callbacks=[
                 *watched_by,
-                *([Progress(monitor)] if progress else []),
+                *([Progress(monitor)] if progress and ranks.first else []),
                 *([] if max_time is None else [TimeLimit(max_time)]),
                 *run_callbacks(last.parent, None if validation is None else monitor, patience),
                 *callbacks,
@@ -180,7 +198,9 @@ def fit(
         trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
         validated = validation is not None and any(monitor in e for e in recommender.history)
         best = last.with_name("best.ckpt") if validated else last
-        fitted = _with_best_weights(recommender, best, monitor)
+        # Of the first rank, whose folder it is.
+        best, epoch, weights = ranks.told(lambda: _weights(best, recommender))
+        fitted = _with_weights(recommender, best, epoch, weights)
     return replace(fitted, checkpoint=None) if out is None else fitted
 
 
@@ -202,6 +222,7 @@ def _loader(
         encoder.num_neighbors,
         batch_size,
         seed,
+        recommender.ranks if recommender.by_row else ALONE,
     )
 
 
@@ -235,14 +256,23 @@ def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
 
 
 def _validation(
-    train_data: HeteroData, val_data: HeteroData | None, edge_type: EdgeType
+    train_data: HeteroData, val_data: HeteroData | None, edge_type: EdgeType, ranks: Ranks
 ) -> DataLoader[HeteroData] | None:
-    """Gives the split to select by as the one "batch" of a loader; refuses one that cannot."""
+    """Gives the split to select by as the one "batch" of a loader; refuses one that cannot.
+
+    Of several ranks, each gets the users that it ranks.
+    """
     if val_data is None:
         return None
-    if held_out_links(val_data, edge_type).size(1) == 0:
+    held_out = held_out_links(val_data, edge_type)
+    if held_out.size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
     check_leakage(train_data, val_data, edge_type=edge_type)
+    if ranks.size > 1:
+        users = held_out[0].unique()
+        mine = torch.isin(held_out[0], users[ranks.rows(len(users))])
+        val_data = copy.copy(val_data)
+        val_data[edge_type].pos_edge_label_index = held_out[:, mine]
     # A generator of its own: the loader would otherwise move the global one.
     return DataLoader([val_data], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
@@ -257,14 +287,20 @@ def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:
         read_checkpoint(last.with_name("best.ckpt"), recommender)
 
 
-def _with_best_weights(recommender: Recommender, best: Path, monitor: str) -> Fitted:
-    """Gives a trained recommender the weights of its best epoch, and says what the run was."""
+def _weights(best: Path, recommender: Recommender) -> tuple[Path, int, dict[str, Any]]:
+    """The file of the best epoch, which epoch that was, and its weights."""
     state = read_checkpoint(best, recommender)
-    recommender.load_state_dict(state["state_dict"])
+    return best, state["epoch"], state["state_dict"]
+
+
+def _with_weights(
+    recommender: Recommender, best: Path, epoch: int, weights: dict[str, Any]
+) -> Fitted:
+    """Gives a trained recommender the weights of its best epoch, and says what the run was."""
+    recommender.load_state_dict(weights)
     recommender.eval()  # so that embeddings read from now on are without dropout and noise
-    history = recommender.history
-    value = history[state["epoch"]].get(monitor, math.nan)
-    return Fitted(history, state["epoch"], value, monitor, best)
+    history, monitor = recommender.history, recommender.monitor
+    return Fitted(history, epoch, history[epoch].get(monitor, math.nan), monitor, best)
 
 
 def last_checkpoint(out: str | Path, resume: bool = False) -> Path:

@@ -18,6 +18,7 @@ from pyg_negsamp.candidates import BatchCandidates
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.training.links import BatchOf, EpochOrder
 from pyg_negsamp.training.randomness import NEGATIVES, epoch_generator
+from pyg_negsamp.training.ranks import ALONE, Ranks
 from pyg_negsamp.transforms import NegativeSampling
 
 
@@ -38,6 +39,7 @@ class NeighborLinkLoader(DataLoader):
         num_neighbors: Neighbours per hop.
         batch_size: Positives per batch, `B`.
         seed: Seed of order, candidates and neighbours.
+        ranks: Of which rows of a batch neighbourhoods are sampled here. Default: of all.
 
     Raises:
         ValueError: If neither pyg-lib nor torch-sparse is installed.
@@ -53,6 +55,7 @@ class NeighborLinkLoader(DataLoader):
         num_neighbors: Sequence[int],
         batch_size: int,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         if not (torch_geometric.typing.WITH_PYG_LIB or torch_geometric.typing.WITH_TORCH_SPARSE):
             expected = "left out, unless torch-sparse or pyg-lib is installed (pyg_negsamp[sparse])"
@@ -61,7 +64,7 @@ class NeighborLinkLoader(DataLoader):
         self.links, self.times = links, times
         order = EpochOrder(links.size(1), batch_size, True, seed)
         super().__init__(
-            _Subgraphs(graph, links, times, edge_type, sampler, num_neighbors, seed),
+            _Subgraphs(graph, links, times, edge_type, sampler, num_neighbors, seed, ranks),
             batch_size=None,
             sampler=order,
             generator=torch.Generator().manual_seed(seed),  # or the global one would move
@@ -78,20 +81,27 @@ class _Subgraphs(Dataset[HeteroData]):
         sampler: NegativeSampling,
         num_neighbors: Sequence[int],
         seed: int,
+        ranks: Ranks,
     ) -> None:
         self.links, self.times, self.edge_type = links, times, edge_type
-        self.sampler, self.seed = sampler, seed
+        self.sampler, self.seed, self.ranks = sampler, seed, ranks
         self.loader = LinkNeighborLoader(
             graph.cpu(), list(num_neighbors), edge_label_index=(edge_type, links.cpu())
         )
 
     def __getitem__(self, wanted: BatchOf) -> HeteroData:
         user, pos = self.links[:, wanted.position]
+        drawn, size = self._candidates(user, pos, wanted), len(user)
+        rows = self.ranks.rows(size)
+        if not self.ranks.number_of_rows(size):  # any row will do, which then counts nothing
+            rows = slice(1)
+        user, pos, drawn = user[rows], pos[rows], drawn[rows]
         B = len(user)
-        drawn = self._candidates(user, pos, wanted)
         row = torch.cat([user, user.repeat_interleave(drawn.size(1))])
         column = torch.cat([pos, drawn.flatten()])
-        stream = epoch_generator(self.seed, wanted.epoch, NEGATIVES, "cpu", 2 * wanted.number + 1)
+        stream = epoch_generator(
+            self.seed, wanted.epoch, NEGATIVES, "cpu", 2 * wanted.number + 1, self.ranks.rank
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream.initial_seed())
             found: Any = self.loader.link_sampler.sample_from_edges(
@@ -105,7 +115,8 @@ class _Subgraphs(Dataset[HeteroData]):
             items.dst_neg_index = local[1, B:].view(B, -1)
         del batch[self.edge_type].edge_label_index
         if self.times is not None:
-            batch[self.edge_type].edge_label_time = self.times[wanted.position]
+            batch[self.edge_type].edge_label_time = self.times[wanted.position][rows]
+        batch.num_rows = size
         return batch
 
     def _candidates(self, user: Tensor, pos: Tensor, wanted: BatchOf) -> Tensor:

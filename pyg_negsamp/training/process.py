@@ -30,9 +30,10 @@ def process_left_as_found() -> Iterator[None]:
 @contextmanager
 def _lightning_quiet() -> Iterator[None]:
     """Leaves the talking to :class:`Progress`."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             # The loaders have no workers because they have nothing to do; a folder is not empty
@@ -41,10 +42,13 @@ def _lightning_quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not")
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # lightning's
             warnings.filterwarnings("ignore", message="The number of training batches .* smaller")
+            # Nothing is to be put together: all ranks log the same numbers.
+            warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")
             warnings.filterwarnings("ignore", message=".*defined a `validation_step` but have no")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

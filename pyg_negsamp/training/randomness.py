@@ -13,11 +13,16 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-ORDER, NEGATIVES, ENCODER, DIAGNOSTICS = 0, 1, 2, 3
+ORDER, NEGATIVES, ENCODER, DIAGNOSTICS = STREAMS = range(4)
 
 
 def epoch_generator(
-    seed: int, epoch: int, stream: int, device: torch.device | str = "cpu", batch: int | None = None
+    seed: int,
+    epoch: int,
+    stream: int,
+    device: torch.device | str = "cpu",
+    batch: int | None = None,
+    rank: int = 0,
 ) -> torch.Generator:
     """A generator for one purpose in one epoch.
 
@@ -28,7 +33,9 @@ def epoch_generator(
             `ENCODER`, or what `DIAGNOSTICS` draw, independent of each other.
         device: Where the draws are made.
         batch: Number of a batch, for a stream of its own. Default: one for the whole epoch.
+        rank: Of several processes that draw apart, which one. Default: all draw the same.
     """
+    stream += len(STREAMS) * rank
     # From 1: a trailing 0 would not change the state.
     entropy = [seed, epoch, stream] if batch is None else [seed, epoch, stream, batch + 1]
     state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]

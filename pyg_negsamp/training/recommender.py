@@ -19,11 +19,12 @@ from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
 from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
 from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
-from pyg_negsamp.nn.encoder import Encoder
+from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.module import FromModule
 from pyg_negsamp.scoring import Score, Similarity, ranking_tables, shared_scores, similarity_of
 from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
+from pyg_negsamp.training.ranks import ALONE
 from pyg_negsamp.transforms import Negatives, NegativeSampling, Selection
 
 
@@ -67,7 +68,10 @@ class Recommender(LightningModule):
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         noticed: What diagnostics saw in this epoch, by name: callbacks put it here at its end.
-        chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
+        ranks: Which process of how many trains it. Default: the only one.
+        chosen_user: `[B]` user ids of the last step: of the rows that this process made negatives
+            for, which usually are all.
+        chosen: `[B, K]` or `[B, K, H]` item ids that these were taken from.
         chosen_weight: `[B, K]` how much each of them counts; `None` for all alike.
 
     Raises:
@@ -122,6 +126,8 @@ class Recommender(LightningModule):
         sampler.follow(self.score)
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
+        self.ranks, self.shares_rows = ALONE, False
+        self.summed: list[torch.nn.Parameter] = []
 
     @property
     def score(self) -> Score:
@@ -133,22 +139,71 @@ class Recommender(LightningModule):
         """Whether items exist from a time on, so that rows need theirs."""
         return self.sampler.candidates is not None and self.sampler.candidates.since is not None
 
+    # Ranks ----------------------------------------------------------------------------------
+
+    @property
+    def by_row(self) -> bool:
+        """Whether ranks can make negatives, and compute the loss, for a part of the rows each.
+
+        Not where sampler or loss look at more than a row, and not where what is learned on top of
+        the rows (a decoder) is read below them as well, whose gradients are of the whole batch.
+        """
+        sampler, loss, encoder = self.sampler, self.loss, self.encoder
+        if not (sampler.by_row and sampler.takes_candidates and getattr(loss, "by_row", False)):
+            return False
+        above = {id(p) for p in self._above()}
+        below = (
+            p
+            for name, p in encoder.named_parameters(remove_duplicate=False)
+            if not name.startswith("decoder.")
+        )
+        return encoder.num_neighbors is not None or above.isdisjoint(map(id, below))
+
+    def _above(self) -> list[torch.nn.Parameter]:
+        """What is learned on top of the encoder's rows."""
+        parts = (self.sampler, self.loss, self.encoder.decoder)
+        return [p for part in parts if part is not None for p in part.parameters()]
+
+    def on_fit_start(self) -> None:
+        """Sees to what ranks share."""
+        self.shares_rows = self.ranks.size > 1 and self.by_row
+        self.summed = []
+        if self.shares_rows:  # with sampled neighbourhoods, all that a rank computes is of its rows
+            sampled = self.encoder.num_neighbors is not None
+            self.summed = list(self.parameters()) if sampled else self._above()
+        if self.ranks.size > 1:
+            self.ranks.alike([*self.parameters(), *self.buffers()])
+
+    def on_after_backward(self) -> None:
+        """Adds up what ranks found apart."""
+        self.ranks.sum_gradients(self.summed)
+
     # One step -------------------------------------------------------------------------------
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
+        size: int = batch.get("num_rows", len(batch[self.user_type].src_index))
         if "n_id" in batch[self.item_type]:
-            loss = self._step_in_subgraph(batch)
+            loss, auxiliary = self._step_in_subgraph(batch), None
         else:
-            loss = self._step(batch)
-        self.num_positives += (size := len(batch[self.user_type].src_index))
-        self.loss_sum += loss.detach() * size
-        if batch_idx % 50 == 0:  # now and then: reading a number makes a GPU wait
+            loss, auxiliary = self._step(batch)
+        if self.shares_rows:
+            loss = loss * (self.ranks.number_of_rows(size) / size)
+        total = loss if auxiliary is None else loss + auxiliary
+        self.num_positives += size
+        if self.ranks.first:
+            self.loss_sum += total.detach() * size
+        elif self.shares_rows:  # all else is the same on all ranks, and the first one counts it
+            self.loss_sum += loss.detach() * size
+        now_and_then = batch_idx % 50 == 0
+        if self.ranks.size > 1 and (now_and_then or self.trainer.is_last_batch):
+            self.loss_of_all = self.ranks.sum(self.loss_sum)
+        if now_and_then:  # reading a number makes a GPU wait
             self.mean_loss()
-        return loss
+        return total
 
-    def _step(self, batch: HeteroData) -> Tensor:
-        """With embeddings of all users and items."""
+    def _step(self, batch: HeteroData) -> tuple[Tensor, Tensor | None]:
+        """With embeddings of all users and items; the loss of the rows, and the encoder's."""
         user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
         drawn = batch[self.item_type].get("dst_neg_index")  # by the loader, if it did
         candidates = None if drawn is None else drawn.view(len(user), -1)
@@ -159,26 +214,37 @@ class Recommender(LightningModule):
         # The encoder's layers, for every user and item.
         tables = self.encoder.tables()
         # First and second pass: which unobserved items, or which mixtures of them.
-        chosen = self.sampler.choose(
-            user,
-            pos,
-            tables[self.user_type],
-            tables[self.item_type],
-            candidates,
-            generator=self.generator,
-        )
+        chosen = self._choose(user, pos, tables, candidates)
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
         neg_rows = chosen.arrange(neg_rows)
+        ids: dict[str, Tensor | None] = {"user": user, "item": pos}
+        if self.shares_rows:
+            mine = self.ranks.rows(len(user))
+            user_rows, pos_rows, neg_rows = self.ranks.own(user_rows, pos_rows, neg_rows)
+            chosen, ids = chosen.part(mine), {"user": user[mine], "item": pos[mine]}
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
         self.chosen = chosen.index if negatives.index is None else negatives.index
 
-        ids = {"user": user, "item": pos, "neg_item": negatives.index}
-        loss = self._loss_of(user_rows, pos_rows, negatives, ids)
-        auxiliary = self.encoder.auxiliary_loss(tables, user, pos)
-        return loss if auxiliary is None else loss + auxiliary
+        loss = self._loss_of(user_rows, pos_rows, negatives, {**ids, "neg_item": negatives.index})
+        return loss, self.encoder.auxiliary_loss(tables, user, pos)
+
+    def _choose(
+        self, user: Tensor, pos: Tensor, tables: XDict, candidates: Tensor | None
+    ) -> Selection:
+        """Which items; each rank looks at a part of the rows, where the sampler allows it."""
+        sampler, xs = self.sampler, (tables[self.user_type], tables[self.item_type])
+        if self.ranks.size == 1 or not sampler.chooses_by_row:
+            return sampler.choose(user, pos, *xs, candidates, generator=self.generator)
+        if candidates is None:
+            candidates = sampler.draw(user, pos, self.generator)
+        mine = self.ranks.rows(len(user))
+        with torch.no_grad():
+            own = sampler.select(user[mine], pos[mine], *xs, candidates[mine], self.generator)
+            index = self.ranks.joined(own.index, len(user))
+            return sampler.settle(Selection(index), xs[1], self.generator)
 
     def _step_in_subgraph(self, batch: HeteroData) -> Tensor:
         """With embeddings of the nodes around the batch, in a numbering of its own."""
@@ -216,6 +282,7 @@ class Recommender(LightningModule):
         ids: Mapping[str, Tensor | None],
     ) -> Tensor:
         """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
+        self.chosen_user = ids["user"]
         self.chosen_weight = None if negatives.index is None else negatives.weight
         neg_rows = negatives.xs if negatives.shared is None else negatives.shared
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))
@@ -302,10 +369,14 @@ class Recommender(LightningModule):
         """Starts the epoch's random stream, and tells sampler and loss where training stands."""
         epoch = self.current_epoch
         self.started = time.perf_counter()
-        self.generator = epoch_generator(self.seed, epoch, NEGATIVES, self.device)
-        self.encoder.start_epoch(epoch_generator(self.seed, epoch, ENCODER, self.device))
-        planned = self.planned_epochs or self.trainer.max_epochs or 0
         sampled = self.encoder.num_neighbors is not None
+        apart = self.ranks.rank if sampled and self.shares_rows else 0
+        self.generator, of_encoder = (
+            epoch_generator(self.seed, epoch, stream, self.device, rank=apart)
+            for stream in (NEGATIVES, ENCODER)
+        )
+        self.encoder.start_epoch(of_encoder)
+        planned = self.planned_epochs or self.trainer.max_epochs or 0
         whole = None if sampled else self.encoder.settled_tables()
         self.sampler.start_epoch(epoch, planned, whole)
         if isinstance(self.loss, RankingLoss):
@@ -347,7 +418,10 @@ class Recommender(LightningModule):
             bound = float(torch.stack([x.norm(dim=1).max() for x in tables]).prod())
             if not math.isfinite(bound):
                 raise self._diverged("bound on scores", str(bound))
-        metrics = evaluate(scorer, data, self.k, edge_type=self.encoder.edge_type)
+        several = self.ranks.size > 1  # each with users of its own
+        metrics = evaluate(
+            scorer, data, self.k, edge_type=self.encoder.edge_type, with_others=several
+        )
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 
@@ -365,7 +439,8 @@ class Recommender(LightningModule):
 
     def mean_loss(self) -> float:
         """The epoch's loss so far; refuses to go on with one that is not a number."""
-        loss = float(self.loss_sum) / self.num_positives
+        total = self.loss_sum if self.ranks.size == 1 else self.loss_of_all
+        loss = float(total) / self.num_positives
         if not math.isfinite(loss):
             raise self._diverged("loss", str(loss))
         return loss

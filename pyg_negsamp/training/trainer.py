@@ -14,30 +14,46 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, one_of
 from pyg_negsamp.training.checkpoints import WholeCheckpoints
+from pyg_negsamp.training.strategy import RanksStrategy
 
 #: What `fit` is tested to calculate in, by lightning's names. Not `'16-true'`: squares of usual
 #: gradients are zero in float16, and Adam divides by their root.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "bf16-true")
 
+#: How devices work together, by lightning's names: `'ddp'`, and `'auto'` for what is needed.
+STRATEGIES = ("auto", "ddp")
 
-def make_trainer(device: str, precision: str, **arguments: Any) -> Trainer:
+
+def make_trainer(
+    device: str, precision: str, devices: int, num_nodes: int, strategy: str, **arguments: Any
+) -> Trainer:
     """A trainer that leaves the talking to :class:`Progress`.
 
     Args:
         device: As for :func:`fit`.
         precision: As for :func:`fit`.
+        devices: As for :func:`fit`.
+        num_nodes: As for :func:`fit`.
+        strategy: As for :func:`fit`.
         **arguments: More of lightning's arguments.
 
     Raises:
-        ValueError: If there is no CUDA device for `device='cuda'`, or `precision` is unknown.
+        ValueError: If there are fewer devices, or `precision` or `strategy` is unknown.
     """
     if precision not in PRECISIONS:
         raise invalid("fit", "precision", f"one of {PRECISIONS}", repr(precision))
+    several = one_of("fit", "strategy", strategy, STRATEGIES) == "ddp" or devices * num_nodes > 1
+    accelerator = _accelerator(device)
+    if accelerator == "gpu" and devices > (there := torch.cuda.device_count()):
+        raise invalid("fit", "devices", f"at most {there}, as many as there are", devices)
     return Trainer(
-        accelerator=_accelerator(device),
-        devices=1,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=RanksStrategy() if several else "auto",
+        use_distributed_sampler=False,
         # Lightning's own would make 16 bits torch's default, for sums of metrics and draws as well:
         # the weights are in bfloat16 before it sees them.
         precision="32-true" if precision == "bf16-true" else precision,  # type: ignore[arg-type]

@@ -63,6 +63,7 @@ class AdaSIR(NegativeSampling):
         ValueError: If `num_new` is no positive number, besides what the base class raises.
     """
 
+    by_row = True
     default_num_candidates = 50
 
     #: Ours.

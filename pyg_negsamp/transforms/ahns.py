@@ -51,6 +51,7 @@ class AHNS(NegativeSampling):
         ValueError: If `alpha`, `beta` or `p` is out of range, besides what the base class raises.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: The paper's grid, in steps of 0.1 there.

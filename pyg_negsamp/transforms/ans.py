@@ -80,6 +80,7 @@ class ANS(NegativeSampling):
         ValueError: If an argument is out of range, besides what the base class raises.
     """
 
+    by_row = True
     default_num_candidates = 16
 
     #: The paper's ranges, but for gamma: see the argument.

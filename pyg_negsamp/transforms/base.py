@@ -110,6 +110,13 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     keeps_users: ClassVar[bool] = False
     #: Whether it calculates with rows of users and of items other than by scores.
     one_width: bool = False
+    #: Whether `select` reads no more than a row, its candidates and the tables, draws nothing that
+    #: depends on the number of rows, and keeps nothing: then ranks choose for a part of the rows.
+    chooses_by_row: bool = False
+    #: Whether what is made of a row, and its loss, a mean over rows, depend on the row and on
+    #: learned parts alone, and every tensor in `Selection.state` has a row for each: then ranks
+    #: make negatives for a part of the rows.
+    by_row: bool = False
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
     #: Whether it chooses among candidates; if not, all positives share the negatives that it finds,
@@ -253,7 +260,23 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
                 "neg_sampling=dict(mode='triplet', amount=M))"
             )
             raise invalid(self, "candidates", expected, tuple(candidates.shape))
-        return self.select(user, pos, user_xs, item_xs, candidates, generator)
+        chosen = self.select(user, pos, user_xs, item_xs, candidates, generator)
+        return self.settle(chosen, item_xs, generator)
+
+    def settle(
+        self,
+        chosen: Selection,
+        item_xs: Sequence[Tensor],
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Draws what :meth:`select` left to chance, for all rows at once. Here, nothing.
+
+        Args:
+            chosen: What :meth:`select` chose.
+            item_xs: `H` tensors `[I, D]`.
+            generator: Source of randomness.
+        """
+        return chosen
 
     def draw(
         self,

@@ -57,6 +57,7 @@ class BNS(NegativeSampling):
         ValueError: If `candidates` is missing or an argument is out of range.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 5
     keeps_users = True
 

@@ -63,6 +63,7 @@ class Compose(NegativeSampling):
         self.width = select.width or synthesize.width
         self.one_width = select.one_width or synthesize.one_width
         self.gives = select.gives
+        self.by_row = select.by_row and synthesize.by_row
 
     @property
     def needs_global_ids(self) -> bool:

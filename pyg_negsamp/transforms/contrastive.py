@@ -70,6 +70,7 @@ class ContrastiveDNS(NegativeSampling):
         ValueError: If an argument is out of range, besides what the base class raises.
     """
 
+    by_row = True
     default_num_negatives = 2
 
     #: The paper's grid.

@@ -39,6 +39,7 @@ class CuCo(NegativeSampling):
             See :class:`NegativeSampling`.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: The grid of :class:`DNS`.

@@ -64,6 +64,7 @@ class DENS(NegativeSampling):
         ValueError: If an argument is out of range, besides what the base class raises.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: Ours.

@@ -56,6 +56,7 @@ class DINS(NegativeSampling):
         ValueError: If `beta` is negative or NaN, besides what the base class raises.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
     one_width = True
 

@@ -65,6 +65,7 @@ class DivNS(NegativeSampling):
         ValueError: If `candidates` is missing or an argument is out of range.
     """
 
+    by_row = True
     default_num_candidates = 32
 
     #: Ours.

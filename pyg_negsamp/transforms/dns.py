@@ -37,6 +37,7 @@ class DNS(NegativeSampling):
             See :class:`NegativeSampling`.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: The grid of arXiv:2306.15905 and arXiv:2211.13912.

@@ -45,6 +45,7 @@ class DNSMN(NegativeSampling):
         ValueError: If not `K <= N <= M`, besides what the base class raises.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: Ours: from :class:`DNS`'s grid up, because the AHNS paper finds that it needs an "extremely
@@ -94,8 +95,16 @@ class DNSMN(NegativeSampling):
         candidates: Tensor,
         generator: torch.Generator | None = None,
     ) -> Selection:
-        """`K` of the `N` highest-scored candidates, at random."""
+        """The `N` highest-scored candidates."""
         if candidates.size(1) < self.n:
             raise invalid(self, "candidates", f"[B, M] with M >= n = {self.n}", [*candidates.shape])
-        hard = hardest(user, user_xs, item_xs, candidates, self.n, self.pool, self.score)
-        return Selection(random_choice(hard, self.num_negatives, generator))
+        return Selection(hardest(user, user_xs, item_xs, candidates, self.n, self.pool, self.score))
+
+    def settle(
+        self,
+        chosen: Selection,
+        item_xs: Sequence[Tensor],
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """`K` of them, at random."""
+        return Selection(random_choice(chosen.index, self.num_negatives, generator))

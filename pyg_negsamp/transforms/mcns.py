@@ -72,6 +72,7 @@ class MCNS(NegativeSampling):
         ValueError: If an argument is out of range, besides what the base class raises.
     """
 
+    by_row = True
     default_num_candidates = 10
 
     #: Ours.

@@ -68,6 +68,7 @@ class MIDX(NegativeSampling):
         ValueError: If `candidates` is missing or has pools, or if an argument is out of range.
     """
 
+    by_row = True
     #: Ours.
     search_space: ClassVar[Space] = {
         "num_clusters": Choice((8, 16, 32)),

@@ -44,6 +44,7 @@ class MixGCF(NegativeSampling):
             See :class:`NegativeSampling`.
     """
 
+    chooses_by_row = by_row = True
     default_num_candidates = 16
 
     #: The grid of arXiv:2306.15905 and arXiv:2211.13912.
@@ -58,11 +59,21 @@ class MixGCF(NegativeSampling):
         candidates: Tensor,
         generator: torch.Generator | None = None,
     ) -> Selection:
-        """The hardest candidates of each layer, and the coefficients to mix them with."""
-        index = hardest_per_layer(
-            user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score
+        """The hardest candidates of each layer."""
+        return Selection(
+            hardest_per_layer(
+                user, user_xs, item_xs, candidates, self.num_negatives, self.pool, self.score
+            )
         )
-        return Selection(index, self.coefficients(index, item_xs[0], generator))
+
+    def settle(
+        self,
+        chosen: Selection,
+        item_xs: Sequence[Tensor],
+        generator: torch.Generator | None = None,
+    ) -> Selection:
+        """Draws the coefficients to mix with."""
+        return Selection(chosen.index, self.coefficients(chosen.index, item_xs[0], generator))
 
     def coefficients(
         self, index: Tensor, like: Tensor, generator: torch.Generator | None = None

@@ -31,9 +31,22 @@ class Selection:
         """`[N]` the items whose rows are to be gathered, or `[N, H]` with one per layer."""
         return self.index if self.shared else self.index.flatten(0, 1)
 
+    def part(self, rows: slice) -> Selection:
+        """What was chosen for some of the rows."""
+        return Selection(self.index[rows], _part(self.state, rows))
+
     def arrange(self, rows: Tensor) -> Tensor:
         """Rows `[N, H, D]` of `items` as `[B, K, H, D]`; as they are if all share them."""
         return rows if self.shared else rows.unflatten(0, self.index.shape[:2])
+
+
+def _part(state: Any, rows: slice) -> Any:
+    """Some rows of all tensors in a state, see :attr:`NegativeSampling.by_row`."""
+    if isinstance(state, Tensor):
+        return state[rows]
+    if isinstance(state, Selection):
+        return state.part(rows)
+    return tuple(_part(x, rows) for x in state) if isinstance(state, tuple) else state
 
 
 @dataclass

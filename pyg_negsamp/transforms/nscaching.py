@@ -56,6 +56,7 @@ class NSCaching(NegativeSampling):
         ValueError: If an argument is out of range, besides what the base class raises.
     """
 
+    by_row = True
     default_num_candidates = 50
 
     #: The paper's, less 10 and 90.

@@ -45,6 +45,7 @@ class PRIS(NegativeSampling):
             See :class:`NegativeSampling`.
     """
 
+    by_row = True
     #: Ours.
     search_space: ClassVar[Space] = {"num_negatives": Choice((2, 4, 8, 16, 32))}
 

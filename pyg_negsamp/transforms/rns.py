@@ -49,6 +49,7 @@ class RNS(SharedSampling):
         ValueError: With `shared`, if `candidates` draw for each user apart.
     """
 
+    by_row = True
     reads_embeddings = False
     takes_candidates = True
     gives: tuple[str, ...] = ("neg_item",)
