@@ -51,7 +51,6 @@ class FalseNegatives(Callback):
     ) -> None:
         """Looks the step's negatives up."""
         user, index = pl_module.chosen_user, pl_module.chosen
-        assert user is not None
         liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
         if pl_module.chosen_weight is not None:
             counts = pl_module.chosen_weight != 0

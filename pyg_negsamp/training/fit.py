@@ -35,6 +35,7 @@ from pyg_negsamp.training.ranks import ALONE, Ranks
 from pyg_negsamp.training.recommender import Recommender
 from pyg_negsamp.training.strategy import lost_ranks_named
 from pyg_negsamp.training.trainer import (
+    WEIGHTS,
     TimeLimit,
     default_loggers,
     make_trainer,
@@ -190,8 +191,8 @@ def fit(
         )
         if not resume:
             recommender.history = []
-        if precision == "bf16-true":
-            recommender.to(torch.bfloat16)
+        if precision in WEIGHTS:  # before a checkpoint's are read into them
+            recommender.to(WEIGHTS[precision])
         recommender.train()  # an earlier run has left it in evaluation mode
         recommender.planned_epochs = planned  # and perhaps with a schedule of its own
         checkpoint = str(last) if resume else None

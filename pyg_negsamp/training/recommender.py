@@ -82,6 +82,10 @@ class Recommender(LightningModule):
             validation to look at.
     """
 
+    chosen_user: Tensor
+    chosen: Tensor
+    chosen_weight: Tensor | None
+
     def __init__(
         self,
         encoder: Encoder,
@@ -188,7 +192,14 @@ class Recommender(LightningModule):
         else:
             loss, auxiliary = self._step(batch)
         if self.shares_rows:
-            loss = loss * (self.ranks.number_of_rows(size) / size)
+            own = self.ranks.number_of_rows(size)
+            loss = loss * (own / size)
+            if not own:  # a loader that has to sample around something took any row
+                self.chosen_user, self.chosen, self.chosen_weight = (
+                    self.chosen_user[:0],
+                    self.chosen[:0],
+                    None,
+                )
         total = loss if auxiliary is None else loss + auxiliary
         self.num_positives += size
         if self.ranks.first:
@@ -219,16 +230,18 @@ class Recommender(LightningModule):
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
         neg_rows = chosen.arrange(neg_rows)
-        ids: dict[str, Tensor | None] = {"user": user, "item": pos}
+        own_user, own_pos = user, pos
         if self.shares_rows:
             mine = self.ranks.rows(len(user))
             user_rows, pos_rows, neg_rows = self.ranks.own(user_rows, pos_rows, neg_rows)
-            chosen, ids = chosen.part(mine), {"user": user[mine], "item": pos[mine]}
+            chosen, own_user, own_pos = chosen.part(mine), user[mine], pos[mine]
         # What the method makes of those rows.
         negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
+        self.chosen_user = own_user
         self.chosen = chosen.index if negatives.index is None else negatives.index
 
-        loss = self._loss_of(user_rows, pos_rows, negatives, {**ids, "neg_item": negatives.index})
+        ids = {"user": own_user, "item": own_pos, "neg_item": negatives.index}
+        loss = self._loss_of(user_rows, pos_rows, negatives, ids)
         return loss, self.encoder.auxiliary_loss(tables, user, pos)
 
     def _choose(
@@ -254,8 +267,9 @@ class Recommender(LightningModule):
         users, items = sampled[self.user_type], sampled[self.item_type]
         index = items.get("dst_neg_index")
         self.chosen = items.dst_pos_index[:, :0] if index is None else items.n_id[index]
+        self.chosen_user = users.n_id[users.src_index]
         ids = {  # those of the whole graph
-            "user": users.n_id[users.src_index],
+            "user": self.chosen_user,
             "item": items.n_id[items.dst_pos_index],
             "neg_item": None if index is None else self.chosen,
         }
@@ -282,7 +296,6 @@ class Recommender(LightningModule):
         ids: Mapping[str, Tensor | None],
     ) -> Tensor:
         """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
-        self.chosen_user = ids["user"]
         self.chosen_weight = None if negatives.index is None else negatives.weight
         neg_rows = negatives.xs if negatives.shared is None else negatives.shared
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))

@@ -66,15 +66,12 @@ def watching_others() -> Iterator[None]:
     """Ends this process, if another rank of this machine ends meanwhile and nobody notices."""
     over, parent = threading.Event(), int(os.environ.get(STARTED_BY, 0))
 
-    def lost() -> bool:
-        orphaned = parent not in (0, os.getpid()) and os.getppid() != parent
-        return orphaned or any(process.poll() for process in started)
-
     def look() -> None:
         while not over.wait(LOOK):
-            if lost() and not over.wait(GRACE):
-                if started:
-                    print(f"pyg-negsamp: {LOST}", file=sys.stderr, flush=True)
+            if parent not in (0, os.getpid()) and os.getppid() != parent:
+                os._exit(1)
+            if any(process.poll() for process in started) and not over.wait(GRACE):
+                print(f"pyg-negsamp: {LOST}", file=sys.stderr, flush=True)
                 for process in started:
                     process.kill()
                 os._exit(1)

@@ -21,6 +21,8 @@ from pyg_negsamp.training.strategy import RanksStrategy
 #: What `fit` is tested to calculate in, by lightning's names. Not `'16-true'`: squares of usual
 #: gradients are zero in float16, and Adam divides by their root.
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "bf16-true")
+#: What weights are made and stay, where it is not single precision.
+WEIGHTS = {"64-true": torch.double, "bf16-true": torch.bfloat16}
 
 #: How devices work together, by lightning's names: `'ddp'`, and `'auto'` for what is needed.
 STRATEGIES = ("auto", "ddp")
