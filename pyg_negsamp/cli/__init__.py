@@ -24,6 +24,7 @@ COMMANDS = {
     "tune": "search hyper-parameters on validation links",
     "compare": "samplers, losses and encoders on your data, in one table with tests",
     "reproduce": "a table of a paper, beside its printed numbers",
+    "report": "a page of a comparison or of runs: tables, curves, who gains, what it costs",
     "data": "describe interactions, or filter, split and write them",
 }
 

@@ -67,11 +67,11 @@ def show(outcome: Outcome, out: Path) -> None:
     selected = outcome.selected
     if selected.fitted is not None:
         print_history(selected.fitted)
-    print_metrics({outcome.method: outcome.test, "popularity": outcome.popularity})
+    print_metrics({outcome.config.method: outcome.test, "popularity": outcome.popularity})
     if outcome.other:
         name = outcome.config.evaluation.eval
         print(f"\n{name}: {OTHER_EVALUATIONS[name]}")
-        print_metrics({outcome.method: outcome.other})
+        print_metrics({outcome.config.method: outcome.other})
     print()
     if not outcome.config.is_reference:
         best, seconds = selected.notes["best_epoch"], selected.notes["seconds_per_epoch"]
@@ -79,6 +79,6 @@ def show(outcome: Outcome, out: Path) -> None:
     print(f"the model tested is saved in {out / 'model'}")
     metric = f"NDCG@{outcome.config.evaluation.top_k[0]}"
     print_remarks(
-        [outcome.method] if still_improving(outcome.config, selected.notes) else [],
-        [outcome.method] if outcome.test[metric] < outcome.popularity[metric] else [],
+        [outcome.config.method] if still_improving(outcome.config, selected.notes) else [],
+        [outcome.config.method] if outcome.test[metric] < outcome.popularity[metric] else [],
     )

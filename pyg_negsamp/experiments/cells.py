@@ -86,6 +86,11 @@ class Cell:
             return {name: file[name] for name in file}
 
     @property
+    def has_users(self) -> bool:
+        """Whether it kept numbers of users; a run of an earlier version did not."""
+        return (self.folder / "users.npz").exists()
+
+    @property
     def damaged(self) -> bool:
         """Whether it is finished, but its files were cut, lost or edited since."""
         if not self.finished:

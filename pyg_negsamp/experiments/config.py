@@ -131,6 +131,14 @@ class Config:
         return {name: getattr(getattr(self, part), name) for part, name in METHOD_OF.items()}
 
     @property
+    def method(self) -> str:
+        """What to call it in a table, such as `'lightgcn + dins'`; the usual loss is not named."""
+        if self.is_reference:
+            return self.encoder.encoder
+        loss = [self.loss.loss] if self.loss.loss != FIELDS["loss"].default else []
+        return " + ".join([self.encoder.encoder, self.sampler.neg, *loss])
+
+    @property
     def is_reference(self) -> bool:
         """Whether the model is a ranking without training."""
         return self.encoder.encoder in REFERENCES

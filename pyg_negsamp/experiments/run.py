@@ -27,7 +27,6 @@ from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import try_out
-from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
 from pyg_negsamp.references import Popularity
@@ -54,15 +53,6 @@ class Outcome:
     test: dict[str, float]
     other: dict[str, float]
     popularity: dict[str, float]
-
-    @property
-    def method(self) -> str:
-        """What to call it in a table, such as `'lightgcn + dins'`."""
-        said = self.config
-        if said.is_reference:
-            return said.encoder.encoder
-        loss = [said.loss.loss] if said.loss.loss != FIELDS["loss"].default else []
-        return " + ".join([said.encoder.encoder, said.sampler.neg, *loss])
 
 
 def train(

@@ -28,7 +28,8 @@ class Method:
     Attributes:
         name: Its name.
         runs: `metrics.json` of each seed.
-        users: Metrics of each seed, an array over users by name, and their ids as `user`.
+        users: Metrics of each seed, an array over users by name, and their ids as `user`; none of
+            a run that kept none.
         printed: Printed numbers, as fractions.
         baseline: Whether it is a baseline with printed numbers, and may be the strongest one.
         notes: What else is to be said of it, in sentences without their stops.
@@ -120,10 +121,10 @@ def summarise(
         return rows
     best, best_row = max(others, key=lambda pair: pair[1].mean[by])
     best_row.role = "strongest baseline" if against is None else "compared with"
-    held_against = over_seeds(best.users, by)
-    if len(held_against) < 2:
+    if by not in best_row.interval:  # one user, or a run that kept none
         return rows
-    rest = [pair for pair in pairs if pair[1] is not best_row]
+    held_against = over_seeds(best.users, by)
+    rest = [pair for pair in pairs if pair[1] is not best_row and by in pair[1].interval]
     raw = [paired_t_test(over_seeds(method.users, by), held_against) for method, _ in rest]
     for (_, row), p in zip(rest, holm(raw), strict=True):
         row.test = PairedTest(best_row.name, p, row.mean[by] > best_row.mean[by])
@@ -150,9 +151,10 @@ def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
         row.mean[name] = float(np.mean(values))
         if len(values) > 1:
             row.std[name] = float(np.std(values, ddof=1))
-        if name in method.users[0] and len(method.users[0][name]) > 1:
+        if method.users and len(method.users[0].get(name, ())) > 1:
             row.interval[name] = confidence_interval(over_seeds(method.users, name))
-    row.seconds = float(np.mean([run["seconds"] for run in method.runs]))
+    seconds = [run["seconds"] for run in method.runs if "seconds" in run]
+    row.seconds = float(np.mean(seconds)) if seconds else None
     return row
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyg_negsamp.experiments.significance import PairedTest, Summary, metric_tested
 
@@ -50,8 +51,25 @@ def to_csv(tables: Mapping[str, Sequence[Summary]], metrics: Mapping[str, Sequen
     return file.getvalue()
 
 
-def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
-    """The table in percent: mean ± standard deviation over seeds, the best in bold.
+@dataclass(frozen=True)
+class Grid:
+    """A table in words, before it is written in any form.
+
+    Attributes:
+        header: Names of the columns.
+        rows: A text per column each.
+        best: Row and column of the best in its column.
+        notes: Sentences for below.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    best: set[tuple[int, int]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def grid_of(rows: Sequence[Summary], metrics: Sequence[str]) -> Grid:
+    """The table in percent: mean ± standard deviation over seeds.
 
     Where a metric is printed, the printed number and the difference stand beside it. Otherwise the
     confidence interval stands beside the metric that is tested.
@@ -63,15 +81,15 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
         columns.append(name)
         columns += ["printed", "diff"] if name in printed_too else []
         columns += ["95 % interval"] if name == by and by not in printed_too else []
-    columns += ["p", "seeds", "s per run"]
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    grid = Grid([*columns, "p", "seeds", "s per run"], [])
     best = {name: ranked(rows, name)[:1] for name in metrics}
     for row in rows:
-        parts = [row.name.replace("|", "\\|")]
+        parts = [row.name]
         for name in metrics:
             mean = row.mean.get(name)
-            shown = "" if mean is None else percent(row, name, " ± ")
-            parts.append(f"**{shown}**" if mean is not None and mean in best[name] else shown)
+            if mean is not None and mean in best[name]:
+                grid.best.add((len(grid.rows), len(parts)))
+            parts.append("" if mean is None else percent(row, name, " ± "))
             if name in printed_too:
                 parts += printed_beside(mean, row.printed.get(name))
             elif name == by:
@@ -80,12 +98,23 @@ def to_markdown(rows: Sequence[Summary], metrics: Sequence[str]) -> str:
         parts.append(row.role or ("" if row.test is None else format_p(row.test.p)))
         parts.append(str(row.seeds or ""))
         parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
-        lines.append("| " + " | ".join(parts) + " |")
-    below = notes(rows, metrics)
+        grid.rows.append(parts)
+    grid.notes.extend(notes(rows, metrics))
     if "95 % interval" in columns:
-        below.append("95 % interval: of the mean over users, each with the mean over seeds.")
-    below.append("s per run: of training, or of making a reference; no search, no ranking.")
-    return "\n".join([*lines, "", " ".join(below)])
+        grid.notes.append("95 % interval: of the mean over users, each with the mean over seeds.")
+    grid.notes.append("s per run: of training, or of making a reference; no search, no ranking.")
+    return grid
+
+
+def to_markdown(grid: Grid) -> str:
+    """The table with its notes below, the best in bold."""
+    lines = [f"| {' | '.join(grid.header)} |", "|---" * len(grid.header) + "|"]
+    for number, row in enumerate(grid.rows):
+        texts = [text.replace("|", "\\|") for text in row]
+        for place in (place for line, place in grid.best if line == number):
+            texts[place] = f"**{texts[place]}**"
+        lines.append(f"| {' | '.join(texts)} |")
+    return "\n".join([*lines, *(["", " ".join(grid.notes)] if grid.notes else [])])
 
 
 def printed_beside(mean: float | None, printed: float | None) -> list[str]:

@@ -11,8 +11,8 @@ import yaml
 from small_table import SMALL, result
 
 from pyg_negsamp.cli import main
-from pyg_negsamp.cli.flags import as_flags
 from pyg_negsamp.experiments import Config, cells, reference_rows
+from pyg_negsamp.experiments.flags import as_flags
 
 QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu", "--encoder", "mf"]
 

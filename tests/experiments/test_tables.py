@@ -10,7 +10,7 @@ import pytest
 
 from pyg_negsamp.experiments.filling import time_left
 from pyg_negsamp.experiments.significance import PairedTest, Summary
-from pyg_negsamp.experiments.tables import escaped, format_p, to_csv, to_latex, to_markdown
+from pyg_negsamp.experiments.tables import escaped, format_p, grid_of, to_csv, to_latex, to_markdown
 
 METRICS = ["validation NDCG@5", "Recall@5", "NDCG@5"]
 
@@ -31,7 +31,7 @@ def rows() -> list[Summary]:
 
 
 def test_markdown(rows: list[Summary]) -> None:
-    lines = to_markdown(rows, METRICS).splitlines()
+    lines = to_markdown(grid_of(rows, METRICS)).splitlines()
     assert lines[0] == (
         "| method | validation NDCG@5 | Recall@5 | NDCG@5 | 95 % interval | p | seeds | s per run |"
     )
@@ -57,14 +57,14 @@ def test_markdown(rows: list[Summary]) -> None:
 )
 def test_says_how_many_seeds_there_are(seeds: tuple[int, int], said: str) -> None:
     rows = [Summary(str(n), n, {}, {"NDCG@5": 0.1} if n else {}) for n in seeds]
-    assert to_markdown(rows, ["NDCG@5"]).splitlines()[-1].startswith(said)
+    assert to_markdown(grid_of(rows, ["NDCG@5"])).splitlines()[-1].startswith(said)
     if any(seeds):
         assert said.strip() in to_latex(rows, ["NDCG@5"], "x").replace(r"$\pm$", "±")
 
 
 def test_printed_numbers_stand_beside_ours() -> None:
     both = Summary("x", 1, {"NDCG@5": 0.5, "MRR@5": 0.1}, {"NDCG@5": 0.55})
-    text = to_markdown([both, row("y", 0.3)], ["NDCG@5"])
+    text = to_markdown(grid_of([both, row("y", 0.3)], ["NDCG@5"]))
     assert "| method | NDCG@5 | printed | diff | p |" in text
     assert "| x | **55.00** | 50.00 | +10.0% |" in text
     assert "| y | 30.00 |  |  |" in text
@@ -76,7 +76,7 @@ def test_of_rates_the_lowest_is_best() -> None:
         Summary(name, 1, {}, mean=dict(zip(metrics, values, strict=True)))
         for name, values in (("a", (0.2, 0.4)), ("b", (0.1, 0.3)))
     ]
-    said = to_markdown(rows, metrics)
+    said = to_markdown(grid_of(rows, metrics))
     assert "| a | 20.00 | **40.00** |" in said
     assert "| b | **10.00** | 30.00 |" in said
     latex = to_latex(rows, metrics, "x")
