@@ -50,7 +50,7 @@ def shown(name: str, values: list[float | None]) -> str:
         return ""
     if name.split("@")[0] in SHARES:
         return f"{100 * mean(known):.1f} %"
-    return f"{mean(known):.4g}"
+    return f"{mean(known):,.1f}" if mean(known) >= 10 else f"{mean(known):.3g}"
 
 
 def trade_off(found: Found, coverage: str) -> Picture:

@@ -87,6 +87,12 @@ def draw_courses(
     return draw
 
 
+def draw_dots(axes: Axes, method: Shown, x: Sequence[float], y: Sequence[float]) -> None:
+    """A line of a method through few values, each with its marker."""
+    look = {**method.style.line, "marker": method.style.marker, "markersize": 5}
+    axes.plot(x, y, label=method.name, **look)
+
+
 def marks(method: Shown, found: Course) -> dict[str, Any]:
     """About six markers along a line."""
     step = max(1, len(found.epochs) // 6)

@@ -31,10 +31,10 @@ def learning(found: Found) -> Part:
     name = f"NDCG@{found.comparison.cutoffs[0]}"
     blocks: list[Block] = []
     if any(course(method, key) for method in found.trained):
-        says = f"{name} on {links} links by epoch: the mean over seeds, the band from the least to "
-        says += "the largest. A line that ends early was stopped."
+        says = "By epoch: the mean over seeds, the band from the least to the largest. A line that "
+        says += "ends early was stopped."
         draw = draw_courses(found.trained, key, f"{name} on {links}, percent", percent=True)
-        blocks.append(Picture("curves", "Learning curves", says, draw))
+        blocks.append(Picture("curves", f"{name} on {links} links", says, draw))
     if any(course(method, "loss") for method in found.trained):
         says = "The loss on training links. It depends on how hard the negatives are: a lower one "
         says += "is no better model."
@@ -69,7 +69,9 @@ def over_fitting(found: Found) -> Part:
         gap_says += "over-fitting; one that grows while both rise is not yet."
         draw = draw_courses(methods, "over-fitting/gap", "gap, percentage points", percent=True)
         blocks.append(Picture("gap", "The gap by epoch", gap_says, draw))
-        blocks += [both(found, method, n) for n, method in enumerate(methods)]
+        seen = [course(m, name) for m in methods for name in ("over-fitting/train", key)]
+        top = 105 * max(max(each.high) for each in seen if each is not None)
+        blocks += [both(found, method, n, top) for n, method in enumerate(methods)]
     says = (
         "The validation metric, and the same one on training links of a fixed sample of users: "
         "what a model has learned by heart shows in the second only."
@@ -78,8 +80,8 @@ def over_fitting(found: Found) -> Part:
     return Part("over-fitting", "Over-fitting", says, blocks, "" if blocks else absent)
 
 
-def both(found: Found, method: Shown, number: int) -> Picture:
-    """Training and validation of one method."""
+def both(found: Found, method: Shown, number: int, top: float) -> Picture:
+    """Training and validation of one method, up to a percentage that all pictures share."""
     key = selected_by(found)
     pairs = {"training": "over-fitting/train", "validation": key}
 
@@ -89,7 +91,7 @@ def both(found: Found, method: Shown, number: int) -> Picture:
                 look = {"color": method.style.colour, "linestyle": dash}
                 draw_course(axes, in_percent(seen), label, **look)
         over_epochs(axes, f"{key.split('/')[1]}, percent")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, top)
 
     says = f"{method.name}: dashed on training links, solid on validation links."
     return Picture(f"both-{number}", f"Training and validation: {method.name}", says, draw)

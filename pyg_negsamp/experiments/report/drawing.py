@@ -16,12 +16,15 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter
 
 from pyg_negsamp.experiments.report.page import Picture
 from pyg_negsamp.experiments.report.styles import COLOURS, GREY, INK
 
 #: Inches; at 72 points each it is 446 wide, and 11 points are legible on a phone, too.
 WIDTH = 6.2
+#: Inches of a letter, about.
+LETTER = 0.095
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
 #: What stands on a page in place of a colour.
@@ -54,28 +57,51 @@ LOOK: Any = {
 
 
 @contextmanager
-def drawn(picture: Picture, titled: bool) -> Iterator[Figure]:
-    """The picture, while its look holds, which decides how it is written, too."""
+def our_look() -> Iterator[None]:
+    """How pictures look while they are drawn and written, whatever a user has set."""
     with mpl.rc_context({**mpl.rcParamsDefault, **LOOK}):
-        figure = Figure(figsize=(WIDTH, WIDTH * picture.height), layout="constrained")
-        axes = figure.add_subplot()
-        picture.draw(axes)
-        if titled:
-            axes.set_title(picture.title)
-        handles, labels = axes.get_legend_handles_labels()
-        if labels:
-            columns = max(1, min(4, 62 // (max(map(len, labels)) + 6)))
-            lines = math.ceil(len(labels) / columns)
-            figure.set_figheight(figure.get_figheight() + 0.23 * lines)
-            figure.legend(handles, labels, loc="outside lower left", ncols=columns)
-        yield figure
+        yield
+
+
+def drawn(picture: Picture, titled: bool) -> Figure:
+    """The picture, with its legend below.
+
+    Margins are reckoned from the number of characters: to have them measured would cost as much as
+    all drawing, and the font of a page is another one anyway.
+    """
+    figure = Figure(figsize=(WIDTH, WIDTH * picture.height))
+    axes = figure.add_subplot()
+    picture.draw(axes)
+    bottom, top = 0.55, 0.36 if titled else 0.1
+    names = [shortened(text.get_text(), 30) for text in axes.get_yticklabels()]
+    if isinstance(axes.yaxis.get_major_formatter(), FixedFormatter):
+        axes.set_yticks(axes.get_yticks(), names)
+    left = 0.15 + LETTER * max(map(len, names)) + 0.22 * bool(axes.get_ylabel())
+    bottom += 0.19 * any("\n" in text.get_text() for text in axes.get_xticklabels())
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        labels = [shortened(label, 60) for label in labels]
+        columns = max(1, min(4, 62 // (max(map(len, labels)) + 7)))
+        lines = math.ceil(len(labels) / columns)
+        bottom += 0.08 + 0.2 * lines
+        figure.set_figheight(figure.get_figheight() + 0.2 * lines)
+        figure.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0)
+    if titled:
+        axes.set_title(picture.title, loc="left")
+    high = figure.get_figheight()
+    figure.subplots_adjust(left / WIDTH, bottom / high, 1 - 0.12 / WIDTH, 1 - top / high)
+    return figure
+
+
+def shortened(text: str, most: int) -> str:
+    """A name that is not longer than there is room."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def to_png(picture: Picture) -> bytes:
     """The picture with its title, on white."""
     file = io.BytesIO()
-    with drawn(picture, titled=True) as figure:
-        figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    drawn(picture, titled=True).savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
 
 
@@ -85,8 +111,8 @@ def to_svg(picture: Picture) -> str:
     It has no date, its ids begin with its name, and numbers are as long as one sees.
     """
     file = io.StringIO()
-    with drawn(picture, titled=False) as figure:
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    figure = drawn(picture, titled=False)
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     ElementTree.register_namespace("", SVG)
     root = ElementTree.fromstring(file.getvalue())
     for parent in list(root.iter()):

@@ -8,6 +8,7 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 
+from pyg_negsamp.experiments.report.courses import draw_dots
 from pyg_negsamp.experiments.report.page import Block, Part, Picture, Table
 from pyg_negsamp.experiments.report.reading import Found, Shown
 from pyg_negsamp.experiments.tables import Grid
@@ -105,14 +106,8 @@ def picture(found: Found, groups: Sequence[GroupOf], title: str, label: str) -> 
 
     def draw(axes: Axes) -> None:
         for method in found.shown:
-            known = [
-                (place, 100 * group.values[method.name])
-                for place, group in enumerate(groups)
-                if method.name in group.values
-            ]
-            if known:
-                look = {**method.style.line, "marker": method.style.marker, "markersize": 6}
-                axes.plot(*zip(*known, strict=True), label=method.name, **look)
+            shares = [100 * group.values.get(method.name, float("nan")) for group in groups]
+            draw_dots(axes, method, range(len(groups)), shares)
         names = [f"{group.name}\n{group.links}" for group in groups]
         axes.set_xticks(range(len(groups)), names)
         axes.set(xlabel=label, ylabel=f"{found.metric}, percent")

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pyg_negsamp.experiments.report.drawing import to_svg
+from pyg_negsamp.experiments.report.drawing import our_look, to_svg
 from pyg_negsamp.experiments.report.page import Block, Page
 from pyg_negsamp.experiments.report.styles import COLOURS, GREY
 from pyg_negsamp.files import write
@@ -31,14 +31,15 @@ def to_html(page: Page) -> str:
     )
     environment.filters["groupby_kind"] = by_kind
     template = environment.get_template("page.html.j2")
-    return template.render(
-        page=page,
-        parts=[part for part in page.parts if part.blocks],
-        svg=lambda picture: Markup(to_svg(picture)),
-        light=list(COLOURS),
-        dark=list(COLOURS.values()),
-        grey=GREY,
-    )
+    with our_look():
+        return template.render(
+            page=page,
+            parts=[part for part in page.parts if part.blocks],
+            svg=lambda picture: Markup(to_svg(picture)),
+            light=list(COLOURS),
+            dark=list(COLOURS.values()),
+            grey=GREY,
+        )
 
 
 def by_kind(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:

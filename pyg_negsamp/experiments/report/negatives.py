@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import mean
 
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from pyg_negsamp.experiments.report.courses import (
     course,
     draw_course,
     draw_courses,
+    draw_dots,
     in_percent,
     over_epochs,
 )
@@ -24,16 +25,18 @@ from pyg_negsamp.experiments.report.styles import DASHES, GREY, INK
 def hardness(found: Found) -> Part:
     """Scores of positives, negatives and unseen items, by epoch and by positive."""
     methods = having(found, "hardness/negative")
-    blocks: list[Block] = [scores(method, number) for number, method in enumerate(methods)]
-    if having(found, "hardness/by-positive/1"):
+    blocks: list[Block] = []
+    for number, method in enumerate(methods):
+        alike = [other for other in methods if scale_of(other) == scale_of(method)]
+        blocks.append(scores(method, number, ends_of(alike)))
+    if drawn := having(found, "hardness/by-positive/1"):
         says = (
             "At the best epoch: links in tenths by the score of their positive, and the mean score "
             "of the negatives chosen for each. A line that rises gives strong positives harder "
             "negatives; above the diagonal a negative scores higher than its positive."
         )
-        blocks.append(
-            Picture("by-positive", "Negatives by their positive", says, by_positive(found))
-        )
+        picture = Picture("by-positive", "Negatives by their positive", says, by_positive(drawn))
+        blocks.append(picture)
     says = (
         "Scores as the loss sees them, at the end of an epoch, on a fixed sample of training "
         "links. Negatives as low as unseen items teach little; as high as positives, they are hard."
@@ -47,8 +50,28 @@ def having(found: Found, key: str) -> list[Shown]:
     return [method for method in found.trained if course(method, key) is not None]
 
 
-def scores(method: Shown, number: int) -> Picture:
-    """Mean scores of one method by epoch, with the deciles of its negatives."""
+def scale_of(method: Shown) -> tuple[str, str]:
+    """What decides how large scores are."""
+    return method.row.config.encoder.encoder, method.row.config.loss.loss
+
+
+def ends_of(methods: Sequence[Shown]) -> tuple[float, float]:
+    """The least and the largest of all that is drawn of methods, with some room."""
+    names = ("positive", "negative", "unseen", "negative/p10", "negative/p90")
+    found = [course(method, f"hardness/{name}") for method in methods for name in names]
+    values = [value for each in found if each is not None for value in each.mean]
+    room = 0.04 * (max(values) - min(values))
+    return min(values) - room, max(values) + room
+
+
+def scores(method: Shown, number: int, ends: tuple[float, float]) -> Picture:
+    """Mean scores of one method by epoch, with the deciles of its negatives.
+
+    Args:
+        method: Which one.
+        number: Its number.
+        ends: Of the axis of scores, which methods share that can be compared.
+    """
 
     def draw(axes: Axes) -> None:
         colour = method.style.colour
@@ -68,6 +91,8 @@ def scores(method: Shown, number: int) -> Picture:
                 plain = Course(seen.epochs, seen.mean, seen.mean, seen.mean)
                 draw_course(axes, plain, what, **look)
         over_epochs(axes, "score")
+        if ends[0] < ends[1]:
+            axes.set_ylim(ends)
 
     says = (
         f"{method.name}: mean score of positives, of chosen negatives and of random unseen items. "
@@ -76,24 +101,21 @@ def scores(method: Shown, number: int) -> Picture:
     return Picture(f"hardness-{number}", f"Scores: {method.name}", says, draw)
 
 
-def by_positive(found: Found) -> Callable[[Axes], None]:
+def tenths(method: Shown, key: str) -> list[float]:
+    """Ten numbers at the best epoch, `KEY1` to `KEY10`; not a number where one is missing."""
+    found = [at_best(method, f"{key}{number}") for number in range(1, 11)]
+    return [float("nan") if value is None else value for value in found]
+
+
+def by_positive(methods: Sequence[Shown]) -> Callable[[Axes], None]:
     """Draws the mean score of negatives over that of their positives, in tenths."""
 
     def draw(axes: Axes) -> None:
-        ends: list[float] = []
-        for method in found.trained:
-            known = [
-                (x, y)
-                for n in range(1, 11)
-                if (x := at_best(method, f"hardness/positive/{n}")) is not None
-                and (y := at_best(method, f"hardness/by-positive/{n}")) is not None
-            ]
-            if known:
-                x, y = zip(*known, strict=True)
-                ends += [*x]
-                look = {**method.style.line, "marker": method.style.marker, "markersize": 4.5}
-                axes.plot(x, y, label=method.name, **look)
-        axes.axline((ends[0], ends[0]), slope=1, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        for method in methods:
+            positive = tenths(method, "hardness/positive/")
+            draw_dots(axes, method, positive, tenths(method, "hardness/by-positive/"))
+        middle = sum(axes.get_xlim()) / 2
+        axes.axline((middle, middle), slope=1, color=GREY, linewidth=1, linestyle=DASHES[2])
         axes.set(xlabel="score of the positive, mean of a tenth", ylabel="score of the negatives")
 
     return draw
@@ -109,13 +131,13 @@ def false_negatives(found: Found) -> Part:
             "lines are what a draw at random, and one by popularity, would hit."
         )
         blocks.append(Picture("false", "False negatives", says, false_by_epoch(methods)))
-    if having(found, "false-negatives/rank-1"):
+    if ranked := having(found, "false-negatives/rank-1"):
         says = (
             "Share of held-out links among the candidates at the best epoch, by the rank of their "
             "score in tenths: the hardest first. Where it falls steeply, to take the hardest "
             "candidate is to take false negatives."
         )
-        blocks.append(Picture("false-by-rank", "False negatives by rank", says, by_rank(methods)))
+        blocks.append(Picture("false-by-rank", "False negatives by rank", says, by_rank(ranked)))
     says = (
         "Some unobserved items are liked; to push them down does harm. Links held out for "
         "validation stand for them, so that the true share is higher, by about as much for all."
@@ -124,7 +146,7 @@ def false_negatives(found: Found) -> Part:
     return Part("false-negatives", "False negatives", says, blocks, "" if blocks else absent)
 
 
-def average(methods: list[Shown], key: str) -> Course | None:
+def average(methods: Sequence[Shown], key: str) -> Course | None:
     """The mean course of methods, of a number that is the same for all but for its sample."""
     seen: dict[int, list[float]] = {}
     for method in methods:
@@ -138,7 +160,7 @@ def average(methods: list[Shown], key: str) -> Course | None:
 
 
 def draw_expected(
-    axes: Axes, methods: list[Shown], keys: dict[str, str], percent: bool = False
+    axes: Axes, methods: Sequence[Shown], keys: dict[str, str], percent: bool = False
 ) -> None:
     """Grey lines of what is no method's own."""
     for dash, (label, key) in zip(DASHES[2:] + DASHES[1:2], keys.items(), strict=False):
@@ -147,7 +169,7 @@ def draw_expected(
             draw_course(axes, found, label, color=GREY, linestyle=dash)
 
 
-def false_by_epoch(methods: list[Shown]) -> Callable[[Axes], None]:
+def false_by_epoch(methods: Sequence[Shown]) -> Callable[[Axes], None]:
     """Draws the shares by epoch, beside what is expected."""
 
     def draw(axes: Axes) -> None:
@@ -163,16 +185,13 @@ def false_by_epoch(methods: list[Shown]) -> Callable[[Axes], None]:
     return draw
 
 
-def by_rank(methods: list[Shown]) -> Callable[[Axes], None]:
+def by_rank(methods: Sequence[Shown]) -> Callable[[Axes], None]:
     """Draws the shares by the rank of the candidate."""
 
     def draw(axes: Axes) -> None:
         for method in methods:
-            shares = [at_best(method, f"false-negatives/rank-{n}") for n in range(1, 11)]
-            known = [(n, 100 * x) for n, x in enumerate(shares, 1) if x is not None]
-            if known:
-                look = {**method.style.line, "marker": method.style.marker, "markersize": 4.5}
-                axes.plot(*zip(*known, strict=True), label=method.name, **look)
+            shares = [100 * share for share in tenths(method, "false-negatives/rank-")]
+            draw_dots(axes, method, range(1, 11), shares)
         axes.set(xlabel="tenth of the candidates, hardest first", ylabel="held-out links, percent")
         axes.set_xticks(range(1, 11))
         axes.set_ylim(bottom=0)

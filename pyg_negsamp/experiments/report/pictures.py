@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.experiments.report.drawing import to_png
+from pyg_negsamp.experiments.report.drawing import our_look, to_png
 from pyg_negsamp.experiments.report.page import Page, Picture
 from pyg_negsamp.files import whole
 
@@ -19,6 +19,7 @@ def write_pictures(page: Page, out: Path) -> None:
     pictures = [b for part in page.parts for b in part.blocks if isinstance(b, Picture)]
     if not pictures:
         raise invalid("report", "format", "html, md or latex: there is no figure", "png")
-    for picture in pictures:
-        with whole(out / f"{picture.name}.png") as part:
-            part.write_bytes(to_png(picture))
+    with our_look():
+        for picture in pictures:
+            with whole(out / f"{picture.name}.png") as part:
+                part.write_bytes(to_png(picture))

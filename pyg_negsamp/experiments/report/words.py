@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyg_negsamp.experiments.filling import below_popularity, improving
 from pyg_negsamp.experiments.report.cost import per_epoch
@@ -18,15 +18,28 @@ LEVEL = 0.05
 
 
 def answer(found: Found) -> list[str]:
-    """The answer, sentence by sentence; the first says which row ranks best."""
+    """The answer, sentence by sentence; the first says which row ranks best.
+
+    Where rows were trained, it is about the best of them, and says which reference is better still.
+    """
     rows = [row for row in found.summaries[found.protocol] if found.metric in row.mean]
     ranked = sorted(rows, key=lambda row: -row.mean[found.metric])
-    names = [method.name for method in found.trained]
-    of_trained = [row for row in ranked if row.name in names]
-    sentences = [best_of_all(found, ranked), *significance(found, ranked)]
-    if of_trained:
-        sentences += of_best_trained(found, of_trained)
-    return [sentence for sentence in sentences if sentence]
+    trained = {method.name: method for method in found.trained}
+    best = next((row for row in ranked if row.name in trained), ranked[0])
+    named = next((row for row in ranked if row.name == found.against and row is not best), None)
+    others = [row for row in ranked if row is not best and row.name in trained]
+    against = named or next(iter(others), None)
+    sentences = [lead(found, best, against), *compared(found, best, against, ranked)]
+    if best.name in trained:
+        method, other = trained[best.name], trained.get(against.name if against else "")
+        sentences += [
+            chosen_otherwise(found, method),
+            for_whom(found, method, other),
+            costs(found, method, other),
+            over_fits(found, method),
+            are_false(found, method),
+        ]
+    return [sentence for sentence in [*sentences, *remarks(found)] if sentence]
 
 
 def percent(row: Summary, metric: str) -> str:
@@ -38,37 +51,63 @@ def percent(row: Summary, metric: str) -> str:
     return said
 
 
-def best_of_all(found: Found, ranked: Sequence[Summary]) -> str:
+def lead(found: Found, best: Summary, against: Summary | None) -> str:
     """Which row is best, and by how much."""
-    best, metric = ranked[0], found.metric
-    if len(ranked) == 1:
+    metric = found.metric
+    if against is None:
         return f"{best.name} reaches {metric} {percent(best, metric)} on test."
-    said = f"{best.name} ranks best: {metric} {percent(best, metric)} on test"
-    against = next((row for row in ranked if row.name == found.against), None)
-    if against is None or against is best:
-        against = ranked[1]
-    said += f", against {percent(against, metric)} of {against.name}"
+    said = f"{best.name} ranks best"
+    said += " of the trained rows" if len(found.trained) < len(found.shown) else ""
+    said += f": {metric} {percent(best, metric)} on test, {100 * against.mean[metric]:.2f} % of "
+    said += against.name
     if against.mean[metric]:
-        said += f", {best.mean[metric] / against.mean[metric] - 1:+.1%}"
+        said += f" ({best.mean[metric] / against.mean[metric] - 1:+.1%})"
     return said + "."
 
 
-def significance(found: Found, ranked: Sequence[Summary]) -> list[str]:
-    """Whether the best row differs from the others by more than chance: tested against it."""
-    best = ranked[0]
-    tested = {row.name: row.test for row in found.tested(found.protocol, best.name) if row.test}
+def compared(
+    found: Found, best: Summary, against: Summary | None, ranked: Sequence[Summary]
+) -> list[str]:
+    """Whether the best row differs from the others by more than chance.
+
+    The row that the table tests against has the p of the table. The others are tested against the
+    best row, likewise.
+    """
+    if against is None:
+        above = [row for row in ranked if row.mean[found.metric] > best.mean[found.metric]]
+        return [f"{listed([value(found, row) for row in above])} ranks better."] if above else []
+    tested = {row.name: row.test.p for row in found.tested(found.protocol, best.name) if row.test}
+    if best.test is not None:
+        tested[best.test.against] = best.test.p
     if not tested:
-        several = "no test of that: the runs kept no numbers of users, or there is one user only."
-        return [f"There is {several}"] if len(ranked) > 1 else []
-    sure = [f"{n} (p {equals(test.p)})" for n, test in tested.items() if test.p < LEVEL]
-    open_ = [f"{n} (p {equals(test.p)})" for n, test in tested.items() if test.p >= LEVEL]
-    said = []
-    if sure:
-        said.append(f"It is significantly better than {listed(sure)}.")
+        return ["There is no test of that: no run kept the numbers of several users."]
+    below = [row for row in ranked if row.mean[found.metric] <= best.mean[found.metric]]
+    sure = [with_p(row, tested) for row in below if tested.get(row.name, 1.0) < LEVEL]
+    open_ = [with_p(row, tested) for row in below if tested.get(row.name, 0.0) >= LEVEL]
+    said = [f"It is significantly better than {listed(sure)}."] if sure else []
     if open_:
-        chance = "could be chance: more users or seeds would tell"
-        said.append(f"Its lead over {listed(open_)} {chance}.")
+        said.append(f"Its lead over {listed(open_)} could be chance; more users or seeds may tell.")
+    for row in ranked:
+        if row not in below:
+            sure_too = tested.get(row.name, 1.0) < LEVEL
+            how = "significantly better" if sure_too else "better, perhaps by chance"
+            said.append(f"{value(found, row)}, not trained, ranks {how}{p_of(row, tested)}.")
     return said
+
+
+def value(found: Found, row: Summary) -> str:
+    """A row with its mean."""
+    return f"{row.name} ({100 * row.mean[found.metric]:.2f} %)"
+
+
+def with_p(row: Summary, tested: Mapping[str, float]) -> str:
+    """A row with its p."""
+    return f"{row.name}{p_of(row, tested)}"
+
+
+def p_of(row: Summary, tested: Mapping[str, float]) -> str:
+    """`' (p = 0.012)'` of a row that was tested."""
+    return f" (p {equals(tested[row.name])})" if row.name in tested else ""
 
 
 def equals(p: float) -> str:
@@ -81,68 +120,42 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def of_best_trained(found: Found, ranked: Sequence[Summary]) -> list[str]:
-    """What is to be said of the best trained row, and of the one it is held against."""
-    by_name = {method.name: method for method in found.trained}
-    best = by_name[ranked[0].name]
-    others = [row.name for row in ranked[1:]]
-    other = by_name[found.against] if found.against in others else None
-    if other is None and others:
-        other = by_name[others[0]]
-    rows = found.summaries[found.protocol]
-    said = []
-    if max(row.mean.get(found.metric, -1.0) for row in rows) > ranked[0].mean[found.metric]:
-        said.append(
-            f"Of the trained rows {best.name} is best, with {percent(ranked[0], found.metric)}."
-        )
-    return [
-        *said,
-        *chosen_otherwise(found, best),
-        for_whom(found, best, other),
-        costs(found, best, other),
-        over_fits(found, best),
-        are_false(found, best),
-        *remarks(found),
-    ]
-
-
-def chosen_otherwise(found: Found, best: Shown) -> list[str]:
+def chosen_otherwise(found: Found, best: Shown) -> str:
     """That validation would have chosen another row, if so: the honest choice is that one."""
-    name = found.comparison.selecting(found.protocol)
     if found.protocol == "paper":
-        return ["Epochs were selected on test links, so that all numbers are too good."]
-    rows = {row.name: row.mean[name] for row in found.summaries[found.protocol] if name in row.mean}
-    mine = {method.name: rows[method.name] for method in found.trained if method.name in rows}
-    if not mine or (first := max(mine, key=lambda n: mine[n])) == best.name:
-        return []
-    return [f"By validation links, which may choose, {first} would be taken."]
+        return "Epochs were selected on test links: all numbers are too good."
+    name = found.comparison.selecting(found.protocol)
+    trained = {method.name for method in found.trained}
+    rows = [row for row in found.summaries[found.protocol] if row.name in trained]
+    rows = [row for row in rows if name in row.mean]
+    if not rows or (first := max(rows, key=lambda row: row.mean[name])).name == best.name:
+        return ""
+    return f"Who chooses by validation links, as one should, takes {first.name}."
 
 
 def for_whom(found: Found, best: Shown, other: Shown | None) -> str:
-    """Which groups gain most and least."""
-    groups = [g for g in groups_of(found) if best.name in g.values]
-    if other is None:
-        low = [g for g in groups if g.by == "users"]
-        if len(low) < 2:
-            return ""
-        ends = [f"{100 * g.values[best.name]:.2f} % for {named(g)}" for g in (low[0], low[-1])]
-        return f"Its {found.metric} is {' and '.join(ends)}."
+    """Which groups gain most and least; of a method alone, how well the first and last do."""
     said = []
     for by in ("users", "items"):
-        gains = {
-            g.name: (g.values[best.name] - g.values[other.name], g)
-            for g in groups
-            if g.by == by and other.name in g.values
-        }
-        if len(gains) > 1:
-            most, least = (end(gains.values(), key=lambda pair: pair[0]) for end in (max, min))
-            said.append(f"{change(*most)}, {change(*least)}")
-    return f"Compared with {other.name}: {'; '.join(said)}." if said else ""
-
-
-def change(gain: float, group: GroupOf) -> str:
-    """A gain in words."""
-    return f"{100 * gain:+.2f} points for {named(group)}"
+        groups = [g for g in groups_of(found) if g.by == by and best.name in g.values]
+        if other is not None:
+            groups = [g for g in groups if other.name in g.values]
+        if len(groups) < 2:
+            continue
+        if other is None:
+            said += [f"{100 * g.values[best.name]:.2f} % for {named(g)}" for g in groups[::3]]
+            continue
+        gains = [(100 * (g.values[best.name] - g.values[other.name]), g) for g in groups]
+        most, least = (end(gains, key=lambda pair: pair[0]) for end in (max, min))
+        said.append(
+            f"most for {named(most[1])} ({most[0]:+.2f} points) "
+            f"and least for {named(least[1])} ({least[0]:+.2f})"
+        )
+    if not said:
+        return ""
+    if other is None:
+        return f"Its {found.metric} is {listed(said)}."
+    return f"Against {other.name} it gains {'; '.join(said)}."
 
 
 def named(group: GroupOf) -> str:
@@ -174,13 +187,13 @@ def over_fits(found: Found, best: Shown) -> str:
     lost = 1 - seen.mean[-1] / peak if peak else 0.0
     name = key.split("/")[1]
     if seen.epochs[-1] == at:
-        said = f"It does not over-fit yet: validation {name} is highest at the last epoch, {at}"
+        said = f"{best.name} does not over-fit yet: validation {name} is highest at the last epoch, {at}"
     elif lost < 0.02:
-        said = f"It hardly over-fits: validation {name} peaks at epoch {at} of {seen.epochs[-1]} "
-        said += f"and loses {lost:.1%} until the end"
+        said = f"{best.name} hardly over-fits: validation {name} peaks at epoch {at} of "
+        said += f"{seen.epochs[-1]} and loses {lost:.1%} until the end"
     else:
-        said = f"It over-fits after epoch {at} of {seen.epochs[-1]}: validation {name} loses "
-        said += f"{lost:.1%} until the end; the epoch kept is the best one"
+        said = f"{best.name} over-fits after epoch {at} of {seen.epochs[-1]}: validation {name} "
+        said += f"loses {lost:.1%} until the end; the epoch kept is the best one"
     train, val = at_best(best, "over-fitting/train"), at_best(best, key)
     if train is not None and val is not None:
         said += f". At the best epoch it has {100 * train:.2f} % on training links, "
