@@ -34,6 +34,8 @@ def cost(found: Found) -> Part:
         picture = Picture("cost", "Seconds of an epoch", says, draw_seconds(found.trained), height)
         blocks.append(picture)
     blocks.append(Table("Time and memory, mean over seeds", grid(found)))
+    if staged:
+        blocks.append(Table("Seconds of an epoch by stage", stage_grid(staged)))
     says = (
         "Seconds depend on the machine and on what else it did: compare rows of one table. A row "
         "that needs twice the seconds for the same accuracy is no gain."
@@ -105,6 +107,13 @@ def grid(found: Found) -> Grid:
             f"{max(memory):,.0f}" if memory else "",
         ])  # fmt: skip
     return without_empty(Grid([*header, "most memory, MB"], rows))
+
+
+def stage_grid(methods: Sequence[Shown]) -> Grid:
+    """The numbers of the stages."""
+    found = {method.name: stages(method) for method in methods}
+    rows = [[n, *(f"{of[s]:.3g}" if s in of else "" for s in STAGES)] for n, of in found.items()]
+    return without_empty(Grid(["method", *STAGES], rows))
 
 
 def without_empty(grid: Grid) -> Grid:

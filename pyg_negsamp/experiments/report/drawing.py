@@ -21,8 +21,8 @@ from matplotlib.ticker import FixedFormatter
 from pyg_negsamp.experiments.report.page import Picture
 from pyg_negsamp.experiments.report.styles import COLOURS, GREY, INK
 
-#: Inches; at 72 points each it is 446 wide, and 11 points are legible on a phone, too.
-WIDTH = 6.2
+#: Inches; at 72 points each it is 418 wide, and 11 points are legible on a phone, too.
+WIDTH = 5.8
 #: Inches of a letter, about.
 LETTER = 0.095
 SVG = "http://www.w3.org/2000/svg"
@@ -81,7 +81,7 @@ def drawn(picture: Picture, titled: bool) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         labels = [shortened(label, 60) for label in labels]
-        columns = max(1, min(4, 62 // (max(map(len, labels)) + 7)))
+        columns = max(1, min(4, 58 // (max(map(len, labels)) + 7)))
         lines = math.ceil(len(labels) / columns)
         bottom += 0.08 + 0.2 * lines
         figure.set_figheight(figure.get_figheight() + 0.2 * lines)

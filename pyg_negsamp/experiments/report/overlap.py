@@ -22,7 +22,7 @@ def overlap(found: Found) -> Part:
         missing = [missed(one, other, key) for other in methods]
         rows.append([one.name, *(f"{100 * share:.1f}" if share else "" for share in missing)])
     title = f"Of the links that a row's lists of {found.k} hit, percent that the column's miss"
-    table = Table(title, Grid(["hit by", *(f"missed by {m.name}" for m in methods)], rows))
+    table = Table(title, Grid(["hit by, missed by", *(method.name for method in methods)], rows))
     blocks = [table] if len(methods) > 1 else []
     says = (
         "Two methods may be as good and yet find other things. Where both directions are large, "

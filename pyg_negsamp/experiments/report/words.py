@@ -44,10 +44,10 @@ def answer(found: Found) -> list[str]:
 
 def percent(row: Summary, metric: str) -> str:
     """A mean with its interval, if there is one."""
-    said = f"{100 * row.mean[metric]:.2f} %"
+    said = f"{100 * row.mean[metric]:.2f}\u00a0%"
     if metric in row.interval:
         low, high = row.interval[metric]
-        said += f" (95 % interval {100 * low:.2f} to {100 * high:.2f})"
+        said += f" (95\u00a0% interval {100 * low:.2f} to {100 * high:.2f})"
     return said
 
 
@@ -58,8 +58,8 @@ def lead(found: Found, best: Summary, against: Summary | None) -> str:
         return f"{best.name} reaches {metric} {percent(best, metric)} on test."
     said = f"{best.name} ranks best"
     said += " of the trained rows" if len(found.trained) < len(found.shown) else ""
-    said += f": {metric} {percent(best, metric)} on test, {100 * against.mean[metric]:.2f} % of "
-    said += against.name
+    said += f": {metric} {percent(best, metric)} on test, against "
+    said += f"{100 * against.mean[metric]:.2f}\u00a0% of {against.name}"
     if against.mean[metric]:
         said += f" ({best.mean[metric] / against.mean[metric] - 1:+.1%})"
     return said + "."
@@ -87,17 +87,18 @@ def compared(
     said = [f"It is significantly better than {listed(sure)}."] if sure else []
     if open_:
         said.append(f"Its lead over {listed(open_)} could be chance; more users or seeds may tell.")
-    for row in ranked:
-        if row not in below:
-            sure_too = tested.get(row.name, 1.0) < LEVEL
-            how = "significantly better" if sure_too else "better, perhaps by chance"
-            said.append(f"{value(found, row)}, not trained, ranks {how}{p_of(row, tested)}.")
+    above = [row for row in ranked if row not in below]
+    for chance in (False, True):
+        better = [row for row in above if (tested.get(row.name, 1.0) >= LEVEL) is chance]
+        names = [f"{value(found, row)}{p_of(row, tested)}" for row in better]
+        how = "perhaps by chance" if chance else "significantly"
+        said += [f"Not trained, and {how} better: {listed(names)}."] if names else []
     return said
 
 
 def value(found: Found, row: Summary) -> str:
     """A row with its mean."""
-    return f"{row.name} ({100 * row.mean[found.metric]:.2f} %)"
+    return f"{row.name} ({100 * row.mean[found.metric]:.2f}\u00a0%)"
 
 
 def with_p(row: Summary, tested: Mapping[str, float]) -> str:
@@ -112,7 +113,7 @@ def p_of(row: Summary, tested: Mapping[str, float]) -> str:
 
 def equals(p: float) -> str:
     """A p-value after the letter."""
-    return format_p(p) if p < 0.001 else f"= {format_p(p)}"
+    return (format_p(p) if p < 0.001 else f"= {format_p(p)}").replace(" ", "\u00a0")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -143,7 +144,7 @@ def for_whom(found: Found, best: Shown, other: Shown | None) -> str:
         if len(groups) < 2:
             continue
         if other is None:
-            said += [f"{100 * g.values[best.name]:.2f} % for {named(g)}" for g in groups[::3]]
+            said += [f"{100 * g.values[best.name]:.2f}\u00a0% for {named(g)}" for g in groups[::3]]
             continue
         gains = [(100 * (g.values[best.name] - g.values[other.name]), g) for g in groups]
         most, least = (end(gains, key=lambda pair: pair[0]) for end in (max, min))
@@ -187,7 +188,8 @@ def over_fits(found: Found, best: Shown) -> str:
     lost = 1 - seen.mean[-1] / peak if peak else 0.0
     name = key.split("/")[1]
     if seen.epochs[-1] == at:
-        said = f"{best.name} does not over-fit yet: validation {name} is highest at the last epoch, {at}"
+        said = f"{best.name} does not over-fit yet: validation {name} is highest at the last "
+        said += f"epoch, {at}"
     elif lost < 0.02:
         said = f"{best.name} hardly over-fits: validation {name} peaks at epoch {at} of "
         said += f"{seen.epochs[-1]} and loses {lost:.1%} until the end"
@@ -196,8 +198,8 @@ def over_fits(found: Found, best: Shown) -> str:
         said += f"loses {lost:.1%} until the end; the epoch kept is the best one"
     train, val = at_best(best, "over-fitting/train"), at_best(best, key)
     if train is not None and val is not None:
-        said += f". At the best epoch it has {100 * train:.2f} % on training links, "
-        said += f"and {100 * val:.2f} % on validation links"
+        said += f". At the best epoch it has {100 * train:.2f}\u00a0% on training links, "
+        said += f"and {100 * val:.2f}\u00a0% on validation links"
     return said + "."
 
 
@@ -207,7 +209,7 @@ def are_false(found: Found, best: Shown) -> str:
     expected = at_best(best, "false-negatives/expected")
     if share is None:
         return ""
-    said = f"Of its negatives {100 * share:.2f} % are links held out for validation"
+    said = f"Of its negatives {100 * share:.2f}\u00a0% are links held out for validation"
     if expected:
         said += f", {share / expected:.1f} times what a draw at random hits"
     return said + "."
