@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.diagnostics import overlap
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.experiments import Config, load_data
 from pyg_negsamp.layers import pool_rows
@@ -28,7 +29,7 @@ from pyg_negsamp.transforms import ANS, Negatives, Selection
 class WatchedANS(ANS):
     """ANS that notes whether its choice is DNS's; it chooses as ever."""
 
-    same, total = 0, 0
+    same, total = 0.0, 0
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """As ANS, besides the count."""
@@ -38,7 +39,7 @@ class WatchedANS(ANS):
             score = (whole * pool_rows(neg, self.pool)).sum(-1)
             hardest = chosen.index.gather(1, score.argmax(1, keepdim=True))
         assert negatives.index is not None
-        self.same += int((negatives.index == hardest).any(1).sum())
+        self.same += float(overlap(negatives.index, hardest)) * len(user)
         self.total += len(user)
         return negatives
 
@@ -54,7 +55,7 @@ class ByEpoch(Callback):
         sampler = pl_module.sampler
         assert isinstance(sampler, WatchedANS)
         self.overlap.append(sampler.same / sampler.total)
-        sampler.same = sampler.total = 0
+        sampler.same, sampler.total = 0.0, 0
 
 
 def run(args: argparse.Namespace) -> list[float]:

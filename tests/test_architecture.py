@@ -17,6 +17,7 @@ ROOMS = (
     "losses",
     "evaluation",
     "references",
+    "diagnostics",
     "training",
     "serving",
     "experiments",

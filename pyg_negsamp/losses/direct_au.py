@@ -66,15 +66,19 @@ class DirectAULoss(RankingLoss):
     ) -> Tensor:
         """Each positive's distance, and what all of them spread."""
         user, item = (normalize(wide(rows), dim=1) for rows in (user_rows, pos_rows))
-        spread = uniformity(user) + uniformity(item)
-        return (user - item).square().sum(dim=1) + self.gamma / 2 * spread
+        return distances(user, item) + self.gamma / 2 * (spread(user) + spread(item))
 
     def of_new_users(self) -> RankingLoss:
         """What the first part is of cosines."""
         return CosineContrastiveLoss(negative_weight=0.0)
 
 
-def uniformity(x: Tensor) -> Tensor:
+def distances(user: Tensor, item: Tensor) -> Tensor:
+    """`[B]` how far apart users and their items lie, two `[B, W]`, squared."""
+    return (user - item).square().sum(dim=1)
+
+
+def spread(x: Tensor) -> Tensor:
     """How close together the rows of `x [B, W]` lie: a scalar, 0 for fewer than two."""
     size = len(x)
     if size < 2:

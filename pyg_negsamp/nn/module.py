@@ -280,10 +280,15 @@ class FromModule(Encoder):
             yield
             generator.set_state(source.get_rng_state())
 
+    @property
+    def needs_whole_graph(self) -> bool:
+        """Whether the rows of all nodes take the whole graph at once, and not some nodes."""
+        return not goes_by_layer(self.model)
+
     @torch.no_grad()
     def settled_tables(self) -> XDict:
         """The output for all nodes, without dropout; layer by layer where that saves memory."""
-        if self.num_neighbors is None or not goes_by_layer(self.model):
+        if self.num_neighbors is None or self.needs_whole_graph:
             return super().settled_tables()
         xs = self._inputs()
         x = torch.cat([xs[self.user_type], xs[self.item_type]])

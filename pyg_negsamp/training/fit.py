@@ -17,11 +17,13 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.diagnostics import DEFAULT
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training.checkpoints import read_checkpoint
+from pyg_negsamp.training.diagnostics import watching
 from pyg_negsamp.training.graphs import check_graphs
 from pyg_negsamp.training.links import LinkLoader
 from pyg_negsamp.training.neighbors import NeighborLinkLoader
@@ -74,6 +76,7 @@ def fit(
     precision: str = "32-true",
     max_time: str | timedelta | dict[str, int] | None = None,
     loggers: Sequence[Logger] | None = None,
+    diagnostics: str | Sequence[str] = DEFAULT,
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -117,13 +120,18 @@ def fit(
         loggers: Lightning's loggers for the metrics of each epoch; an empty sequence for none.
             Default: CSV, and TensorBoard if that is installed, under `out/logs`; without `out`,
             none.
+        diagnostics: What to notice at the end of every epoch, by the names of
+            :data:`pyg_negsamp.diagnostics.DIAGNOSTICS`; `'all'` or `'none'`. It goes into `history`
+            and to the loggers; training is the same with it. Default: hardness, false negatives
+            (of `val_data`), popularity and over-fitting.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
             graph (see :func:`check_leakage`) or the encoder's graph holds it, if links to train on
             are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
-            of range, if there is no CUDA device for `device='cuda'`, if `resume` has no `out`, if a
-            checkpoint is damaged or of another model, or if more than `epochs` are trained already.
+            of range, if a diagnostic is unknown, if there is no CUDA device for `device='cuda'`, if
+            `resume` has no `out`, if a checkpoint is damaged or of another model, or if more than
+            `epochs` are trained already.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         OSError: If a checkpoint cannot be written; the one before is kept.
@@ -136,6 +144,7 @@ def fit(
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
     if out is None and resume:
         raise invalid("fit", "out", "the folder of the run to resume", None)
+    watched_by = watching(diagnostics, train_data, val_data)
     validation = _validation(train_data, val_data, edge_type)
     loader = _loader(recommender, train_data, batch_size)
     check_graphs(recommender, train_data, val_data, loader.links, loader.times)
@@ -154,6 +163,7 @@ def fit(
             check_val_every_n_epoch=eval_every,
             logger=loggers,
             callbacks=[
+                *watched_by,
                 *([Progress(monitor)] if progress else []),
                 *([] if max_time is None else [TimeLimit(max_time)]),
                 *run_callbacks(last.parent, None if validation is None else monitor, patience),

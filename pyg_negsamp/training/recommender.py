@@ -61,10 +61,12 @@ class Recommender(LightningModule):
 
     Attributes:
         history: A dictionary per epoch: `epoch`, `loss` (all that its steps minimised, averaged
-            over positives), `seconds` (of training), and the validation metrics
-            (`'val/NDCG@20'`, ...) where it was validated.
+            over positives), `seconds` (of training), the validation metrics
+            (`'val/NDCG@20'`, ...) where it was validated, and what :class:`Diagnostics` saw
+            (`'hardness/negative'`, ...) where they looked.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
+        noticed: What diagnostics saw in this epoch, by name: callbacks put it here at its end.
         chosen: `[B, K]` or `[B, K, H]` item ids that the last step took negatives from.
         chosen_weight: `[B, K]` how much each of them counts; `None` for all alike.
 
@@ -315,11 +317,19 @@ class Recommender(LightningModule):
             self.loss.start_epoch(epoch, planned, *rows)
         self.loss_sum = torch.zeros((), dtype=torch.double, device=self.device)
         self.num_positives = 0
+        self.seconds: float | None = None
         self.validated: dict[str, float] = {}
+        self.noticed: dict[str, float] = {}
+
+    def training_ends(self) -> float:
+        """The epoch's seconds of training: what comes after the first call does not count."""
+        if self.seconds is None:
+            self.seconds = time.perf_counter() - self.started
+        return self.seconds
 
     def on_validation_epoch_start(self) -> None:
         """Stops the clock of training."""
-        self.seconds = time.perf_counter() - self.started
+        self.training_ends()
 
     def validation_step(self, data: HeteroData, batch_idx: int) -> None:
         """Ranks in full on a validation split: the one "batch" of the loader."""
@@ -343,17 +353,15 @@ class Recommender(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Notes what the epoch brought."""
-        if not self.validated:
-            self.seconds = time.perf_counter() - self.started
+        seconds = self.training_ends()
         scheduler = self.lr_schedulers()
         if self.validated and isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.validated[self.monitor])
         loss = self.mean_loss()
         self.log("train/loss", loss)
-        self.log("train/seconds", self.seconds)
-        self.history.append(
-            {"epoch": self.current_epoch, "loss": loss, "seconds": self.seconds, **self.validated}
-        )
+        self.log("train/seconds", seconds)
+        found = {"loss": loss, "seconds": seconds, **self.validated, **self.noticed}
+        self.history.append({"epoch": self.current_epoch, **found})
 
     def mean_loss(self) -> float:
         """The epoch's loss so far; refuses to go on with one that is not a number."""

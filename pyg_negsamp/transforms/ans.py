@@ -156,7 +156,6 @@ class ANS(NegativeSampling):
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Factors, augmentation, and the `K` best of the augmented candidates."""
-        facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
         whole_user, pos = wide(pool_rows(user, self.pool)).unsqueeze(1), pos.unsqueeze(1)
         hard, pos_hard, loss = neg, pos.expand_as(neg), None
 
@@ -164,7 +163,7 @@ class ANS(NegativeSampling):
             return torch.linalg.vecdot(whole_user, wide(pool_rows(part, self.pool)))
 
         if self.disentangle or self.hard_only:
-            gate = torch.sigmoid(self.item_map(neg) * self.user_map(facing))
+            gate = self.gate(user, neg)
             hard, pos_hard = neg * gate, pos * gate
             # Scores are linear: s(easy) = s(whole) - s(hard).
             contrast = score(neg) - 2 * score(hard)
@@ -182,6 +181,19 @@ class ANS(NegativeSampling):
             part[rows, best] for part in (neg, hard, pos.expand_as(neg), pos_hard, chosen.state)
         )
         return Negatives(chosen.index.gather(1, best), self._augment(*taken), loss=loss)
+
+    def gate(self, user: Tensor, neg: Tensor) -> Tensor:
+        """How hard each dimension of the candidates is (eq. 3).
+
+        Args:
+            user: `[B, H, D]` rows of the users.
+            neg: `[B, M, H, D]` rows of the candidates.
+
+        Returns:
+            `[B, M, H, D]` shares in (0, 1).
+        """
+        facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
+        return torch.sigmoid(self.item_map(neg) * self.user_map(facing))
 
     def _augment(
         self, neg: Tensor, hard: Tensor, pos: Tensor, pos_hard: Tensor, noise: Tensor
