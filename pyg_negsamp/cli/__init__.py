@@ -7,6 +7,7 @@ this room parses, and only it prints.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with one_line_errors(parser), one_line_warnings(parser):
         module.add_arguments(parser, argv[1:])
-        module.run(parser.parse_args(argv[1:]))
+        args = parser.parse_args(argv[1:])
+        args.typed = shlex.join(["pyg-negsamp", *argv])
+        module.run(args)
         sys.stdout.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pyg_negsamp.training import Fitted
 
@@ -54,3 +55,18 @@ def print_remarks(improving: Sequence[str], below: Sequence[str]) -> None:
         print(f"still improving at the last epoch: {', '.join(improving)}; more --epochs may help")
     if below:
         print(f"below popularity: {', '.join(below)}")
+
+
+def print_report(folder: Path) -> None:
+    """Makes a page of a run or of a table, and says where it is.
+
+    What was trained is on disk already: if no page can be made, a line says why, and no more.
+    """
+    from pyg_negsamp.experiments.report import write_report  # who only asks does not wait for it
+
+    try:
+        said = f"the report is in {write_report([folder])}"
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        said = f"no report: {why}"
+    print(said)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, say
+from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, print_report, say
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config
 from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
 from pyg_negsamp.experiments.protocols import still_improving
@@ -77,6 +77,7 @@ def show(outcome: Outcome, out: Path) -> None:
         best, seconds = selected.notes["best_epoch"], selected.notes["seconds_per_epoch"]
         print(f"best epoch {best}, {seconds:.2f} s per epoch; ", end="")
     print(f"the model tested is saved in {out / 'model'}")
+    print_report(out)
     metric = f"NDCG@{outcome.config.evaluation.top_k[0]}"
     print_remarks(
         [outcome.config.method] if still_improving(outcome.config, selected.notes) else [],

@@ -67,6 +67,13 @@ class Grid:
     best: set[tuple[int, int]] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
+    def without_empty(self) -> Grid:
+        """The same without columns in which nothing stands."""
+        kept = [n for n in range(len(self.header)) if any(row[n] for row in self.rows)]
+        rows = [[row[n] for n in kept] for row in self.rows]
+        best = {(line, kept.index(place)) for line, place in self.best}
+        return Grid([self.header[n] for n in kept], rows, best, self.notes)
+
 
 def grid_of(rows: Sequence[Summary], metrics: Sequence[str]) -> Grid:
     """The table in percent: mean ± standard deviation over seeds.
@@ -100,7 +107,7 @@ def grid_of(rows: Sequence[Summary], metrics: Sequence[str]) -> Grid:
         parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
         grid.rows.append(parts)
     grid.notes.extend(notes(rows, metrics))
-    if "95 % interval" in columns:
+    if any(by in row.interval for row in rows):
         grid.notes.append("95 % interval: of the mean over users, each with the mean over seeds.")
     grid.notes.append("s per run: of training, or of making a reference; no search, no ranking.")
     return grid

@@ -18,7 +18,9 @@ def accuracy(found: Found) -> Part:
         names = found.columns(protocol)
         title = f"Test metrics in percent, protocol {protocol} ({PROTOCOLS[protocol]})"
         caption = f"{found.comparison.title}, protocol {protocol}"
-        blocks.append(Table(title, grid_of(rows, names), to_latex(rows, names, caption)))
+        blocks.append(
+            Table(title, grid_of(rows, names).without_empty(), to_latex(rows, names, caption))
+        )
     blocks += [interval_picture(found, name) for name in with_intervals(found)]
     says = (
         "Full ranking of all items that a user has not seen. The best of a column is bold. "

@@ -6,18 +6,18 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 
-from pyg_negsamp.evaluation import METRICS
+from pyg_negsamp.evaluation.metrics import ACCURACY
 from pyg_negsamp.experiments.report.page import Block, Part, Picture, Table
 from pyg_negsamp.experiments.report.reading import Found
 from pyg_negsamp.experiments.tables import Grid
 
 #: Metrics that are shares of the catalogue or of the list, in percent; others have units of theirs.
-SHARES = ("Coverage", "Personalization", "Diversity", "TailShare", "Gini")
+SHARES = ("Coverage", "TailShare", "Gini", "Personalization", "Diversity")
 
 
 def beyond(found: Found) -> Part:
     """What accuracy does not say of lists."""
-    names = [name for name in test_metrics(found) if name.split("@")[0] not in METRICS]
+    names = [name for name in test_metrics(found) if name.split("@")[0] not in ACCURACY]
     blocks: list[Block] = []
     if names:
         rows = []

@@ -8,16 +8,16 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from pyg_negsamp.diagnostics import PIECES
 from pyg_negsamp.experiments.report.page import Block, Part, Picture, Table
 from pyg_negsamp.experiments.report.reading import Found, Shown
 from pyg_negsamp.experiments.report.styles import INK
 from pyg_negsamp.experiments.tables import Grid
 
 #: Stages of an epoch, in order, and how dark each is: no colours, which are for methods.
-STAGES = {
-    "draw": 0.9, "choice": 0.2, "gather": 0.65, "propagate": 0.35, "backward": 0.8,
-    "optimiser": 0.12, "evaluation": 0.5,
-}  # fmt: skip
+STAGES = dict(
+    zip((*PIECES, "evaluation", "rest"), (0.9, 0.2, 0.65, 0.35, 0.8, 0.12, 0.5, 0.25), strict=True)
+)
 
 
 def cost(found: Found) -> Part:
@@ -106,20 +106,14 @@ def grid(found: Found) -> Grid:
             f"{mean(run['seconds'] for run in method.runs):.1f}",
             f"{max(memory):,.0f}" if memory else "",
         ])  # fmt: skip
-    return without_empty(Grid([*header, "most memory, MB"], rows))
+    return Grid([*header, "most memory, MB"], rows).without_empty()
 
 
 def stage_grid(methods: Sequence[Shown]) -> Grid:
     """The numbers of the stages."""
     found = {method.name: stages(method) for method in methods}
     rows = [[n, *(f"{of[s]:.3g}" if s in of else "" for s in STAGES)] for n, of in found.items()]
-    return without_empty(Grid(["method", *STAGES], rows))
-
-
-def without_empty(grid: Grid) -> Grid:
-    """The table without columns of which nothing is known."""
-    kept = [n for n in range(len(grid.header)) if any(row[n] for row in grid.rows)]
-    return Grid([grid.header[n] for n in kept], [[row[n] for n in kept] for row in grid.rows])
+    return Grid(["method", *STAGES], rows).without_empty()
 
 
 def per_epoch(method: Shown) -> float | None:

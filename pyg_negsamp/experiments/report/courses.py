@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import mean
 from typing import Any
 
@@ -35,7 +36,7 @@ def course(method: Shown, key: str) -> Course | None:
     seen: dict[int, list[float]] = {}
     for run in method.runs:
         for epoch in run.get("history", ()):
-            if epoch.get(key) is not None:
+            if known(epoch, key):
                 seen.setdefault(int(epoch["epoch"]) + 1, []).append(float(epoch[key]))
     if not seen:
         return None
@@ -44,12 +45,17 @@ def course(method: Shown, key: str) -> Course | None:
     return Course(sorted(seen), [mean(x) for x in values], low, high)
 
 
+def known(epoch: Mapping[str, Any], key: str) -> bool:
+    """Whether an epoch has a number; what there was nothing to count of is none."""
+    return epoch.get(key) is not None and isfinite(epoch[key])
+
+
 def at_best(method: Shown, key: str) -> float | None:
     """A number at the epoch that was selected: the mean over the seeds that have it."""
     found = []
     for run in method.runs:
         until = [e for e in run.get("history", ()) if e["epoch"] < run["best_epoch"]]
-        values = [epoch[key] for epoch in until if epoch.get(key) is not None]
+        values = [epoch[key] for epoch in until if known(epoch, key)]
         found += values[-1:]
     return mean(found) if found else None
 

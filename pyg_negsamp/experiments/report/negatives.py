@@ -173,7 +173,7 @@ def false_by_epoch(methods: Sequence[Shown]) -> Callable[[Axes], None]:
     """Draws the shares by epoch, beside what is expected."""
 
     def draw(axes: Axes) -> None:
-        label = "held-out links among the negatives, percent"
+        label = "held-out links, percent"
         draw_courses(methods, "false-negatives/chosen", label, percent=True)(axes)
         expected = {
             "at random": "false-negatives/expected",
@@ -233,11 +233,9 @@ SIGNALS = {
         ("entropy/chosen", "Entropy of the chosen", "entropy, nats",
          "How varied the embeddings of the chosen items are. A fall means the same few again."),
     ),
-    "alignment": (
+    "uniformity": (
         ("alignment/pairs", "Alignment", "mean squared distance",
          "How near users are to their items, on the unit sphere. Lower is nearer."),
-    ),
-    "uniformity": (
         ("uniformity/users", "Uniformity of users", "log of mean potential",
          "How evenly users spread over the sphere. Lower is more even."),
         ("uniformity/items", "Uniformity of items", "log of mean potential",

@@ -215,7 +215,7 @@ def of_runs(folders: Sequence[Path]) -> Found:
     title = f"{names[0]}, {data}" if len(rows) == 1 else data
     protocols = (configs[0].evaluation.protocol,)
     return Found(
-        Comparison(data, title, tuple(rows), protocols, rows[0].name),
+        Comparison(data, title, tuple(rows), protocols, rows[0].name if len(rows) > 1 else None),
         cells,
         {protocols[0]: first.get("report", {})},
         [],
@@ -268,5 +268,6 @@ def names_of(configs: Sequence[Config]) -> list[str]:
         alike = [f for c, f in zip(configs, flats, strict=True) if c.method == config.method]
         fields = dict.fromkeys(name for other in alike for name in other if name not in ignored)
         differing = [n for n in fields if any(f.get(n) != alike[0].get(n) for f in alike)]
-        names.append(", ".join([config.method, *(f"{n}={flat.get(n)}" for n in differing)]))
+        own = [f"{name}={flat[name]}" for name in differing if name in flat]
+        names.append(", ".join([config.method, *own]))
     return names

@@ -99,11 +99,10 @@ def commands(found: Found) -> Part:
     blocks: list[Block] = []
     if found.commands:
         blocks.append(Commands("The comparison", found.commands))
-    lines = []
-    for row in found.comparison.rows:
-        if not row.config.is_reference:
-            lines.append(shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]))
-    blocks += [Commands("One row, trained and kept", lines)] if lines else []
+    rows = [row for row in found.comparison.rows if not row.config.is_reference]
+    lines = [shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]) for row in rows]
+    title = "One row, trained and its model kept" if found.commands else "The runs"
+    blocks += [Commands(title, lines)] if lines else []
     again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders)])
     blocks.append(Commands("This page", [again]))
     return Part("commands", "Commands", "They made it, and make it again.", blocks)
