@@ -20,8 +20,8 @@ from pyg_negsamp.experiments.search import FOLDER, SEARCHED, tune
 
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
-    """All fields of a configuration, and how to search."""
-    add_config_flags(parser, argv)
+    """All fields of a configuration but the diagnostics, and how to search."""
+    add_config_flags(parser, argv, but=("diagnostics",))
     group = parser.add_argument_group("search")
     group.add_argument(
         "--trials",

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
@@ -45,8 +46,8 @@ def false_negative_share(
 
     Args:
         user: `[n]` user ids.
-        item: `[n, K]` items of the negatives; or `[n, K, H]`, one per layer, where a negative is
-            false if any of its items is.
+        item: `[n, K]` items of the negatives; or `[n, K, H]`, one per layer, each of which counts,
+            so that the share compares with that of single items.
         liked: The held-out links.
         weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
@@ -63,9 +64,8 @@ def false_negative_share(
         item=(item, "ids n K H" if per_layer else "ids n K"),
         weight=(weight, "numbers n K"),
     )
-    check_links("false_negative_share", "liked", liked)
+    _check_links("false_negative_share", "liked", liked)
     false = liked.hold(user.view(-1, *[1] * (item.dim() - 1)), item)
-    false = false.any(dim=2) if per_layer else false
     return mean_where(false.float(), weight)
 
 
@@ -96,7 +96,7 @@ def false_negative_share_by_rank(
         candidates=(candidates, "ids n M"),
         score=(score, "numbers n M"),
     )
-    check_links("false_negative_share_by_rank", "liked", liked)
+    _check_links("false_negative_share_by_rank", "liked", liked)
     hardest_first = score.argsort(dim=1, descending=True, stable=True)
     false = liked.hold(user.unsqueeze(1), candidates.gather(1, hardest_first)).float()
     size, device = score.size(1), score.device
@@ -129,11 +129,11 @@ def false_negative_share_by_popularity(
     """
     owner = "false_negative_share_by_popularity"
     check_shapes(owner, user=(user, "ids n"), count=(count, "counts I"))
-    check_links(owner, "liked", liked, len(count))
+    _check_links(owner, "liked", liked, len(count))
     count = count if count.dtype == torch.int64 else count.double()
     whole, false = count.sum().double(), _mass(user, count, liked)
     if known is not None:
-        check_links(owner, "known", known, len(count))
+        _check_links(owner, "known", known, len(count))
         whole = whole - _mass(user, count, known)
         # An item both known and held out cannot be drawn.
         false = _mass(user, count, liked, ~known.hold(liked.user, liked.item))
@@ -144,11 +144,11 @@ def _mass(user: Tensor, count: Tensor, pairs: Pairs, where: Tensor | None = None
     """`[n]` what the items of some users weigh; no loop over users, and no wait for the device."""
     weight = count[pairs.item]
     weight = weight if where is None else weight * where
-    before = torch.nn.functional.pad(weight.cumsum(0), (1, 0))
+    before = pad(weight.cumsum(0), (1, 0))
     return (before[pairs.first[user + 1]] - before[pairs.first[user]]).double()
 
 
-def check_links(owner: str, name: str, links: object, num_items: int | None = None) -> None:
+def _check_links(owner: str, name: str, links: object, num_items: int | None = None) -> None:
     """Refuses what are no `Pairs`, or those of another number of items."""
     if not isinstance(links, Pairs):
         raise invalid(owner, name, "Pairs(index, num_users, num_items)", short(links))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
+from pyg_negsamp.diagnostics.shapes import check_shapes
 from pyg_negsamp.numerics import wide
 
 
@@ -22,11 +23,20 @@ def gradient_magnitude(
     Args:
         pos_score: `[n]` scores of the positives.
         neg_score: `[n, K]` scores of their negatives.
-        weight: `[n, K]`; a negative with weight 0 does not count. Default: all count.
+        weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar.
+        A scalar; NaN if no negative counts.
+
+    Raises:
+        ValueError: If an argument is not of these shapes.
     """
+    check_shapes(
+        "gradient_magnitude",
+        pos_score=(pos_score, "numbers n"),
+        neg_score=(neg_score, "numbers n K"),
+        weight=(weight, "numbers n K"),
+    )
     return mean_where((wide(neg_score) - wide(pos_score).unsqueeze(1)).sigmoid(), weight)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
+from pyg_negsamp.diagnostics.shapes import check_shapes
 from pyg_negsamp.numerics import wide
 
 #: Parts of equal size that links are divided into.
@@ -21,12 +22,16 @@ def deciles(score: Tensor, weight: Tensor | None = None) -> Tensor:
     """The nine numbers that divide scores into ten parts of equal size, linearly interpolated.
 
     Args:
-        score: Scores of any shape.
-        weight: Of the same shape; a score with weight 0 does not count. Default: all count.
+        score: `[n, K]` scores.
+        weight: `[n, K]`; a score of weight 0 does not count. Default: all count.
 
     Returns:
         `[9]`, ascending; not finite if no score counts.
+
+    Raises:
+        ValueError: If an argument is not of these shapes.
     """
+    check_shapes("deciles", score=(score, "numbers n K"), weight=(weight, "numbers n K"))
     value, number = wide(score).flatten(), torch.full((), score.numel(), device=score.device)
     if weight is not None:
         value = value.masked_fill(weight.flatten() == 0, torch.inf)
@@ -45,11 +50,20 @@ def by_positive(
     Args:
         pos_score: `[n]` scores of the positives.
         neg_score: `[n, K]` scores of their negatives.
-        weight: `[n, K]`; a negative with weight 0 does not count. Default: all count.
+        weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
     Returns:
         Two `[10]`, the links with the lowest positives first; NaN where a tenth is empty.
+
+    Raises:
+        ValueError: If an argument is not of these shapes.
     """
+    check_shapes(
+        "by_positive",
+        pos_score=(pos_score, "numbers n"),
+        neg_score=(neg_score, "numbers n K"),
+        weight=(weight, "numbers n K"),
+    )
     pos_score, neg_score = wide(pos_score), wide(neg_score)
     place = torch.arange(len(pos_score), device=pos_score.device) * PARTS // len(pos_score)
     tenth = torch.empty_like(place).scatter_(0, pos_score.argsort(), place)
@@ -70,7 +84,7 @@ def look_at_hardness(look: Look) -> dict[str, Tensor]:
     """
     found = {}
     for name, score, weight in (
-        ("positive", look.pos_score, None),
+        ("positive", look.pos_score.unsqueeze(1), None),
         ("negative", look.neg_score, look.weight),
         ("unseen", look.unseen_score, None),
     ):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
+from pyg_negsamp.diagnostics.shapes import check_shapes
 
 
 def mean_popularity(count: Tensor, item: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -17,19 +18,29 @@ def mean_popularity(count: Tensor, item: Tensor, weight: Tensor | None = None) -
 
     Args:
         count: `[I]` training links of each item.
-        item: `[n, K]` item ids, or `[n, K, H]` with one per layer; or of any shape.
-        weight: `[n, K]`; a negative with weight 0 does not count. Default: all count.
+        item: `[n, K]` item ids, or `[n, K, H]` with one per layer.
+        weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
 
     Returns:
-        A scalar.
+        A scalar; NaN if no negative counts.
+
+    Raises:
+        ValueError: If an argument is not of these shapes.
     """
+    per_layer = isinstance(item, Tensor) and item.dim() == 3
+    check_shapes(
+        "mean_popularity",
+        count=(count, "counts I"),
+        item=(item, "ids n K H" if per_layer else "ids n K"),
+        weight=(weight, "numbers n K"),
+    )
     return mean_where(count[item].double(), weight)
 
 
 def look_at_popularity(look: Look) -> dict[str, Tensor]:
     """That of the items drawn, of the positives, and of all items."""
     found = {
-        "popularity/positive": mean_popularity(look.count, look.pos),
+        "popularity/positive": mean_popularity(look.count, look.pos.unsqueeze(1)),
         "popularity/catalogue": mean_where(look.count.double()),
     }
     if look.chosen is not None:

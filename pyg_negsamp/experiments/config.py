@@ -44,8 +44,9 @@ from pyg_negsamp.experiments.parts import (
 )
 from pyg_negsamp.references import REFERENCES
 
-#: Fields that go without saying what a run learns: where things lie, and where it computes.
-PLACES = ("root", "device")
+#: Fields that go without saying what a run learns: where things lie, where it computes, and what is
+#: noticed meanwhile.
+PLACES = ("root", "device", "diagnostics")
 #: What may change when a run goes on.
 MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
 #: Fields that a reference has no use for.

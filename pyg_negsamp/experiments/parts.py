@@ -10,11 +10,13 @@ import typing
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as typed
 from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
+from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
+from pyg_negsamp.errors import ArgumentError
 from pyg_negsamp.layers import Pool
 
 #: How a model is selected, and on what it is trained.
@@ -40,6 +42,22 @@ def _duration(text: str) -> str:
     if not re.fullmatch(r"\d+(:\d+){3}", text, re.ASCII) or not re.search("[1-9]", text):
         raise PydanticCustomError("duration", "Input should be more than 0, as 'DD:HH:MM:SS'")
     return text
+
+
+def _diagnostics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuses names of nothing, before anything is loaded; leaves `'all'` as it is."""
+    try:
+        diagnostics_named(names)
+    except ArgumentError as error:
+        expected = error.complaint.removeprefix("must be ").rpartition(" (got ")[0]
+        said = f"Input should be {expected}"
+        raise PydanticCustomError("diagnostics", "{said}", {"said": said}) from None
+    return names
+
+
+def _several(names: object) -> object:
+    """A single word is a list of one."""
+    return (names,) if isinstance(names, str) else names
 
 
 @typed(config=DOCUMENTED, frozen=True)
@@ -156,6 +174,13 @@ class TrainingConfig:
     """Floating point of training, by lightning's names."""
     max_time: Annotated[str, AfterValidator(_duration)] | None = None
     """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
+    diagnostics: Annotated[
+        tuple[str, ...], BeforeValidator(_several), AfterValidator(_diagnostics)
+    ] = DEFAULT
+    """What to notice of negatives and ranking in the course of training, which is the same with it;
+    'all' or 'none'. Kept with every epoch in metrics.json and logs. A finished cell of a table is
+    not trained anew for it. Under protocol paper, whose validation links are those of test,
+    false-negatives is left out."""
     warm_start: str | None = None
     """A saved model or run, whose rows are copied by id before training."""
 

@@ -202,7 +202,7 @@ class Trials:
         except ValueError as error:  # these values do not go together
             self.say(str(error))
             raise optuna.TrialPruned from None
-        options = {**fit_options(config), "progress": self.progress}
+        options = {**fit_options(config), "progress": self.progress, "diagnostics": "none"}
         try:
             callbacks = [Pruning(trial)]
             fitted = fit(model, self.train_data, self.val_data, **options, callbacks=callbacks)

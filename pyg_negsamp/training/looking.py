@@ -238,7 +238,7 @@ def unseen_items(
     """
     assert source is not None  # the recommender has seen to it
     time = None if source.since is None else time
-    if isinstance(source, UniformCandidates):
+    if type(source) is UniformCandidates:  # others of its kind draw otherwise
         return source(user, UNSEEN, generator, None, time)
     existing = source.existing(user, time)
     if existing is None:

@@ -27,9 +27,10 @@ def test_share_by_hand() -> None:
     assert false_negative_share(user, item, LIKED, weight).item() == pytest.approx(1 / 3)
     assert false_negative_share(user, item, LIKED, 0 * weight).isnan()
     assert false_negative_share(user[:0], item[:0], LIKED).isnan()
-    # One item per layer: a negative is false if one of them is.
+    # One item per layer: 1, 0, 2 and 1 of two each.
     layered = torch.tensor([[[7, 0], [0, 0]], [[2, 2], [0, 2]]])
-    assert false_negative_share(user, layered, LIKED) == 0.75
+    assert false_negative_share(user, layered, LIKED) == 0.5
+    assert false_negative_share(user, layered, LIKED, torch.tensor([[1, 0], [0, 1.0]])) == 0.5
     nobody = Pairs(torch.empty(2, 0, dtype=torch.long), 2, 10)
     assert false_negative_share(user, item, nobody) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
@@ -72,6 +73,20 @@ def test_deciles_are_numpys_of_what_counts(size: int, counting: float) -> None:
     np.testing.assert_allclose(deciles(score, weight), expected, atol=1e-6)
     if counting == 1:
         assert torch.equal(deciles(score, weight), deciles(score))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: deciles(torch.ones(3)), "deciles: 'score' must be numbers"),
+        (lambda: by_positive(torch.ones(3), torch.ones(2, 2)), "'neg_score' must be numbers"),
+        (lambda: gradient_magnitude(torch.ones(2), torch.ones(2)), "'neg_score' must be numbers"),
+        (lambda: mean_popularity(torch.ones(2), torch.ones(2, 2)), "'item' must be ids"),
+    ],
+)
+def test_wrong_shapes_are_refused(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()
 
 
 def test_nothing_that_counts_has_no_deciles() -> None:

@@ -60,6 +60,8 @@ def test_other_flags_or_other_code_are_another_cell(
     assert len(base) == 8
     # Where it lies and computes says nothing of the numbers.
     assert names(SMALL.replace("device: cpu", "device: auto")) == base
+    # Nor does what is noticed meanwhile.
+    assert names(SMALL.replace("epochs: 3", "epochs: 3, diagnostics: all")) == base
     assert len(names(SMALL.replace("num-candidates: 4", "num-candidates: 5")) & base) == 6
     # References have no epochs.
     assert len(names(SMALL.replace("epochs: 3", "epochs: 4")) & base) == 2

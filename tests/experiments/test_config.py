@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from pyg_negsamp.datasets import SyntheticInteractions
+from pyg_negsamp.diagnostics import DIAGNOSTICS
 from pyg_negsamp.experiments import Config, ConfigError
 from pyg_negsamp.experiments.arguments import METHODS, arguments_of, choices_of
 from pyg_negsamp.experiments.config import merged, read_config
-from pyg_negsamp.experiments.methods import make_encoder, make_recommender
+from pyg_negsamp.experiments.methods import fit_options, make_encoder, make_recommender
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.training.trainer import PRECISIONS
 
@@ -92,6 +93,10 @@ def test_the_learning_rate_is_that_of_the_data() -> None:
         ),
         ({"max_time": "2h"}, "'max_time' must be more than 0, as 'DD:HH:MM:SS' (got '2h')"),
         ({"max_time": "00:00:00:00"}, "'max_time' must be more than 0"),
+        ({"diagnostics": "hardnes"}, "did you mean 'hardness'? (got 'hardnes')"),
+        ({"diagnostics": ["cost", "none"]}, "'diagnostics' must be 'none' alone, or names without"),
+        ({"diagnostics": 3}, "'diagnostics' must be"),
+        ({"encoder": "ease", "diagnostics": "all"}, "must be left out: ease is not trained"),
         ({"user": "c"}, "did you mean 'user_column'?"),
         ({"encoder": "mf", "layers": 2}, "'layers' must be left out: mf has none (got 2)"),
         ({"protocol": "dirty"}, "'protocol' must be 'clean', 'refit' or 'paper' (got 'dirty')"),
@@ -175,3 +180,21 @@ def test_a_file_holds_fields_and_nothing_else(tmp_path: Path) -> None:
     file.write_text("dim: 8\nnum-candidates: 3\nnum_candidates: 4\n")
     with pytest.raises(yaml.YAMLError, match=r"'num_candidates' stands there twice(?s:.*)line 3"):
         read_config(file)
+
+
+@pytest.mark.parametrize(
+    ("said", "protocol", "names"),
+    [
+        ("all", "clean", tuple(DIAGNOSTICS)),
+        (["none"], "refit", ()),
+        (["false-negatives", "cost"], "clean", ("cost", "false-negatives")),
+        # Validation links are those of test then.
+        (["false-negatives", "cost"], "paper", ("cost",)),
+    ],
+)
+def test_diagnostics_look_at_no_test_links(
+    said: object, protocol: str, names: tuple[str, ...]
+) -> None:
+    config = Config.of(diagnostics=said, protocol=protocol)
+    assert fit_options(config)["diagnostics"] == names
+    assert config.flat()["diagnostics"] == (["all"] if said == "all" else said)
