@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from pyg_negsamp.cli.parser import Parser
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     Argument,
@@ -31,11 +32,13 @@ TITLES = {"sampler": "negative sampling"}
 METAVARS: dict[str, str | tuple[str, ...]] = {
     "dataset": "NAME|FILE", "dim": "D", "layers": "L", "num_candidates": "M", "top_k": "K",
     "num_negatives": "K", "batch_size": "B", "k_core": ("U", "I"), "warm_start": "RUN",
+    "metrics": "NAME",
 }  # fmt: skip
 #: What the docstring of a field does not say, because a table does.
 MORE = {
     "dataset": f" Synthetic names: {', '.join(SYNTHETIC)}.",
     "protocol": " " + "; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()) + ".",
+    "metrics": f" Out of {', '.join(METRICS)}.",
     "eval": " " + "; ".join(f"{name}: {what}" for name, what in OTHER_EVALUATIONS.items()) + ".",
 }
 

@@ -15,6 +15,8 @@ from pydantic.dataclasses import dataclass as typed
 from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
+from pyg_negsamp.errors import nearest
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.layers import Pool
 
 #: How a model is selected, and on what it is trained.
@@ -40,6 +42,16 @@ def _duration(text: str) -> str:
     if not re.fullmatch(r"\d+(:\d+){3}", text, re.ASCII) or not re.search("[1-9]", text):
         raise PydanticCustomError("duration", "Input should be more than 0, as 'DD:HH:MM:SS'")
     return text
+
+
+def _metrics(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Refuses names that are no metric's; each once."""
+    if names is None:
+        return None
+    for unknown in [name for name in names if name not in METRICS] or ([] if names else [""]):
+        said = f"Input should be out of {', '.join(METRICS)}{nearest(unknown, METRICS)}"
+        raise PydanticCustomError("metrics", "{said}", {"said": said})
+    return tuple(dict.fromkeys(names))
 
 
 @typed(config=DOCUMENTED, frozen=True)
@@ -170,6 +182,10 @@ class EvaluationConfig:
     """Lengths of the lists, K; the first one selects."""
     eval: Literal["full", "sampled", "with-known"] = "full"
     """How to test, beside full ranking."""
+    metrics: Annotated[tuple[str, ...] | None, AfterValidator(_metrics)] = None
+    """Metrics to show; those beyond the default are computed besides. Default: all of accuracy,
+    Coverage and AveragePopularity; in tables Recall and NDCG. The first that users have values of
+    is what tables are tested on."""
 
 
 PARTS: dict[str, Any] = {
