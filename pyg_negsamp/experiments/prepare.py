@@ -21,7 +21,7 @@ import yaml
 from pyg_negsamp import __version__
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.config import Config
-from pyg_negsamp.experiments.data import ITEMS, PREPARED, load_data
+from pyg_negsamp.experiments.data import CATALOGUE, PREPARED, load_data
 from pyg_negsamp.files import whole, writing
 
 
@@ -73,4 +73,4 @@ def write_parts(dataset: InteractionDataset, folder: Path) -> None:
     num_items = int(dataset[0][dataset.edge_type[2]].num_nodes)
     if pd.concat(linked).nunique() < num_items:
         every = torch.arange(num_items).numpy() if dataset.item_ids is None else dataset.item_ids
-        pd.DataFrame({"item": every}).to_parquet(folder / ITEMS, index=False)
+        pd.DataFrame({"item": every}).to_parquet(folder / CATALOGUE, index=False)
