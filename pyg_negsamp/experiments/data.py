@@ -35,7 +35,7 @@ from pyg_negsamp.graph import EDGE_TYPE, ITEM
 #: Fields that say how a file is to be read.
 OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
             "min_rating", "weight_column", "sep", "decimal", "encoding", "date_format",
-            "items_file")  # fmt: skip
+            "items_file", "category_column")  # fmt: skip
 #: Fields without effect by the kind of source, and what they are for.
 IGNORED = {
     "file": ((), ""),
@@ -150,6 +150,9 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
     parts = {part: folder / name for part, name in PREPARED.items()}
     names = pd.read_parquet(parts["train"]).columns
     found = {name: name for name in ("time", "rating", "weight") if name in names}
+    catalogue = folder / CATALOGUE if (folder / CATALOGUE).is_file() else None
+    if catalogue is not None and "category" in pd.read_parquet(catalogue).columns:
+        found["category"] = "category"
     return InteractionDataset.from_files(
         parts["train"],
         test=parts["test"],
@@ -157,7 +160,7 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
         user="user",
         item="item",
         **found,  # type: ignore[arg-type]
-        items_file=folder / CATALOGUE if (folder / CATALOGUE).is_file() else None,
+        items_file=catalogue,
         duplicates="keep",
         split=split,
     )
@@ -165,10 +168,8 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
 
 def columns(data: DataConfig) -> dict[str, Any]:
     """Which column holds what; a number, also as text, is a position."""
-    named = {
-        role: getattr(data, f"{role}_column")
-        for role in ("user", "item", "time", "rating", "weight")
-    }
+    roles = ("user", "item", "time", "rating", "weight", "category")
+    named = {role: getattr(data, f"{role}_column") for role in roles}
     return {
         role: int(name) if isinstance(name, str) and name.isdecimal() else name
         for role, name in named.items()

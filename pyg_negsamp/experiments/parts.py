@@ -89,6 +89,9 @@ class DataConfig:
     """How dates are written, such as '%d/%m/%Y'. Default: read off the column."""
     items_file: str | None = None
     """A catalogue: its items can be drawn and ranked although nobody took them yet."""
+    category_column: str | int | None = None
+    """Column of categories in --items-file, for the metric Diversity. Items without category count
+    as one of their own together."""
     k_core: tuple[Natural, Natural] | None = None
     """Least links of every user and of every item; the rest is left out, repeatedly."""
     duplicates: Literal["drop", "keep"] = "drop"
