@@ -8,6 +8,7 @@ from typing import Any
 
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.diagnostics import DIAGNOSTICS
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     Argument,
@@ -34,12 +35,14 @@ METAVARS: dict[str, str | tuple[str, ...]] = {
     "dataset": "NAME|FILE", "dim": "D", "layers": "L", "num_candidates": "M", "top_k": "K",
     "num_negatives": "K", "batch_size": "B", "k_core": ("U", "I"), "warm_start": "RUN",
     "diagnostics": "NAME",
+    "metrics": "NAME",
 }  # fmt: skip
 #: What the docstring of a field does not say, because a table does.
 MORE = {
     "dataset": f" Synthetic names: {', '.join(SYNTHETIC)}.",
     "protocol": " " + "; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()) + ".",
     "diagnostics": f" Out of {', '.join(DIAGNOSTICS)}.",
+    "metrics": f" Out of {', '.join(METRICS)}.",
     "eval": " " + "; ".join(f"{name}: {what}" for name, what in OTHER_EVALUATIONS.items()) + ".",
 }
 

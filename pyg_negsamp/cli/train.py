@@ -67,7 +67,8 @@ def show(outcome: Outcome, out: Path) -> None:
     selected = outcome.selected
     if selected.fitted is not None:
         print_history(selected.fitted)
-    print_metrics({outcome.config.method: outcome.test, "popularity": outcome.popularity})
+    names = outcome.config.evaluation.metrics
+    print_metrics({outcome.config.method: outcome.test, "popularity": outcome.popularity}, names)
     if outcome.other:
         name = outcome.config.evaluation.eval
         print(f"\n{name}: {OTHER_EVALUATIONS[name]}")

@@ -103,12 +103,12 @@ def by_group(
     """The groups of :func:`evaluate_groups`, of lists that are there already."""
     edge_type = edge_type_of(data, edge_type)
     held_out = links_to_rank(data, edge_type).unique(dim=1)
+    user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
     found = []
     for by, end, count, group, names in (
         ("users", 0, user_count, user_groups(data, user_count, edge_type), USER_GROUPS),
         ("items", 1, item_count, item_thirds(item_count), ITEM_GROUPS),
     ):
-        count, group = count.to(held_out.device), group.to(held_out.device)
         for number, name in enumerate(names):
             links = held_out[:, group[held_out[end]] == number]
             if not links.size(1):

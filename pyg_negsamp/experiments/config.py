@@ -20,6 +20,7 @@ import yaml
 
 from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.errors import nearest
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     PREFIXES,
@@ -48,7 +49,7 @@ from pyg_negsamp.references import REFERENCES
 #: noticed meanwhile.
 PLACES = ("root", "device", "diagnostics")
 #: What may change when a run goes on.
-MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
+MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "metrics", "max_time")
 #: Fields that a reference has no use for.
 ONLY_TRAINED = {"dim", "layers", "pool"} | {
     each.name
@@ -125,6 +126,11 @@ class Config:
             raise ConfigError(
                 "eval", "'full' or 'sampled', but for a benchmark by name", "with-known"
             )
+
+        for name in self.evaluation.metrics or ():
+            if min(self.evaluation.top_k) < METRICS[name].least:
+                expected = f"without {name}, or lists of at least {METRICS[name].least} (--top-k)"
+                raise ConfigError("metrics", expected, name)
 
     @property
     def methods(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ from pyg_negsamp.experiments.parts import PROTOCOLS
 from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
 from pyg_negsamp.experiments.record import Record, write_record
 from pyg_negsamp.experiments.reference_rows import with_arguments
-from pyg_negsamp.experiments.significance import Method, Summary, summarise
+from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
 from pyg_negsamp.experiments.tables import grid_of, to_csv, to_latex, to_markdown
 from pyg_negsamp.experiments.workers import run_all
 from pyg_negsamp.files import write
@@ -141,22 +141,30 @@ def write_tables(comparison: Comparison, cells: Sequence[Cell], out: Path) -> st
     tables = {name: summary(comparison, name, cells) for name in comparison.protocols}
     against = f"; printed: {comparison.rival.name}" if comparison.rival else ""
     texts, latex = [], []
+    by = {name: tested(comparison, name) for name in tables}
     for protocol, rows in tables.items():
-        title = f"{comparison.title}, protocol {protocol}"
+        title, shown = f"{comparison.title}, protocol {protocol}", metrics[protocol]
         said = f"{PROTOCOLS[protocol]}{against}"
-        texts.append(f"{title} ({said})\n\n{to_markdown(grid_of(rows, metrics[protocol]))}")
-        latex.append(to_latex(rows, metrics[protocol], title))
+        grid = grid_of(rows, shown, by[protocol])
+        texts.append(f"{title} ({said})\n\n{to_markdown(grid)}")
+        latex.append(to_latex(rows, shown, title, by[protocol]))
     text = "\n\n".join(texts) + "\n"
     write(out / "table.md", text)
-    write(out / "table.csv", to_csv(tables, metrics))
+    write(out / "table.csv", to_csv(tables, metrics, by))
     write(out / "table.tex", "\n".join(latex))
     return text
+
+
+def tested(comparison: Comparison, protocol: str) -> str | None:
+    """The column that rows are tested on, if there is one."""
+    return metric_tested(columns(comparison, protocol), comparison.asked)
 
 
 def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> list[Summary]:
     """The rows of one protocol's table, from the cells on disk."""
     found = methods_of(comparison, protocol, cells)
-    return summarise(found, columns(comparison, protocol), comparison.against)
+    shown = columns(comparison, protocol)
+    return summarise(found, shown, comparison.against, tested(comparison, protocol))
 
 
 def methods_of(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> list[Method]:

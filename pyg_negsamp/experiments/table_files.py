@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from pyg_negsamp.errors import invalid, nearest
-from pyg_negsamp.evaluation import METRICS
+from pyg_negsamp.evaluation import ACCURACY
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Rival,
@@ -195,10 +195,10 @@ def check_flags(where: str, flags: Any, foreign: Sequence[str], why: str) -> Non
 
 
 def metrics_shown(table: Mapping[str, Any]) -> list[str]:
-    """Metrics that the cells of a table have."""
+    """Metrics that the cells of a table have, and papers print."""
     said = underscored(table.get("flags", {})).get("top_k", FIELDS["top_k"].default)
     cutoffs = said if isinstance(said, list | tuple) else [said]
-    return ["false-negative rate", *(f"{name}@{k}" for name in METRICS for k in cutoffs)]
+    return ["false-negative rate", *(f"{name}@{k}" for name in ACCURACY for k in cutoffs)]
 
 
 def check_printed(where: str, printed: Any, shown: Sequence[str]) -> None:

@@ -14,13 +14,12 @@ from pyg_negsamp.experiments.tables import grid_of, to_latex
 def accuracy(found: Found) -> Part:
     """How well every row ranks, and whether that is more than chance."""
     blocks: list[Block] = []
-    for protocol, rows in found.summaries.items():
-        names = found.columns(protocol)
+    for protocol in found.comparison.protocols:
+        rows, names, by = found.table(protocol), found.columns(protocol), found.by(protocol)
         title = f"Test metrics in percent, protocol {protocol} ({PROTOCOLS[protocol]})"
         caption = f"{found.comparison.title}, protocol {protocol}"
-        blocks.append(
-            Table(title, grid_of(rows, names).without_empty(), to_latex(rows, names, caption))
-        )
+        grid = grid_of(rows, names, by).without_empty()
+        blocks.append(Table(title, grid, to_latex(rows, names, caption, by)))
     blocks += [interval_picture(found, name) for name in with_intervals(found)]
     says = (
         "Full ranking of all items that a user has not seen. The best of a column is bold. "
@@ -30,15 +29,14 @@ def accuracy(found: Found) -> Part:
 
 
 def with_intervals(found: Found) -> list[str]:
-    """The metrics of the first length of lists that have intervals."""
-    rows = found.summaries[found.protocol]
-    named = dict.fromkeys(name for row in rows for name in row.interval)
-    return [name for name in named if name.endswith(f"@{found.k}")]
+    """The metric that the page speaks of, and Recall and NDCG, where they have intervals."""
+    names = sorted({f"Recall@{found.k}", f"NDCG@{found.k}", found.metric}, reverse=True)
+    return [name for name in names if any(name in row.interval for row in found.summaries)]
 
 
 def interval_picture(found: Found, metric: str) -> Picture:
     """Means with their intervals, a line per row."""
-    rows = [row for row in found.summaries[found.protocol] if metric in row.interval]
+    rows = [row for row in found.summaries if metric in row.interval]
     styles = {method.name: method.style for method in found.shown}
 
     def draw(axes: Axes) -> None:

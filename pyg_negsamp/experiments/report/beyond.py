@@ -6,51 +6,37 @@ from statistics import mean
 
 from matplotlib.axes import Axes
 
-from pyg_negsamp.evaluation.metrics import ACCURACY
+from pyg_negsamp.evaluation import METRICS, metric_named
 from pyg_negsamp.experiments.report.page import Block, Part, Picture, Table
-from pyg_negsamp.experiments.report.reading import Found
-from pyg_negsamp.experiments.tables import Grid
-
-#: Metrics that are shares of the catalogue or of the list, in percent; others have units of theirs.
-SHARES = ("Coverage", "TailShare", "Gini", "Personalization", "Diversity")
+from pyg_negsamp.experiments.report.reading import Found, Shown
+from pyg_negsamp.experiments.tables import Grid, number
 
 
 def beyond(found: Found) -> Part:
     """What accuracy does not say of lists."""
-    names = [name for name in test_metrics(found) if name.split("@")[0] not in ACCURACY]
+    named = dict.fromkeys(name for method in found.shown for name in method.runs[0]["test"])
+    names = [n for n in named if " " not in n and (kind := metric_named(n)) and kind.beyond]
     blocks: list[Block] = []
     if names:
-        rows = []
-        for method in found.shown:
-            values = [[run["test"].get(name) for run in method.runs] for name in names]
-            rows.append([method.name, *(shown(n, v) for n, v in zip(names, values, strict=True))])
-        blocks.append(Table("Lists on test, mean over seeds", Grid([*("method",), *names], rows)))
+        header = ["method", *(f"{name}, {METRICS[name.split('@')[0]].of or '%'}" for name in names)]
+        rows = [[m.name, *(mean_of(m, name) for name in names)] for m in found.shown]
+        blocks.append(Table("Lists on test, mean over seeds", Grid(header, rows)))
     coverage = f"Coverage@{found.k}"
     if coverage in names:
         blocks.append(trade_off(found, coverage))
     says = (
         "Coverage: the share of all items that stand in anybody's list. Average popularity: how "
-        "many training links the listed items have. Two methods of the same accuracy may differ "
-        "much in both."
+        "many known links the listed items have. Neither is good or bad by itself; two methods of "
+        "the same accuracy may differ much in both."
     )
     absent = "evaluated by an earlier version; the same command, in a new folder, brings it"
     return Part("beyond", "Beyond accuracy", says, blocks, "" if blocks else absent)
 
 
-def test_metrics(found: Found) -> list[str]:
-    """Metrics of lists that a row has on test, by full ranking."""
-    named = dict.fromkeys(name for method in found.shown for name in method.runs[0]["test"])
-    return [name for name in named if "@" in name and " " not in name]
-
-
-def shown(name: str, values: list[float | None]) -> str:
-    """The mean of a metric as text: shares in percent."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    if name.split("@")[0] in SHARES:
-        return f"{100 * mean(known):.1f} %"
-    return f"{mean(known):,.1f}" if mean(known) >= 10 else f"{mean(known):.3g}"
+def mean_of(method: Shown, name: str) -> str:
+    """The mean of a metric over seeds, as text."""
+    values = [run["test"][name] for run in method.runs if name in run["test"]]
+    return number(name, mean(values)) if values else ""
 
 
 def trade_off(found: Found, coverage: str) -> Picture:

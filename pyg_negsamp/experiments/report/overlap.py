@@ -14,13 +14,14 @@ from pyg_negsamp.experiments.tables import Grid
 
 def overlap(found: Found) -> Part:
     """A row per method: the share of its hits that the method of a column misses."""
-    key = f"hit@{found.k}"
+    k = found.comparison.cutoffs[0]
+    key = f"hit@{k}"
     methods = [m for m in found.shown if m.hits and all(key in seed for seed in m.hits)]
     rows = []
     for one in methods:
         missing = ["" if o is one else f"{100 * missed(one, o, key):.1f}" for o in methods]
         rows.append([one.name, *missing])
-    title = f"Of the links that a row's lists of {found.k} hit, percent that the column's miss"
+    title = f"Of the links that a row's lists of {k} hit, percent that the column's miss"
     table = Table(title, Grid(["hit by, missed by", *(method.name for method in methods)], rows))
     blocks = [table] if len(methods) > 1 else []
     says = (

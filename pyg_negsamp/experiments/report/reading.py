@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import ACCURACY
 from pyg_negsamp.experiments.cells import Cell
 from pyg_negsamp.experiments.comparison import Comparison, Row, columns
 from pyg_negsamp.experiments.config import PLACES, Config, read_config
-from pyg_negsamp.experiments.filling import finished_of, methods_of
+from pyg_negsamp.experiments.filling import finished_of, methods_of, tested
+from pyg_negsamp.experiments.kept import FOUND, HITS
 from pyg_negsamp.experiments.record import RECORD, read_record
 from pyg_negsamp.experiments.report.styles import Style, style_of, style_of_reference
-from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
+from pyg_negsamp.experiments.significance import Method, Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,25 @@ class Found:
             found.append(Method("popularity", [{"test": self.popularity}], []))
         return found
 
-    def tested(self, protocol: str, against: str | None) -> list[Summary]:
-        """The rows of the table, tested against one of them."""
-        return summarise(self.methods(protocol), self.columns(protocol), against)
+    def tested(self, against: str | None) -> list[Summary]:
+        """The rows under the first protocol, tested against one of them on :attr:`metric`."""
+        others = [f"{name}@{self.k}" for name in ACCURACY]
+        names = dict.fromkeys([*self.columns(self.protocol), self.metric, *others])
+        return summarise(self.methods(self.protocol), [*names], against, self.metric)
 
     @cached_property
-    def summaries(self) -> dict[str, list[Summary]]:
-        """The rows of every protocol's table."""
-        against = self.comparison.against
-        return {name: self.tested(name, against) for name in self.comparison.protocols}
+    def summaries(self) -> list[Summary]:
+        """The rows under the first protocol, tested as the table tests them."""
+        return self.tested(self.comparison.against)
+
+    def table(self, protocol: str) -> list[Summary]:
+        """The rows of a protocol's table, as it shows them."""
+        by, against = self.by(protocol), self.comparison.against
+        return summarise(self.methods(protocol), self.columns(protocol), against, by)
+
+    def by(self, protocol: str) -> str | None:
+        """The column of a protocol's table that is tested."""
+        return tested(self.comparison, protocol)
 
     @cached_property
     def shown(self) -> list[Shown]:
@@ -125,9 +136,11 @@ class Found:
 
     @property
     def metric(self) -> str:
-        """The metric that rows are tested on, and that the page speaks of."""
-        metric = metric_tested(self.columns(self.protocol))
-        return metric or f"NDCG@{self.comparison.cutoffs[0]}"
+        """The metric of accuracy that the page speaks of: the one tested, or else NDCG."""
+        by = self.by(self.protocol)
+        if by is None or by.split("@")[0] not in ACCURACY:
+            return f"NDCG@{self.comparison.cutoffs[0]}"
+        return by
 
     @property
     def k(self) -> str:
@@ -137,21 +150,15 @@ class Found:
     @property
     def against(self) -> str:
         """The row that the others are tested against; the first one where none is."""
-        rows = self.summaries[self.protocol]
-        named = next((row.name for row in rows if row.role), None)
+        named = next((row.name for row in self.summaries if row.role), None)
         return named or self.comparison.against or self.comparison.rows[0].name
 
 
 def hits_of(cells: Sequence[Cell]) -> list[dict[str, NDArray[Any]]]:
     """`hits.npz` of those that have it; nothing unless all have."""
-    files = [cell.folder / "hits.npz" for cell in cells]
-    if not all(file.exists() for file in files):
+    if not all((cell.folder / HITS).exists() for cell in cells):
         return []
-    found = []
-    for file in files:
-        with np.load(file) as arrays:
-            found.append({name: arrays[name] for name in arrays})
-    return found
+    return [cell.hits() for cell in cells]
 
 
 def read(folders: Sequence[Path]) -> Found:
@@ -234,13 +241,13 @@ def config_of(folder: Path) -> dict[str, Any]:
     if not (folder / "config.yaml").is_file():
         expected = "a folder of train or of compare"
         raise invalid("report", "RUN", expected, f"{folder}, without config.yaml or {RECORD}")
-    if not (folder / "metrics.json").is_file():
+    if not (folder / FOUND).is_file():
         raise invalid("report", "RUN", "a finished run", f"{folder}, without metrics.json yet")
     try:
-        found = json.loads((folder / "metrics.json").read_text())
+        found = json.loads((folder / FOUND).read_text())
         found["test"], found["seconds"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'metrics.json'} is damaged ({error})") from error
+        raise ValueError(f"{folder / FOUND} is damaged ({error})") from error
     return read_config(folder / "config.yaml")
 
 

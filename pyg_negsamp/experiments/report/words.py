@@ -22,7 +22,7 @@ def answer(found: Found) -> list[str]:
 
     Where rows were trained, it is about the best of them, and says which reference is better still.
     """
-    rows = [row for row in found.summaries[found.protocol] if found.metric in row.mean]
+    rows = [row for row in found.summaries if found.metric in row.mean]
     ranked = sorted(rows, key=lambda row: -row.mean[found.metric])
     trained = {method.name: method for method in found.trained}
     best = next((row for row in ranked if row.name in trained), ranked[0])
@@ -76,7 +76,7 @@ def compared(
     if against is None:
         above = [row for row in ranked if row.mean[found.metric] > best.mean[found.metric]]
         return [f"{listed([value(found, row) for row in above])} ranks better."] if above else []
-    tested = {row.name: row.test.p for row in found.tested(found.protocol, best.name) if row.test}
+    tested = {row.name: row.test.p for row in found.tested(best.name) if row.test}
     if best.test is not None:
         tested[best.test.against] = best.test.p
     if not tested:
@@ -127,7 +127,7 @@ def chosen_otherwise(found: Found, best: Shown) -> str:
         return "Epochs were selected on test links: all numbers are too good."
     name = found.comparison.selecting(found.protocol)
     trained = {method.name for method in found.trained}
-    rows = [row for row in found.summaries[found.protocol] if row.name in trained]
+    rows = [row for row in found.summaries if row.name in trained]
     rows = [row for row in rows if name in row.mean]
     if not rows or (first := max(rows, key=lambda row: row.mean[name])).name == best.name:
         return ""
