@@ -25,7 +25,7 @@ def cost(found: Found) -> Part:
     blocks: list[Block] = []
     staged = [method for method in found.trained if stages(method)]
     if staged:
-        says = "Mean seconds of an epoch, by what they go to, from left to right as in the legend."
+        says = "Mean seconds of an epoch with its validation, from left to right as in the legend."
         height = 0.26 + 0.075 * len(staged)
         blocks.append(Picture("cost", "Seconds of an epoch", says, draw_stages(staged), height))
     elif found.trained:
@@ -86,6 +86,7 @@ def names_of_rows(axes: Axes, methods: Sequence[Shown]) -> None:
     axes.set_yticks(range(len(methods)), [method.name for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlabel("seconds of an epoch")
+    axes.locator_params(axis="x", nbins=5)
 
 
 def grid(found: Found) -> Grid:

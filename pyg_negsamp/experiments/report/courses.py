@@ -51,7 +51,7 @@ def known(epoch: Mapping[str, Any], key: str) -> bool:
 
 
 def at_best(method: Shown, key: str) -> float | None:
-    """A number at the epoch that was selected: the mean over the seeds that have it."""
+    """A number at the epoch that was selected, or the last look before: the mean over seeds."""
     found = []
     for run in method.runs:
         until = [e for e in run.get("history", ()) if e["epoch"] < run["best_epoch"]]

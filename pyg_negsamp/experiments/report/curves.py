@@ -53,17 +53,18 @@ def over_fitting(found: Found) -> Part:
     if methods:
         rows = []
         for method in methods:
-            train, val = at_best(method, "over-fitting/train"), at_best(method, key)
-            validated, best = course(method, key), [r["best_epoch"] for r in method.runs]
+            numbers = [at_best(method, name) for name in ("over-fitting/train", "over-fitting/gap")]
+            texts = [
+                "" if x is None else f"{100 * x:.2f}" for x in [*numbers, at_best(method, key)]
+            ]
+            validated, best = course(method, key), [str(r["best_epoch"]) for r in method.runs]
             assert validated is not None
             lost = validated.mean[-1] / max(validated.mean) - 1 if max(validated.mean) else 0.0
-            texts = ["" if x is None else f"{100 * x:.2f}" for x in (train, val)]
-            gap = "" if train is None or val is None else f"{100 * (train - val):.2f}"
-            epochs = ", ".join(map(str, best))
             last = max(run["epochs"] for run in method.runs)
-            rows.append([method.name, epochs, str(last), *texts, gap, f"{100 * lost:+.1f} %"])
-        header = ["method", "best epoch by seed", "epochs", "training", "validation", "gap"]
-        title = f"At the best epoch, {key.split('/')[1]} in percent"
+            rows.append([method.name, ", ".join(best), str(last), *texts, f"{100 * lost:+.1f} %"])
+        header = ["method", "best epoch by seed", "epochs", "training", "gap", "validation"]
+        title = f"{key.split('/')[1]} in percent at the best epoch, on training links and the gap "
+        title += "at the last look until then"
         blocks.append(Table(title, Grid([*header, "validation since its peak"], rows)))
         gap_says = "Training minus validation. A gap that grows while validation falls is "
         gap_says += "over-fitting; one that grows while both rise is not yet."

@@ -31,8 +31,8 @@ def hardness(found: Found) -> Part:
         blocks.append(scores(method, number, ends_of(alike)))
     if drawn := having(found, "hardness/by-positive/1"):
         says = (
-            "At the best epoch: links in tenths by the score of their positive, and the mean score "
-            "of the negatives chosen for each. A line that rises gives strong positives harder "
+            "Near the best epoch: links in tenths by the score of their positive, and the mean "
+            "score of the negatives chosen for each. A line that rises gives strong positives harder "
             "negatives; above the diagonal a negative scores higher than its positive."
         )
         picture = Picture("by-positive", "Negatives by their positive", says, by_positive(drawn))
@@ -102,7 +102,7 @@ def scores(method: Shown, number: int, ends: tuple[float, float]) -> Picture:
 
 
 def tenths(method: Shown, key: str) -> list[float]:
-    """Ten numbers at the best epoch, `KEY1` to `KEY10`; not a number where one is missing."""
+    """Ten numbers near the best epoch, `KEY1` to `KEY10`; not a number where one is missing."""
     found = [at_best(method, f"{key}{number}") for number in range(1, 11)]
     return [float("nan") if value is None else value for value in found]
 
@@ -133,8 +133,8 @@ def false_negatives(found: Found) -> Part:
         blocks.append(Picture("false", "False negatives", says, false_by_epoch(methods)))
     if ranked := having(found, "false-negatives/rank-1"):
         says = (
-            "Share of held-out links among the candidates at the best epoch, by the rank of their "
-            "score in tenths: the hardest first. Where it falls steeply, to take the hardest "
+            "Share of held-out links among the candidates near the best epoch, by the rank of "
+            "their score in tenths: the hardest first. Where it falls steeply, to take the hardest "
             "candidate is to take false negatives."
         )
         blocks.append(Picture("false-by-rank", "False negatives by rank", says, by_rank(ranked)))

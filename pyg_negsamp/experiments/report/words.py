@@ -198,7 +198,7 @@ def over_fits(found: Found, best: Shown) -> str:
         said += f"loses {lost:.1%} until the end; the epoch kept is the best one"
     train, val = at_best(best, "over-fitting/train"), at_best(best, key)
     if train is not None and val is not None:
-        said += f". At the best epoch it has {100 * train:.2f}\u00a0% on training links, "
+        said += f". Near its best epoch it has {100 * train:.2f}\u00a0% on training links, "
         said += f"and {100 * val:.2f}\u00a0% on validation links"
     return said + "."
 
