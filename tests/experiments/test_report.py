@@ -15,7 +15,7 @@ import pytest
 from watched_runs import watch
 
 from pyg_negsamp.cli import main
-from pyg_negsamp.experiments import Config
+from pyg_negsamp.experiments import Config, report
 from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
@@ -298,6 +298,32 @@ def test_refuses_a_damaged_cell(
     found = json.loads((cell / "metrics.json").read_text())
     (cell / "metrics.json").write_text(json.dumps({"test": found["test"]}))
     assert f"{cell} is damaged" in refused(capsys, copy)
+
+
+def test_commands_make_a_page_and_lose_nothing_if_they_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--dataset", "tiny", "--encoder", "mf", "--dim", "4", "--epochs", "1"]
+    words += ["--device", "cpu", "--out"]
+    more = ["--neg", "rns", "dns", "--seeds", "1", "--no-references"]
+    typed = ["compare", *words, str(tmp_path / "table"), *more]
+    main(typed)
+    main(["train", *words, str(tmp_path / "run")])
+    said = capsys.readouterr().out
+    for name in ("table", "run"):
+        assert f"\nthe report is in {tmp_path / name / 'report.html'}\n" in said
+    assert read_record(tmp_path / "table").command == f"pyg-negsamp {' '.join(typed)}"
+    before = (tmp_path / "table" / "report.html").read_bytes()
+    main(["report", str(tmp_path / "table")])
+    assert (tmp_path / "table" / "report.html").read_bytes() == before
+    # A full disk, or whatever else there may be.
+    monkeypatch.setattr(report, "page_of", lambda found: 1 / 0)
+    capsys.readouterr()
+    main(["compare", *words, str(tmp_path / "table"), *more])
+    said = capsys.readouterr().out
+    assert "| rns |" in said
+    assert "no report: division by zero\n" in said
+    assert "is trained and kept by" in said
 
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -32,8 +32,8 @@ def hardness(found: Found) -> Part:
     if drawn := having(found, "hardness/by-positive/1"):
         says = (
             "Near the best epoch: links in tenths by the score of their positive, and the mean "
-            "score of the negatives chosen for each. A line that rises gives strong positives harder "
-            "negatives; above the diagonal a negative scores higher than its positive."
+            "score of the negatives chosen for each. Where a line rises, strong positives get "
+            "harder negatives; above the diagonal a negative scores higher than its positive."
         )
         picture = Picture("by-positive", "Negatives by their positive", says, by_positive(drawn))
         blocks.append(picture)
