@@ -110,11 +110,10 @@ def test_losses_are_the_same(data: HeteroData, loss: str) -> None:
     found = {}
     for device in ("cpu", "cuda"):
         given = {"pos": pos, "neg": neg, "weight": weight, **rows}
-        given = {name: None if x is None else x.to(device) for name, x in given.items()}
+        given = {name: None if x is None else x.detach().to(device) for name, x in given.items()}
         learned = [x for x in given.values() if x is not None and x.is_floating_point()]
         for x in learned:
             x.requires_grad_(True)
-            x.grad = None
         scores = [given.pop(name) for name in ("pos", "neg", "weight")]
         value = made(loss, data).to(device)(*scores, **given)
         value.backward()
@@ -143,6 +142,21 @@ def test_training_and_resuming(
         # Sums of gradients come in any order on a GPU.
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
     assert model.history[-1]["loss"] < 1e3
+
+
+@pytest.mark.parametrize("where", ["train", "val", "both"])
+def test_graphs_may_be_on_the_gpu_and_stay_where_they_are(
+    splits: InteractionDataset, where: str
+) -> None:
+    on = {name: "cuda" if where in (name, "both") else "cpu" for name in ("train", "val")}
+    train, val = splits[0].clone().to(on["train"]), splits[1].clone().to(on["val"])
+    model = recommender(train, "lightgcn", "dins")
+    for _ in range(2):
+        fit(model, train, val, epochs=1, device="cuda", progress=False)
+    for split, device in ((train, on["train"]), (val, on["val"])):
+        tensors = [x for store in split.stores for x in store.values() if torch.is_tensor(x)]
+        assert tensors
+        assert {x.device.type for x in tensors} == {device}
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
