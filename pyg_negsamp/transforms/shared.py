@@ -99,8 +99,8 @@ class SharedSampling(NegativeSampling):
 
     def weigh(
         self, item: Tensor, user: Tensor, pos: Tensor, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is to be known of shared items.
+    ) -> tuple[Tensor, ...]:
+        """What is to be known of shared items, for :meth:`make`.
 
         Args:
             item: `[K]`.
