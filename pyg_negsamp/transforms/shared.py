@@ -65,7 +65,8 @@ class SharedSampling(NegativeSampling):
         known_user, known_pos = (user, pos) if named is None else named
         item = self.share(known_pos, generator)
         state = self.weigh(item, known_user, known_pos, wide(item_xs[0]).dtype)
-        if named is not None and known_pos is not pos:  # back to the numbering of the tables
+        renumbered = named is not None and not torch.equal(known_pos, pos)
+        if renumbered:  # by a sampled subgraph, whose only known items are the positives
             ordered, order = known_pos.sort()
             item = pos[order[torch.searchsorted(ordered, item)]]
         return Selection(item, state)
