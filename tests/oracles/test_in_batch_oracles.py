@@ -1,5 +1,6 @@
 """The oracles of shared negatives, held against what must be true of them."""
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -71,6 +72,18 @@ def test_mixed_shares_sum_to_one_and_have_both_ends() -> None:
     assert np.exp(one) == pytest.approx((3 * 0.5 + 5 / 6) / 8)
 
 
+def test_a_mixed_share_is_that_of_a_slot_in_the_pool() -> None:
+    """Over every batch of two links with every uniform item."""
+    items = LINKS[:, 1].tolist()
+    shares = np.zeros(NUM_ITEMS)
+    pools = list(itertools.product(items, items, range(NUM_ITEMS)))
+    for pool in pools:
+        for item in pool:
+            shares[item] += 1 / (3 * len(pools))
+    every = np.arange(NUM_ITEMS)
+    assert np.exp(mns_log_q(LINKS, every, 2, 1, NUM_ITEMS)) == pytest.approx(shares)
+
+
 def test_memory_is_first_in_first_out_and_keeps_rows_as_they_were() -> None:
     memory = Memory(5)
     assert [part.shape for part in memory.contents()] == [(0,), (0, 0)]
@@ -96,6 +109,14 @@ def test_resampling_probabilities_sum_to_one_and_follow_their_weights() -> None:
     # user 2 knows items 3 and 0: slots 0, 3 and 4 are left, of items with 4, 1 and 4 links of 8
     raw = [math.exp(scores[2, k] / 0.5) / q for k, q in ((0, 0.5), (3, 0.125), (4, 0.5))]
     assert shares[2, [0, 3, 4]] == pytest.approx(np.array(raw) / sum(raw))
+
+
+def test_a_batch_like_the_links_is_resampled_by_the_softmax() -> None:
+    item, scores = LINKS[:, 1], np.random.default_rng(1).normal(size=NUM_ITEMS)
+    slots = bir_probabilities(LINKS, np.array([4]), item, scores[item][None], 0.5)[0]
+    shares = [slots[item == i].sum() for i in range(4)]
+    softmax = np.exp(scores[:4] / 0.5)
+    assert shares == pytest.approx(softmax / softmax.sum())
 
 
 def test_resampling_has_nothing_to_draw_where_everything_is_known() -> None:
