@@ -161,18 +161,22 @@ def test_self_adversarial_shares_have_no_gradient() -> None:
     torch.testing.assert_close(of_pos, -torch.sigmoid(-pos.detach()) / (2 * B))
 
 
-def test_corrected_logq_over_all_items_is_full_softmax() -> None:
+@pytest.mark.parametrize("loss", [losses.softmax_logq, losses.softmax_corrected_logq])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_logq_over_all_items_is_full_softmax(loss: Loss, temperature: float) -> None:
     pos, neg = cosines(6)
     uniform = torch.full((B, K), -math.log(K + 1.0), dtype=torch.double)
-    corrected = gradients(
-        losses.softmax_corrected_logq,
-        pos,
-        neg,
-        log_q=uniform,
-        pos_log_q=uniform[:, 0],
-        temperature=0.3,
-    )
-    same_gradient(corrected, gradients(losses.softmax, pos, neg, temperature=0.3))
+    known = {"log_q": uniform, "pos_log_q": uniform[:, 0]}
+    found = gradients(loss, pos, neg, temperature=temperature, **known)
+    same_gradient(found, gradients(losses.softmax, pos, neg, temperature=temperature))
+
+
+@pytest.mark.parametrize("name", ["logq", "corrected"])
+def test_logq_does_not_see_a_shift_of_all_scores(name: str) -> None:
+    loss, kwargs = ALL[name]
+    of_pos, of_neg = gradients(loss, *cosines(6), some_weight(), **kwargs)
+    torch.testing.assert_close(of_neg.sum(1), -of_pos)
+    assert bool((of_neg[some_weight() == 1] > 0).all())
 
 
 def test_corrected_logq_in_expectation_of_the_sum() -> None:
