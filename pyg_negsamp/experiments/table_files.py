@@ -21,6 +21,7 @@ import yaml
 
 from pyg_negsamp.errors import invalid, nearest
 from pyg_negsamp.evaluation import ACCURACY
+from pyg_negsamp.experiments.arguments import checked
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Rival,
@@ -96,6 +97,8 @@ def read_table(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     given = dict(given or {})
+    for name in sorted(given.keys() & FIELDS.keys()):
+        checked(name, FIELDS[name].kind, given[name])  # named as itself, not as a row's
     if "protocol" in given:
         protocols = (str(given["protocol"]),)
     rows = spread(rows, given)

@@ -134,6 +134,9 @@ def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "against hard" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--neg", "dns")
     assert "--neg must be left out: the rows of --table name it" in said
+    said = error(capsys, tmp_path / "no", "--table", str(file), "--metrics", "NDGC")
+    assert "--metrics must be out of Recall" in said
+    assert "did you mean 'NDCG'?" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--against", "soft")
     assert "--against must be a row: plain, hard, popularity" in said
     file.write_text(yaml.safe_dump({"rows": [{"method": "ease"}]}))

@@ -108,7 +108,7 @@ def with_p(row: Summary, tested: Mapping[str, float]) -> str:
 
 def p_of(row: Summary, tested: Mapping[str, float]) -> str:
     """`' (p = 0.012)'` of a row that was tested."""
-    return f" (p {equals(tested[row.name])})" if row.name in tested else ""
+    return f" (p\u00a0{equals(tested[row.name])})" if row.name in tested else ""
 
 
 def equals(p: float) -> str:
