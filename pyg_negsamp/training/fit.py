@@ -121,7 +121,7 @@ def fit(
         loggers: Lightning's loggers for the metrics of each epoch; an empty sequence for none.
             Default: CSV, and TensorBoard if that is installed, under `out/logs`; without `out`,
             none.
-        diagnostics: What to notice at the end of every epoch, by the names of
+        diagnostics: What to notice at the end of epochs, see :class:`Diagnostics`, by the names of
             :data:`pyg_negsamp.diagnostics.DIAGNOSTICS`; `'all'` or `'none'`. It goes into `history`
             and to the loggers; training is the same with it. Default: hardness, false negatives
             (of `val_data`), popularity and over-fitting.

@@ -348,9 +348,7 @@ class Recommender(LightningModule):
         check_not_held(self.encoder, data, self.encoder.edge_type)
         scorer = self.scorer()
         if isinstance(scorer, Mapping):
-            # No score is larger than the product of the longest user and the longest item.
-            tables = [as_layers(x)[0] for x in scorer.values()]
-            bound = float(torch.stack([x.norm(dim=1).max() for x in tables]).prod())
+            bound = largest_score(*(as_layers(x)[0] for x in scorer.values()))
             if not math.isfinite(bound):
                 raise self._diverged("bound on scores", str(bound))
         metrics = evaluate(scorer, data, self.k, ACCURACY, edge_type=self.encoder.edge_type)
@@ -398,6 +396,11 @@ class Recommender(LightningModule):
 
 class NonFiniteLossError(RuntimeError):
     """Training diverged: the loss is NaN or infinite, or scores are."""
+
+
+def largest_score(users: Tensor, items: Tensor) -> float:
+    """A bound on the products of rows: that of the longest user and the longest item."""
+    return float(torch.stack([x.norm(dim=1).max() for x in (users, items)]).prod())
 
 
 def roles(pos: Tensor, chosen: Selection) -> Tensor:

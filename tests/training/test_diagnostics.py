@@ -26,7 +26,14 @@ from pyg_negsamp.diagnostics import PIECES, Look
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import MF, Encoder, FromModule, LightGCN
-from pyg_negsamp.training import Costs, Diagnostics, Recommender, diagnostics, fit
+from pyg_negsamp.training import (
+    Costs,
+    Diagnostics,
+    NonFiniteLossError,
+    Recommender,
+    diagnostics,
+    fit,
+)
 from pyg_negsamp.training.looking import MOST_NEGATIVES, Sample, Watched, look_at
 from pyg_negsamp.transforms import DNS, RNS, SAMPLERS, InBatch, MixGCF, NSCaching
 
@@ -142,6 +149,20 @@ def test_a_sampler_that_cannot_be_copied_is_left_alone_with_a_line(
         history = train(model, splits)
     assert len([w for w in all if "diagnostics" in str(w.message)]) == 1
     assert not any("hardness" in name for epoch in history for name in epoch)
+
+
+@pytest.mark.parametrize("names", ["none", "all"])
+@pytest.mark.parametrize("neg", ["rns", "dns"])
+def test_training_that_diverges_says_what_it_says_without(
+    splits: list[HeteroData], names: str, neg: str
+) -> None:
+    """Tables are beyond numbers at the end of an epoch whose loss was none yet."""
+    model = recommender(splits[0], MF, neg)
+    model.lr = 1e30
+    with pytest.raises(NonFiniteLossError, match="loss became nan in epoch 1"):
+        fit(model, splits[0], None, batch_size=1000, diagnostics=names, progress=False)
+    assert len(model.history) == 1
+    assert not any("hardness" in name for name in model.history[0])
 
 
 # What is seen -------------------------------------------------------------------------------------
