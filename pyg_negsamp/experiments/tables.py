@@ -116,7 +116,7 @@ def grid_of(rows: Sequence[Summary], metrics: Sequence[str], by: str | None) -> 
         parts.append("" if row.seconds is None else f"{row.seconds:.0f}")
         grid.rows.append(parts)
     grid.notes.extend(notes(rows, metrics, by))
-    if any(by in row.interval for row in rows):
+    if "95 % interval" in columns and any(by in row.interval for row in rows):
         grid.notes.append("95 % interval: of the mean over users, each with the mean over seeds.")
     grid.notes.append("s per run: of training, or of making a reference; no search, no ranking.")
     return grid

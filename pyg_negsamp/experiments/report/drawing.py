@@ -81,10 +81,11 @@ def drawn(picture: Picture, titled: bool) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         labels = [shortened(label, 60) for label in labels]
-        columns = max(1, min(4, 58 // (max(map(len, labels)) + 7)))
+        wide = 0.67 + 0.088 * max(map(len, labels))
+        columns = max(1, min(4, int(WIDTH / wide)))
         lines = math.ceil(len(labels) / columns)
-        bottom += 0.08 + 0.2 * lines
-        figure.set_figheight(figure.get_figheight() + 0.2 * lines)
+        bottom += 0.08 + 0.22 * lines
+        figure.set_figheight(figure.get_figheight() + 0.22 * lines)
         figure.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0)
     if titled:
         axes.set_title(picture.title, loc="left")

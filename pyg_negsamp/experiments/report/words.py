@@ -15,6 +15,8 @@ from pyg_negsamp.experiments.tables import format_p
 
 #: A corrected p below this is more than chance.
 LEVEL = 0.05
+#: As many names a sentence has at most.
+MOST_NAMED = 5
 
 
 def answer(found: Found) -> list[str]:
@@ -57,11 +59,11 @@ def lead(found: Found, best: Summary, against: Summary | None) -> str:
     if against is None:
         return f"{best.name} reaches {metric} {percent(best, metric)} on test."
     said = f"{best.name} ranks best"
-    said += " of the trained rows" if len(found.trained) < len(found.shown) else ""
+    said += " of the trained rows" if 0 < len(found.trained) < len(found.shown) else ""
     said += f": {metric} {percent(best, metric)} on test, against "
     said += f"{100 * against.mean[metric]:.2f}\u00a0% of {against.name}"
     if against.mean[metric]:
-        said += f" ({best.mean[metric] / against.mean[metric] - 1:+.1%})"
+        said += f" ({100 * best.mean[metric] / against.mean[metric] - 100:+.1f}\u00a0%)"
     return said + "."
 
 
@@ -117,7 +119,9 @@ def equals(p: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`'a, b and c'`."""
+    """`'a, b and c'`; of many the first ones."""
+    if len(names) > MOST_NAMED:
+        names = [*names[: MOST_NAMED - 1], f"{len(names) - MOST_NAMED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -192,10 +196,10 @@ def over_fits(found: Found, best: Shown) -> str:
         said += f"epoch, {at}"
     elif lost < 0.02:
         said = f"{best.name} hardly over-fits: validation {name} peaks at epoch {at} of "
-        said += f"{seen.epochs[-1]} and loses {lost:.1%} until the end"
+        said += f"{seen.epochs[-1]} and loses {100 * lost:.1f}\u00a0% until the end"
     else:
         said = f"{best.name} over-fits after epoch {at} of {seen.epochs[-1]}: validation {name} "
-        said += f"loses {lost:.1%} until the end; the epoch kept is the best one"
+        said += f"loses {100 * lost:.1f}\u00a0% until the end; the epoch kept is the best one"
     train, val = at_best(best, "over-fitting/train"), at_best(best, key)
     if train is not None and val is not None:
         said += f". Near its best epoch it has {100 * train:.2f}\u00a0% on training links, "
