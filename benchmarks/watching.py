@@ -70,9 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         model = make_recommender(config, train_data)
         fit(model, train_data, val_data, epochs=config.training.epochs, device="cpu",
             callbacks=callbacks, diagnostics="none", progress=False)  # fmt: skip
-        whole = [
-            later - sooner for sooner, later in zip(epochs.begun, epochs.begun[1:], strict=False)
-        ]
+        whole = [later - sooner for sooner, later in pairwise(epochs.begun)]
         look, epoch = median(looked.looks), median(whole)
         print(
             f"{title}: a look {1000 * look:.0f} ms of CPU time, the rest of an epoch "
