@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -243,8 +244,12 @@ def _validation(
     if held_out_links(val_data, edge_type).size(1) == 0:
         raise invalid("fit", "val_data", "a split with held-out links to select by", "none")
     check_leakage(train_data, val_data, edge_type=edge_type)
-    # A generator of its own: the loader would otherwise move the global one.
-    return DataLoader([val_data], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
+    return DataLoader(
+        [val_data],  # type: ignore[arg-type]
+        batch_size=None,
+        collate_fn=copy.copy,  # what is moved to the device is not the caller's
+        generator=torch.Generator(),  # the loader would otherwise move the global one
+    )
 
 
 def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:

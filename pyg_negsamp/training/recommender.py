@@ -16,7 +16,13 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid, number_in, short, whole_number
-from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
+from pyg_negsamp.evaluation import (
+    ACCURACY,
+    Scorer,
+    check_not_held,
+    evaluate,
+    metric_collection,
+)
 from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
 from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder
@@ -345,7 +351,7 @@ class Recommender(LightningModule):
             bound = largest_score(*(as_layers(x)[0] for x in scorer.values()))
             if not math.isfinite(bound):
                 raise self._diverged("bound on scores", str(bound))
-        metrics = evaluate(scorer, data, self.k, edge_type=self.encoder.edge_type)
+        metrics = evaluate(scorer, data, self.k, ACCURACY, edge_type=self.encoder.edge_type)
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 
