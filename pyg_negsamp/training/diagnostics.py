@@ -108,7 +108,7 @@ class Diagnostics(Callback):
             watched = Watched(model.sampler)
         except (TypeError, RuntimeError) as error:
             name = type(model.sampler).__name__
-            self._look_no_more(f"{name} cannot be copied ({str(error).splitlines()[0]})")
+            self._look_no_more(f"{name} cannot be copied ({' '.join(str(error).split())})")
             return None
         return look_at(
             model,
