@@ -15,6 +15,7 @@ import pytest
 from watched_runs import watch
 
 from pyg_negsamp.cli import main
+from pyg_negsamp.cli.report import FORMATS as FORMATS_OF_COMMAND
 from pyg_negsamp.experiments import Config, report
 from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
@@ -164,6 +165,7 @@ def test_an_answer_in_words_is_made_from_the_numbers(table: Path) -> None:
 
 
 def test_the_same_runs_give_the_same_bytes(table: Path, tmp_path: Path) -> None:
+    assert tuple(FORMATS) == FORMATS_OF_COMMAND
     for form, (_, name) in FORMATS.items():
         outs = [write_report([table], form, tmp_path / f"{n}{Path(name).suffix}") for n in "ab"]
         if form == "png":

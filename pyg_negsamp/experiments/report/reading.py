@@ -36,14 +36,12 @@ class Shown:
         row: The row.
         style: How it looks.
         runs: What each seed found: `metrics.json`.
-        users: Metrics of every user, by seed, and their ids as `user`.
         hits: By seed: held-out links `link [2, E]`, and which of them a list of K hit, `hit@K [E]`.
     """
 
     row: Row
     style: Style
     runs: Sequence[Mapping[str, Any]]
-    users: Sequence[Mapping[str, NDArray[Any]]]
     hits: Sequence[Mapping[str, NDArray[Any]]]
 
     @property
@@ -125,8 +123,7 @@ class Found:
             cells, _ = finished_of(row, self.protocol, self.cells)
             if cells:
                 runs = [cell.found() for cell in cells]
-                users = [cell.users() for cell in cells if cell.has_users]
-                found.append(Shown(row, style, runs, users, hits_of(cells)))
+                found.append(Shown(row, style, runs, hits_of(cells)))
         return found
 
     @property
