@@ -43,6 +43,7 @@ def epoch_of(number: int, of: int, hard: float, noise: float) -> dict[str, float
         found[f"hardness/{name}"] = level * learned + noise
         for decile in range(10, 100, 10):
             found[f"hardness/{name}/p{decile}"] = (level + (decile - 50) / 30) * learned
+    found["hardness/relative"] = 0.75 * hard
     for tenth in range(1, 11):
         found[f"hardness/positive/{tenth}"] = (2 + 0.4 * tenth) * learned
         found[f"hardness/by-positive/{tenth}"] = 0.3 * tenth * hard * learned

@@ -26,6 +26,13 @@ def hardness(found: Found) -> Part:
     """Scores of positives, negatives and unseen items, by epoch and by positive."""
     methods = having(found, "hardness/negative")
     blocks: list[Block] = []
+    if drawn := having(found, "hardness/relative"):
+        says = (
+            "Mean score of the negatives over that of the positives: 0 is as easy as an item of "
+            "score 0, 1 as hard as the positives."
+        )
+        draw = draw_courses(drawn, "hardness/relative", "negative / positive")
+        blocks.append(Picture("hardness-relative", "Hardness", says, draw))
     for number, method in enumerate(methods):
         alike = [other for other in methods if scale_of(other) == scale_of(method)]
         blocks.append(scores(method, number, ends_of(alike)))
@@ -262,6 +269,6 @@ def signals(found: Found) -> Part:
         for key, title, label, says in seen:
             draw = draw_courses(found.trained, key, label)
             blocks.append(Picture(key.replace("/", "-"), title, says, draw))
-    absent = f"not collected; --diagnostics {','.join(missing)} brings it" if missing else ""
+    absent = f"not collected; --diagnostics {' '.join(missing)} brings it" if missing else ""
     says = "Further signs of what training does, by epoch."
     return Part("signals", "Further signs", says, blocks, absent)
