@@ -12,6 +12,6 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$out/gpu
 python -m pytest -q -k cuda | tee "$out/tests.txt"
 for dataset in gowalla yelp2018; do
   python benchmarks/speed.py --dataset "$dataset" --root "$data" --device cuda \
-    --stages draw propagate step parts epoch evaluate memory profile \
+    --stages draw propagate step shared parts epoch evaluate memory profile \
     --json "$out/$dataset.json" | tee "$out/$dataset.txt"
 done

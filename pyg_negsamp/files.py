@@ -62,9 +62,11 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        why = getattr(error, "strerror", None) or str(error)
+        # Torch raises an error of its own while it handles that of the disk.
+        first = error.__context__ if isinstance(error.__context__, OSError) else error
+        why = getattr(first, "strerror", None) or str(first)
         said = f"{path} cannot be written: {' '.join(why.split())}"
-        number = getattr(error, "errno", None)
+        number = getattr(first, "errno", None)
         raise (OSError(said) if number is None else OSError(number, said)) from error
 
 

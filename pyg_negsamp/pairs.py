@@ -90,6 +90,28 @@ class Pairs(torch.nn.Module):
         there = (item >= 0) & (item < self.num_items)  # or it would be another user's
         return is_in(user.long() * self.num_items + item, self.key) & there
 
+    def among(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of some users have which of some items, without a search for every pair.
+
+        For the CPU: another device would wait, to learn how many there are.
+
+        Args:
+            user: `[B]` user ids.
+            item: `[K]` item ids, in any order and as often as they are asked for.
+
+        Returns:
+            Positions in `user` and in `item`, two int64 `[E]`.
+        """
+        row, own = self.of(user)
+        asked = torch.zeros(self.num_items, dtype=torch.bool)
+        asked[item] = True
+        hit = asked[own].nonzero().squeeze(1)
+        row, own = row[hit], own[hit]
+        ordered, order = item.sort()
+        first, end = (torch.searchsorted(ordered, own, right=right) for right in (False, True))
+        owner, place = entries_of(first, end - first)
+        return row[owner], order[place]
+
     def gaps(self) -> Tensor:
         """`[E]` for a user's `j`-th item `p`: the `p - j` other items below, as a key."""
         user = self.user

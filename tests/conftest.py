@@ -38,3 +38,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         multiprocessing, "get_context", lambda how: CONTEXT if how == "spawn" else others(how)
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of commands make no pages, which take a second each and have tests of their own."""
+    if "cli" in request.node.path.parts:
+        from pyg_negsamp.experiments import report
+
+        monkeypatch.setattr(report, "write_report", lambda folders: folders[0] / "report.html")

@@ -118,6 +118,8 @@ def test_samplers_compared(desk: Desk) -> None:
         assert name.lower() in said.lower()
     for suffix in ("csv", "md", "tex"):
         assert (desk.folder / "table" / f"table.{suffix}").stat().st_size
+    assert "the report is in table/report.html" in said, "the wheel has no template"
+    assert "dns" in (desk.folder / "table" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,16 @@ def test_lists_and_looks_up() -> None:
     assert not pairs.hold(torch.tensor([1, 3, 4]), torch.tensor([5, -1, 0])).any(), "no such ids"
 
 
+def test_finds_some_items_of_some_users_however_often_they_are_named() -> None:
+    pairs = Pairs(INDEX, 4, 5)
+    user, item = torch.tensor([2, 1, 0, 2]), torch.tensor([3, 2, 1, 3, 0])
+    found = torch.zeros(4, 5, dtype=torch.bool)
+    found[pairs.among(user, item)] = True
+    assert torch.equal(found, pairs.hold(user.unsqueeze(1), item))
+    assert found.sum(1).tolist() == [3, 0, 1, 3]
+    assert len(pairs.among(user, item[:0])[0]) == len(pairs.among(user[:0], item)[0]) == 0
+
+
 def test_a_fingerprint_is_of_the_set_alone() -> None:
     mark = Pairs(INDEX, 4, 5).fingerprint()
     assert mark.num_links == 4

@@ -24,7 +24,6 @@ from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
-from pyg_negsamp.ragged import entries_of
 
 #: More known links: `[2, E]`, or several such.
 Also: TypeAlias = Tensor | Sequence[Tensor]
@@ -364,17 +363,8 @@ class Candidates(torch.nn.Module, ABC):
         """
         if user.device.type != "cpu" or torch.compiler.is_compiling():
             return self.may_be_drawn(user.unsqueeze(1), item).to(dtype)
-        # A user has seen few items: each marks its places, instead of a search for every pair.
-        row, seen = self.known.of(self.known_as(user))
-        among = torch.zeros(self.num_items, dtype=torch.bool)
-        among[item] = True
-        hit = among[seen].nonzero().squeeze(1)
-        row, seen = row[hit], seen[hit]
-        ordered, order = item.sort()
-        first, end = (torch.searchsorted(ordered, seen, right=right) for right in (False, True))
-        owner, place = entries_of(first, end - first)
         weight = torch.ones(len(user), len(item), dtype=dtype)
-        weight[row[owner], order[place]] = 0
+        weight[self.known.among(self.known_as(user), item)] = 0
         if self.position is not None:
             weight *= self.position[item] >= 0
         return weight

@@ -7,6 +7,7 @@ this room parses, and only it prints.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +25,7 @@ COMMANDS = {
     "tune": "search hyper-parameters on validation links",
     "compare": "samplers, losses and encoders on your data, in one table with tests",
     "reproduce": "a table of a paper, beside its printed numbers",
+    "report": "a page of a comparison or of runs: tables, curves, who gains, what it costs",
     "data": "describe interactions, or filter, split and write them",
 }
 
@@ -47,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with one_line_errors(parser), one_line_warnings(parser):
         module.add_arguments(parser, argv[1:])
-        module.run(parser.parse_args(argv[1:]))
+        args = parser.parse_args(argv[1:])
+        args.typed = shlex.join(["pyg-negsamp", *argv])
+        module.run(args)
         sys.stdout.flush()
 
 

@@ -23,11 +23,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_negsamp.cli.fill import add_table_flags, fill_and_print
-from pyg_negsamp.cli.flags import add_config_flags, as_flags, given_fields
+from pyg_negsamp.cli.flags import add_config_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.experiments import ConfigError
 from pyg_negsamp.experiments.comparison import Comparison, product
 from pyg_negsamp.experiments.config import RANKS
+from pyg_negsamp.experiments.flags import as_flags
 from pyg_negsamp.experiments.table_files import read_table
 
 #: Parts of a run that may be several.

@@ -1,10 +1,11 @@
 """Prints the test metrics of a saved model, also by group of users and of items.
 
     pyg-negsamp evaluate RUN --top-k 10 20
+    pyg-negsamp evaluate RUN --metrics Recall Coverage Gini
 
-Users are in quartiles by their number of training links. Items are in three groups that have a
-third of all training links each: the few most popular (head), the middle, and the many others
-(tail).
+Users without any known link are new; the others are in quartiles by their number of training links.
+Items are in three groups that have a third of all training links each: the few most popular (head),
+the middle, and the many others (tail). docs/metrics.md says what each metric is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--top-k", type=int, nargs="+", metavar="K",
         help="lengths of the lists (default: those that it was trained with)",
     )  # fmt: skip
+    parser.add_argument(
+        "--metrics", nargs="+", metavar="NAME",
+        help="out of Recall, NDCG, HitRatio, Precision, MAP, MRR; Coverage, AveragePopularity (in "
+        "known links), TailShare, Gini, Personalization, Diversity (where items have a category). "
+        "Default: the first eight.",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,7 +38,8 @@ def run(args: argparse.Namespace) -> None:
     model = pyg_negsamp.TrainedModel.load(args.model)
     kept = model.config.get("top_k")  # of a model that was made in Python, anything
     lengths = list(dict.fromkeys(args.top_k or (kept if isinstance(kept, list) else [10, 20])))
-    whole, groups = model.evaluate(k=lengths), model.evaluate_groups(k=lengths)
+    asked = {"k": lengths} if args.metrics is None else {"k": lengths, "metrics": args.metrics}
+    whole, groups = model.evaluate(**asked), model.evaluate_groups(**asked)
     known = groups[["by", "name", "least", "most", "users", "held_out"]]
     links = known["least"].astype(str) + "-" + known["most"].astype(str)
     by_users = known[known["by"] == "users"]

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.show import print_remarks, say
+from pyg_negsamp.cli.show import print_remarks, print_report, say
 from pyg_negsamp.experiments.comparison import Comparison
 from pyg_negsamp.experiments.filling import Filled, fill
 
@@ -49,7 +49,7 @@ def budget_of(text: str) -> float:
 
 
 def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) -> Filled:
-    """Fills a table and prints it.
+    """Fills a table, prints it, and makes a page of it.
 
     Args:
         comparison: What to compare.
@@ -57,10 +57,11 @@ def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) 
         args: The flags of :func:`add_table_flags`.
     """
     try:
-        done = fill(comparison, out, args.seeds, args.jobs, args.budget, say)
+        done = fill(comparison, out, args.seeds, args.jobs, args.budget, say, args.typed)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     print("\n" + done.text)
+    print_report(out)
     if done.missing:
         are = "cell is" if done.missing == 1 else "cells are"
         print(f"{done.missing} {are} missing, or with another process; the same command goes on")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.diagnostics import DIAGNOSTICS
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     Argument,
@@ -17,6 +18,7 @@ from pyg_negsamp.experiments.arguments import (
     plain_types,
 )
 from pyg_negsamp.experiments.config import NAMES, Config, merged, read_config
+from pyg_negsamp.experiments.flags import flag
 from pyg_negsamp.experiments.parts import (
     FIELDS,
     METHOD_OF,
@@ -33,12 +35,14 @@ METAVARS: dict[str, str | tuple[str, ...]] = {
     "dataset": "NAME|FILE", "dim": "D", "layers": "L", "num_candidates": "M", "top_k": "K",
     "num_negatives": "K", "batch_size": "B", "k_core": ("U", "I"), "warm_start": "RUN",
     "diagnostics": "NAME",
+    "metrics": "NAME",
 }  # fmt: skip
 #: What the docstring of a field does not say, because a table does.
 MORE = {
     "dataset": f" Synthetic names: {', '.join(SYNTHETIC)}.",
     "protocol": " " + "; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()) + ".",
     "diagnostics": f" Out of {', '.join(DIAGNOSTICS)}.",
+    "metrics": f" Out of {', '.join(METRICS)}.",
     "eval": " " + "; ".join(f"{name}: {what}" for name, what in OTHER_EVALUATIONS.items()) + ".",
 }
 
@@ -128,11 +132,6 @@ def named(argv: Sequence[str], part: str, several: Collection[str]) -> list[str]
     return [found] if isinstance(found, str) else found or [FIELDS[part].default]
 
 
-def flag(field: str) -> str:
-    """How a field is typed."""
-    return f"--{field.replace('_', '-')}"
-
-
 def given_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The fields of a configuration that were given: by flag, or in the file of `--config`."""
     known = {*FIELDS, *(a.field for p in METHODS for m in METHODS[p] for a in arguments_of(p, m))}
@@ -150,25 +149,3 @@ def given_fields(args: argparse.Namespace) -> dict[str, Any]:
 def config_from(args: argparse.Namespace) -> Config:
     """The configuration that was given."""
     return Config.of(**given_fields(args))
-
-
-def as_flags(config: Config) -> list[str]:
-    """The flags of `pyg-negsamp train` that give a configuration, without those of defaults."""
-    parts = config.data.dataset, config.encoder.encoder, config.sampler.neg, config.loss.loss
-    plain = dict(zip(("dataset", "encoder", "neg", "loss"), parts, strict=True))
-    if config.is_reference:
-        del plain["neg"], plain["loss"]
-    default = Config.of(**plain).flat()
-    words = [word for name, value in plain.items() for word in (flag(name), str(value))]
-    for name, value in config.flat().items():
-        if value == default.get(name):
-            continue
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag(f"no_{name}"))
-        elif isinstance(value, list):
-            words += [flag(name), *map(str, value)]
-        elif str(value).startswith("-"):  # in one word, or it would look like a flag
-            words.append(f"{flag(name)}={value}")
-        else:
-            words += [flag(name), str(value)]
-    return words

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyg_negsamp.cli.fill import add_table_flags, fill_and_print
+from pyg_negsamp.cli.flags import add_field
 from pyg_negsamp.cli.parser import Parser
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.table_files import find, packaged, read_table
 
 
@@ -34,6 +36,7 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
         help="folder that holds benchmarks by name. Default: datasets.",
     )
     add_table_flags(parser, "runs/reproduce/TABLE")
+    add_field(parser.add_argument_group("metrics"), FIELDS["metrics"], several=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.table is None:
         raise ValueError("which table? --list names all")
-    comparison = read_table(find(args.table), {"root": args.root})
+    given = {name: x for name, x in vars(args).items() if name in ("root", "metrics")}
+    comparison = read_table(find(args.table), given)
     out = Path(args.out or f"runs/reproduce/{comparison.name}")
     done = fill_and_print(comparison, out, args)
     if done.failed:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
 from pyg_negsamp.cli.parser import Parser
-from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, say
+from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, print_report, say
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config
 from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
 from pyg_negsamp.experiments.protocols import still_improving
@@ -80,18 +80,20 @@ def show(outcome: Outcome, out: Path) -> None:
     selected = outcome.selected
     if selected.fitted is not None:
         print_history(selected.fitted)
-    print_metrics({outcome.method: outcome.test, "popularity": outcome.popularity})
+    names = outcome.config.evaluation.metrics
+    print_metrics({outcome.config.method: outcome.test, "popularity": outcome.popularity}, names)
     if outcome.other:
         name = outcome.config.evaluation.eval
         print(f"\n{name}: {OTHER_EVALUATIONS[name]}")
-        print_metrics({outcome.method: outcome.other})
+        print_metrics({outcome.config.method: outcome.other})
     print()
     if not outcome.config.is_reference:
         best, seconds = selected.notes["best_epoch"], selected.notes["seconds_per_epoch"]
         print(f"best epoch {best}, {seconds:.2f} s per epoch; ", end="")
     print(f"the model tested is saved in {out / 'model'}")
+    print_report(out)
     metric = f"NDCG@{outcome.config.evaluation.top_k[0]}"
     print_remarks(
-        [outcome.method] if still_improving(outcome.config, selected.notes) else [],
-        [outcome.method] if outcome.test[metric] < outcome.popularity[metric] else [],
+        [outcome.config.method] if still_improving(outcome.config, selected.notes) else [],
+        [outcome.config.method] if outcome.test[metric] < outcome.popularity[metric] else [],
     )

@@ -4,74 +4,115 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
+from torch import Tensor
 
-from pyg_negsamp.datasets.columns import Column, Columns, Writing
+from pyg_negsamp.datasets.columns import Catalogue, Column, Columns, Writing
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.separators import KNOWN, USUAL, first_lines, guess_separator
 from pyg_negsamp.datasets.sources import inner_name, read_bytes, read_text
 from pyg_negsamp.datasets.text_tables import WHOLE, parse_text
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, nearest
 
 NO_SEPARATOR = "\x1f"  # of lines that hold one id each, blanks included
 
 
-def listed_ids(path: Path, columns: Columns, writing: Writing, known: pd.Series) -> pd.Series:
-    """Reads the item ids of a catalogue.
+class Listed(NamedTuple):
+    """What a catalogue lists.
 
-    They are in the column that has the name of the log's item column, else in the first. CSV
+    Attributes:
+        ids: `[N]` ids of items: text as written, without blanks around; or what parquet holds.
+        category: `[N]` what its column of categories says of them, or `None`.
+    """
+
+    ids: pd.Series
+    category: pd.Series | None = None
+
+
+def listed_items(
+    catalogue: Catalogue, columns: Columns, writing: Writing, known: pd.Series
+) -> Listed:
+    """Reads the items of a catalogue, each once: of several lines of an item, the first.
+
+    Their ids are in the column that has the name of the log's item column, else in the first. CSV
     and TSV have a header, unless the columns of the log are given by position or the first
-    line is an item of the log. Other text has none, unless it names the item column.
+    line is an item of the log. Other text has none, unless it names the item column. Where the
+    column of categories is given by name, there is a header.
 
     Args:
-        path: CSV, TSV, parquet, or other text with an id per line or in the first column.
+        catalogue: CSV, TSV, parquet, or other text with an id per line or in the first column.
         columns: Columns of the log.
         writing: How text is written. A separator that the file does not use is ignored.
         known: `[E]` item ids of the log.
 
-    Returns:
-        `[N]` ids: text as it is written, without blanks around; or what parquet holds.
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, lists nothing, or lacks an id.
+        ValueError: If it cannot be read, lists nothing, or lacks an id or the column of categories.
     """
+    path, category = catalogue
     if not path.is_file():
         raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
     suffix = Path(inner_name(path)).suffix
     if suffix == ".parquet":
         ids = parquet_column(path, columns.item)
+        kinds = None if category is None else parquet_categories(path, category)
     else:
-        ids = _from_text(path, suffix, columns, writing, known)
+        ids, kinds = _from_text(path, suffix, columns, category, writing, known)
     blank = ids.isna() | (ids.astype(str).str.strip() == "")
     if blank.any():
         expected = "a catalogue without missing ids"
         raise invalid(OWNER, str(path), expected, f"{blank.sum()}, first {int(blank.argmax()) + 1}")
     if not len(ids):
         raise invalid(OWNER, str(path), "a catalogue with at least one item", "none")
-    return ids.drop_duplicates()
+    first = ~ids.duplicated()
+    return Listed(ids[first], None if kinds is None else kinds[first])
 
 
-def add_to_adjacency(log: InteractionLog, path: Path, writing: Writing) -> InteractionLog:
+def categories(listed: Listed, position: np.ndarray, num_items: int) -> Tensor | None:
+    """The category `[I]` of every item, numbered from 0 in sorted order; `None` without any.
+
+    Items of which the catalogue says none, or that it does not list, have the last one together.
+
+    Args:
+        listed: What the catalogue lists.
+        position: `[N]` the items that these are.
+        num_items: How many items there are.
+    """
+    if listed.category is None:
+        return None
+    said = listed.category.astype(str).str.strip()
+    missing = listed.category.isna() | (said == "")
+    names = sorted(said[~missing].unique())
+    kind = pd.Categorical(said.where(~missing), names).codes.astype("int64")
+    found = torch.full((num_items,), len(names))
+    found[torch.from_numpy(position)] = torch.from_numpy(np.where(kind < 0, len(names), kind))
+    return found
+
+
+def add_to_adjacency(log: InteractionLog, catalogue: Catalogue, writing: Writing) -> InteractionLog:
     """Adds the items of a catalogue to a log whose ids count from zero.
 
     Raises:
         ValueError: If an id of the catalogue is no whole number.
     """
-    ids = listed_ids(path, Columns(0, 0), writing, pd.Series([], dtype=str)).astype(str)
+    listed = listed_items(catalogue, Columns(0, 0), writing, pd.Series([], dtype=str))
+    ids = listed.ids.astype(str)
     number = ids.str.fullmatch(r"\d{1,9}").to_numpy(dtype=bool)
     if not number.all():
         expected = "a catalogue of ids that count from zero, as in the adjacency text"
-        raise invalid(OWNER, str(path), expected, repr(ids[~number].iloc[0]))
-    item = torch.from_numpy(ids.astype("int64").to_numpy().copy())
-    num_items = max(log.num_items, int(item.max()) + 1)
-    listed = torch.zeros(num_items, dtype=torch.bool)
-    listed[item] = True
-    return log._replace(num_items=num_items, listed=listed)
+        raise invalid(OWNER, str(catalogue.path), expected, repr(ids[~number].iloc[0]))
+    position = ids.astype("int64").to_numpy().copy()
+    num_items = max(log.num_items, int(position.max()) + 1)
+    in_catalogue = torch.zeros(num_items, dtype=torch.bool)
+    in_catalogue[torch.from_numpy(position)] = True
+    category = categories(listed, position, num_items)
+    return log._replace(num_items=num_items, listed=in_catalogue, category=category)
 
 
 def parquet_column(path: Path, wanted: Column) -> pd.Series:
@@ -87,6 +128,37 @@ def parquet_column(path: Path, wanted: Column) -> pd.Series:
         return pd.read_parquet(content, columns=[str(name)])[name]
     except pyarrow.ArrowException as error:
         raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
+
+
+def parquet_categories(path: Path, column: Column) -> pd.Series:
+    """The column of categories, by name or position.
+
+    Raises:
+        ValueError: If there is none such.
+    """
+    content = BytesIO(read_bytes(path))
+    names = pyarrow.parquet.read_schema(content).names
+    return pd.read_parquet(content, columns=[names[category_at(path, column, names)]]).iloc[:, 0]
+
+
+def category_at(path: Path, column: Column, names: list[str]) -> int:
+    """The position of the column of categories.
+
+    Args:
+        path: The catalogue.
+        column: Name or position.
+        names: All columns of the catalogue.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    if isinstance(column, str) and names.count(column) == 1:
+        return names.index(column)
+    if not isinstance(column, str) and 0 <= column < len(names):
+        return column
+    meant = nearest(column, names) if isinstance(column, str) else ""
+    expected = f"a column of {path}, there once: {names}{meant}"
+    raise invalid(OWNER, "category", expected, repr(column))
 
 
 def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
@@ -111,22 +183,30 @@ def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
 
 
 def _from_text(
-    path: Path, suffix: str, columns: Columns, writing: Writing, known: pd.Series
-) -> pd.Series:
+    path: Path,
+    suffix: str,
+    columns: Columns,
+    category: Column | None,
+    writing: Writing,
+    known: pd.Series,
+) -> tuple[pd.Series, pd.Series | None]:
     frame = text_fields(path, writing)
     if frame.empty:
-        return pd.Series([], dtype=str)
+        return pd.Series([], dtype=str), None
     first = frame.iloc[0].tolist()
     by_name = isinstance(columns.item, str) and columns.item in first
     at = first.index(columns.item) if by_name else 0
+    kind = None if category is None else category_at(path, category, first)
     is_table = suffix.removeprefix(".") in USUAL
     header = by_name or (is_table and isinstance(columns.item, str))
     if header and not by_name and (known.astype(str) == first[at]).any():
         header = False
-    ids = frame[at].iloc[1:] if header else frame[at]
+    header = header or isinstance(category, str)
+    frame = frame.iloc[1:] if header else frame
+    ids = frame[at]
     if not header and len(ids) > 1:
         number = ids.str.fullmatch(WHOLE).to_numpy(dtype=bool)
         if number[1:].all() and not number[0]:
             expected = "a catalogue without header"
             raise invalid(OWNER, str(path), expected, f"the first line {first}")
-    return ids
+    return ids, None if kind is None else frame[kind]

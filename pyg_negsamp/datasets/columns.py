@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from pyg_negsamp.datasets.checks import describe, is_whole, require_text
+from pyg_negsamp.datasets.checks import describe, is_whole, require_path, require_text
 from pyg_negsamp.datasets.log import OWNER
 from pyg_negsamp.errors import invalid, nearest
 
@@ -30,6 +31,18 @@ class Columns(NamedTuple):
     def by_position(self) -> bool:
         """Whether a column is given by position, so that the file has no header."""
         return any(not isinstance(column, str) for column in self.given().values())
+
+
+class Catalogue(NamedTuple):
+    """A file that lists items.
+
+    Attributes:
+        path: The file.
+        category: Its column of categories, by name or position; `None` if there is none.
+    """
+
+    path: Path
+    category: Column | None = None
 
 
 class Writing(NamedTuple):
@@ -68,6 +81,22 @@ def check_types(columns: Columns, writing: Writing) -> None:
         if columns.time is None:
             expected = "used together with a 'time' column"
             raise invalid(OWNER, "date_format", expected, describe(writing.date_format))
+
+
+def find_catalogue(items_file: Any, category: Any) -> Catalogue | None:
+    """The catalogue that was given, if any.
+
+    Raises:
+        ValueError: If it is no path, or categories are given without it, or not as a column.
+    """
+    if category is not None and (not isinstance(category, str) and not is_whole(category)):
+        raise invalid(OWNER, "category", "a column: a name or a position", describe(category))
+    if items_file is None:
+        if category is None:
+            return None
+        expected = "given together with 'items_file', whose column it is"
+        raise invalid(OWNER, "category", expected, describe(category))
+    return Catalogue(require_path(OWNER, "items_file", items_file), category)
 
 
 def check_separator(sep: Any) -> None:

@@ -13,9 +13,16 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.datasets.benchmarks import fetch_benchmark, find_benchmark, read_benchmark
 from pyg_negsamp.datasets.cache import from_tensors, load_or_build, to_tensors
-from pyg_negsamp.datasets.catalogue import listed_ids
+from pyg_negsamp.datasets.catalogue import listed_items
 from pyg_negsamp.datasets.checks import describe, require_edge_type, require_path, require_text
-from pyg_negsamp.datasets.columns import Column, Columns, Writing, check_columns, check_types
+from pyg_negsamp.datasets.columns import (
+    Column,
+    Columns,
+    Writing,
+    check_columns,
+    check_types,
+    find_catalogue,
+)
 from pyg_negsamp.datasets.export import part_frame
 from pyg_negsamp.datasets.k_core import Removed
 from pyg_negsamp.datasets.k_core import k_core as find_k_core
@@ -133,6 +140,7 @@ class InteractionDataset(GraphTriple):
         weight: Column | None = None,
         min_rating: float | None = None,
         items_file: str | Path | None = None,
+        category: Column | None = None,
         k_core: tuple[int, int] | None = None,
         format: str | None = None,
         sep: str | None = None,
@@ -164,6 +172,9 @@ class InteractionDataset(GraphTriple):
             min_rating: Links rated lower are not interactions. Needs `rating`.
             items_file: A catalogue: its items are items of the graph, also without links. Its
                 ids are in the column named as `item`, else in the first.
+            category: Column of `items_file` with a category of each item, which becomes the
+                field `category [I]` of the items, whole numbers from 0. Items of which it says
+                none, or that the catalogue does not list, have one of their own together.
             k_core: As in the constructor. Items of the catalogue stay, without links if they
                 have too few.
             format: `"adjacency"` (lines `user item item ...` of zero-based ids), `"pairs"`
@@ -195,7 +206,7 @@ class InteractionDataset(GraphTriple):
         for part, name, path in ((VAL, "valid", valid), (TEST, "test", test)):
             if path is not None:
                 parts[part] = require_path(cls, name, path)
-        catalogue = None if items_file is None else require_path(cls, "items_file", items_file)
+        catalogue = find_catalogue(items_file, category)
         columns = {"user": user, "item": item, "time": time, "rating": rating, "weight": weight}
         writing = Writing(sep, encoding, decimal, date_format)
         log = read_files(parts, format, columns, writing, min_rating, catalogue)
@@ -220,6 +231,7 @@ class InteractionDataset(GraphTriple):
         *,
         weight: Column | None = None,
         items_file: str | Path | None = None,
+        category: Column | None = None,
         k_core: tuple[int, int] | None = None,
         encoding: str | None = None,
         decimal: str = ".",
@@ -241,6 +253,7 @@ class InteractionDataset(GraphTriple):
             edge_type: As in the constructor.
             weight: Column of weights, finite and above zero.
             items_file: A catalogue, as in `from_files`.
+            category: Column of categories in `items_file`, as in `from_files`.
             k_core: As in `from_files`.
             encoding: Encoding of `items_file`.
             decimal: Mark before the fraction of numbers that are text.
@@ -256,11 +269,10 @@ class InteractionDataset(GraphTriple):
         columns = Columns(user, item, time, rating, weight)
         writing = Writing(None, encoding, decimal, date_format)
         check_types(columns, writing)
-        listed = None
-        if items_file is not None:
+        listed, catalogue = None, find_catalogue(items_file, category)
+        if catalogue is not None:
             check_columns(columns, frame.columns, "frame")
-            path = require_path(cls, "items_file", items_file)
-            listed = listed_ids(path, columns, writing, frame[item])
+            listed = listed_items(catalogue, columns, writing, frame[item])
         log = log_from_frame(frame, columns, writing, min_rating, listed=listed)
         log, repeats = clean(log, duplicates)
         dataset = cls.__new__(cls)

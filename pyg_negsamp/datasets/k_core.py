@@ -81,6 +81,7 @@ def k_core(log: InteractionLog, least: tuple[int, int]) -> tuple[InteractionLog,
         user_ids=user_ids,
         item_ids=item_ids,
         listed=None if log.listed is None else log.listed[nodes],
+        category=None if log.category is None else log.category[nodes],
     )
     return left, removed
 

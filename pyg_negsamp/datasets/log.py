@@ -36,6 +36,8 @@ class InteractionLog(NamedTuple):
         item_ids: Original id of every item, or `None`.
         time_is_date: Whether `time` is seconds since 1970 (UTC), made from dates.
         listed: `[I]` bool, items that a catalogue lists, or `None`.
+        category: `[I]` int64, from 0, the category that a catalogue gives each item; the last one
+            is that of all items without. `None` without such a catalogue.
     """
 
     user: Tensor
@@ -50,6 +52,7 @@ class InteractionLog(NamedTuple):
     item_ids: pd.Index | None = None
     time_is_date: bool = False
     listed: Tensor | None = None
+    category: Tensor | None = None
 
     def take(self, rows: Tensor) -> InteractionLog:
         """The log with these rows only: positions, or `[E]` bool."""
@@ -149,12 +152,15 @@ def to_hetero_data(log: InteractionLog, edge_type: EdgeType) -> HeteroData:
     """The log as one bipartite graph.
 
     Its links have `edge_index [2, E]`, and what the log has of `time [E]`, `rating [E]`,
-    `split [E]` and `edge_weight [E]`; `time_is_date` is true where times come from dates.
+    `split [E]` and `edge_weight [E]`; `time_is_date` is true where times come from dates. Items
+    have a `category [I]`, if a catalogue gives them one.
     """
     source, _, destination = edge_type
     data = HeteroData()
     data[source].num_nodes = log.num_users
     data[destination].num_nodes = log.num_items
+    if log.category is not None:
+        data[destination].category = log.category
     store = data[edge_type]
     store.edge_index = torch.stack([log.user, log.item])
     for name in ("time", "rating", "split"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyg_negsamp.datasets.adjacency import read_adjacency_log
 from pyg_negsamp.datasets.catalogue import add_to_adjacency
 from pyg_negsamp.datasets.checks import describe
-from pyg_negsamp.datasets.columns import Column, Columns, Writing, check_types
+from pyg_negsamp.datasets.columns import Catalogue, Column, Columns, Writing, check_types
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.separators import MOVIELENS
 from pyg_negsamp.datasets.sources import inner_name, read_head
@@ -29,7 +29,7 @@ def read_files(
     columns: Mapping[str, Column | None],
     writing: Writing,
     min_rating: float | None = None,
-    items_file: Path | None = None,
+    catalogue: Catalogue | None = None,
 ) -> InteractionLog:
     """Reads the files of a source, see `InteractionDataset.from_files` for the arguments.
 
@@ -39,7 +39,7 @@ def read_files(
         columns: Column of each role, `None` for the default.
         writing: How text is written.
         min_rating: Lowest rating that counts as an interaction.
-        items_file: Catalogue of items.
+        catalogue: Lists items.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -56,8 +56,8 @@ def read_files(
     if format is None:
         format = _guess_format(next(iter(parts.values())), writing)
     if format == "adjacency":
-        return _read_adjacency(parts, given, min_rating, writing, items_file)
-    if format == "parquet" and items_file is None:
+        return _read_adjacency(parts, given, min_rating, writing, catalogue)
+    if format == "parquet" and catalogue is None:
         for name, value in (("sep", writing.sep), ("encoding", writing.encoding)):
             if value is not None:
                 raise invalid(OWNER, name, "None for parquet, which is no text", repr(value))
@@ -66,7 +66,7 @@ def read_files(
     else:
         default = {"user": 0, "item": 1} if format == "pairs" else {"user": "user", "item": "item"}
         chosen = Columns(**{**default, **given})
-    return read_tables_log(parts, format, chosen, writing, min_rating, items_file)
+    return read_tables_log(parts, format, chosen, writing, min_rating, catalogue)
 
 
 def _read_adjacency(
@@ -74,7 +74,7 @@ def _read_adjacency(
     columns: Mapping[str, Column],
     min_rating: float | None,
     writing: Writing,
-    items_file: Path | None,
+    catalogue: Catalogue | None,
 ) -> InteractionLog:
     table_only = {
         **columns, "min_rating": min_rating, "sep": writing.sep,
@@ -94,7 +94,7 @@ def _read_adjacency(
                 f"zero, below {MAX_IDS} (other formats, such as 'pairs', take any)",
                 f"{name} {size - 1}",
             )  # fmt: skip
-    return log if items_file is None else add_to_adjacency(log, items_file, writing)
+    return log if catalogue is None else add_to_adjacency(log, catalogue, writing)
 
 
 def _guess_format(path: Path, writing: Writing) -> str:

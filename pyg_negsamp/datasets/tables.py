@@ -12,8 +12,8 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
-from pyg_negsamp.datasets.catalogue import listed_ids
-from pyg_negsamp.datasets.columns import Columns, Writing, check_columns
+from pyg_negsamp.datasets.catalogue import Listed, categories, listed_items
+from pyg_negsamp.datasets.columns import Catalogue, Columns, Writing, check_columns
 from pyg_negsamp.datasets.ids import (
     is_missing,
     numbered,
@@ -61,7 +61,7 @@ def read_tables_log(
     columns: Columns,
     writing: Writing,
     min_rating: float | None = None,
-    items_file: Path | None = None,
+    catalogue: Catalogue | None = None,
 ) -> InteractionLog:
     """Reads table files as one log, see `read_table` and `log_from_frame`.
 
@@ -71,21 +71,21 @@ def read_tables_log(
         columns: Names or positions of the columns.
         writing: How text is written.
         min_rating: Lowest rating that counts as an interaction.
-        items_file: Catalogue of items.
+        catalogue: Lists items.
     """
     frames = {part: read_table(path, format, columns, writing) for part, path in parts.items()}
     split = split_column({part: len(frame) for part, frame in frames.items()})
     source = ", ".join(map(str, parts.values()))
     frame = pd.concat(frames.values(), ignore_index=True)
     listed = None
-    if items_file is not None:
-        listed = listed_ids(items_file, columns, writing, frame[columns.item])
+    if catalogue is not None:
+        listed = listed_items(catalogue, columns, writing, frame[columns.item])
     for role in ("user", "item"):
         name = getattr(columns, role)
         ids = [part[name] for part in frames.values()]
         if role == "item" and listed is not None and format != "parquet":
             # A catalogue may show that ids are text where those of the log look like numbers.
-            ids.append(listed)
+            ids.append(listed.ids)
         require_one_kind(ids, role, source)
         if format != "parquet":
             ids_of_all = whole_numbers(pd.concat(ids, ignore_index=True))
@@ -100,7 +100,7 @@ def log_from_frame(
     min_rating: float | None = None,
     source: str = "frame",
     split: Tensor | None = None,
-    listed: pd.Series | None = None,
+    listed: Listed | None = None,
 ) -> InteractionLog:
     """Turns a table with arbitrary ids into a log with ids from zero, in sorted order.
 
@@ -111,7 +111,7 @@ def log_from_frame(
         min_rating: Rows rated lower are no interactions.
         source: What to call the table in errors.
         split: `[rows]` part of every row, or `None`.
-        listed: Item ids of a catalogue, or `None`.
+        listed: The items of a catalogue, or `None`.
 
     Raises:
         ValueError: If a column is missing, has missing or unusable values or two roles, if
@@ -133,13 +133,15 @@ def log_from_frame(
     user, user_ids = numbered(one_kind(frame[columns.user]), "user")
     items = one_kind(frame[columns.item])
     if listed is not None:
-        listed = of_kind(listed, items, "item", "items_file")
-        items = pd.concat([items, listed], ignore_index=True)
+        ids = of_kind(listed.ids, items, "item", "items_file")
+        items = pd.concat([items, ids], ignore_index=True)
     item, item_ids = numbered(items, "item")
-    in_catalogue = None
+    in_catalogue = category = None
     if listed is not None:
+        of_catalogue = item[len(frame) :]
         in_catalogue = torch.zeros(len(item_ids), dtype=torch.bool)
-        in_catalogue[torch.from_numpy(item[len(frame) :])] = True
+        in_catalogue[torch.from_numpy(of_catalogue)] = True
+        category = categories(listed, of_catalogue, len(item_ids))
     log = InteractionLog(
         user=torch.from_numpy(user).long(),
         item=torch.from_numpy(item[: len(frame)]).long(),
@@ -149,6 +151,7 @@ def log_from_frame(
         user_ids=user_ids,
         item_ids=item_ids,
         listed=in_catalogue,
+        category=category,
     )
     if columns.time is not None:
         time, is_date = times(frame[columns.time], writing.decimal, writing.date_format)

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
-from torch_geometric.metrics.link_pred import LinkPredMetricData
 from torch_geometric.typing import EdgeType, NodeType
 from torch_geometric.utils import coalesce
 
 from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.evaluation.leakage import Model, check_not_held
-from pyg_negsamp.evaluation.metrics import METRICS, metric_collection
 from pyg_negsamp.evaluation.top_k import top_k
 from pyg_negsamp.graph import (
     Links,
@@ -170,7 +168,7 @@ def best_items(
         yield value, top.masked_fill_(value == -torch.inf, num_items)
 
 
-def _joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
+def joined(blocks: Iterator[Ranked]) -> Iterator[Ranked]:
     """Successive blocks as one, of some `USERS_COUNTED` users."""
     for first in blocks:
         size = len(first.user)  # of all blocks but the last
@@ -270,85 +268,3 @@ def _by_position(index: Tensor, position: Tensor, num_items: int) -> Tensor:
     row = position[index[0]]
     pairs = torch.stack([row, index[1]])[:, row >= 0]
     return coalesce(pairs, num_nodes=max(position.numel(), num_items))
-
-
-@torch.no_grad()
-def evaluate(
-    x_dict: Scorer,
-    data: HeteroData | Data,
-    k: Sequence[int] = (20,),
-    metrics: Sequence[str] = tuple(METRICS),
-    pool: Pool = "mean",
-    edge_type: EdgeType | None = None,
-    block_size: int | None = None,
-    with_others: bool = False,
-) -> dict[str, float]:
-    """Evaluates embeddings by full ranking on held-out links.
-
-    Args:
-        x_dict: A model; embeddings of users and items, `[N, D]` per node type or layers of it; or a
-            function from user ids `[b]` to scores `[b, I]`. See :func:`rank`.
-        data: A validation or test split: `edge_index` holds the links known at that time, which
-            are left out of the lists; `edge_label_index` the held-out links.
-        k: Lengths of the recommendation lists. Default 20.
-        metrics: Names out of Recall, NDCG, HitRatio, Precision, MAP, MRR. Default: all.
-        pool: How layers become the scoring embedding.
-        edge_type: The interactions in `data`.
-        block_size: Users per block of scores; does not change the result.
-        with_others: Whether all processes of a group (:mod:`torch.distributed`) do the same for
-            users of their own, and the averages are over all of these. Default: no.
-
-    Returns:
-        The averages over users with held-out links, keyed `'Recall@20'`, as fractions.
-
-    Raises:
-        ValueError: If nothing is held out, sizes disagree, embeddings or scores are not finite,
-            or a metric or `k` is unknown.
-    """
-    collection = metric_collection(k, metrics, with_others)
-    held_out = held_out_links(data, edge_type)
-    collection.to(held_out.device)
-    if held_out.numel() or not with_others:
-        for block in _joined(rank(x_dict, data, max(k), pool, edge_type, block_size)):
-            collection.to(block.top.device).update(block.top, block.held_out)
-    return {name: float(value) for name, value in collection.compute().items()}
-
-
-@torch.no_grad()
-def evaluate_users(
-    x_dict: Scorer,
-    data: HeteroData | Data,
-    k: Sequence[int] = (20,),
-    metrics: Sequence[str] = tuple(METRICS),
-    pool: Pool = "mean",
-    edge_type: EdgeType | None = None,
-    block_size: int | None = None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Evaluates as :func:`evaluate` does, user by user: what a paired test compares.
-
-    Args:
-        x_dict: What ranks, as for :func:`evaluate`.
-        data: A validation or test split, as for :func:`evaluate`.
-        k: Lengths of the recommendation lists. Default 20.
-        metrics: Names out of `METRICS`. Default: all.
-        pool: How layers become the scoring embedding.
-        edge_type: The interactions in `data`.
-        block_size: Users per block of scores; does not change the result.
-
-    Returns:
-        The `[n]` users with held-out links, in ascending order, and the `[n]` values of each
-        metric, keyed `'Recall@20'`; their means are what :func:`evaluate` returns.
-
-    Raises:
-        ValueError: As :func:`evaluate`.
-    """
-    collection = metric_collection(k, metrics)
-    users: list[Tensor] = []
-    values: dict[str, list[Tensor]] = {name: [] for name in collection}
-    for block in _joined(rank(x_dict, data, max(k), pool, edge_type, block_size)):
-        users.append(block.user)
-        lists = LinkPredMetricData(block.top, block.held_out)
-        for name, metric in collection.to(block.top.device).items():
-            # PyG's metrics sum over users in `update`; what they sum is not public.
-            values[name].append(metric._compute(lists).double())
-    return torch.cat(users), {name: torch.cat(parts) for name, parts in values.items()}

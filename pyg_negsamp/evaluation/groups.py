@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +10,15 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.evaluation.full_rank import Scorer, evaluate, evaluate_users, links_to_rank
-from pyg_negsamp.evaluation.metrics import METRICS
-from pyg_negsamp.graph import edge_type_of
+from pyg_negsamp.evaluation.full_rank import Ranked, Scorer, joined, links_to_rank, rank
+from pyg_negsamp.evaluation.items import item_thirds
+from pyg_negsamp.evaluation.measures import averages, collection_for
+from pyg_negsamp.evaluation.metrics import DEFAULT
+from pyg_negsamp.graph import edge_type_of, known_links
 from pyg_negsamp.layers import Pool
 
+#: Groups of users, the least active first.
+USER_GROUPS = ("new", "quartile 1", "quartile 2", "quartile 3", "quartile 4")
 #: Groups of items, the most popular first.
 ITEM_GROUPS = ("head", "middle", "tail")
 
@@ -25,13 +29,13 @@ class Group:
 
     Attributes:
         by: `'users'` or `'items'`, whichever were grouped.
-        name: `'quartile 1'`, of the least active users, to `'quartile 4'`; `'head'`, `'middle'` or
-            `'tail'` of the items.
+        name: `'new'`, of users without any known link; `'quartile 1'`, of the least active others,
+            to `'quartile 4'`; `'head'`, `'middle'` or `'tail'` of the items.
         least: Fewest training links of a member.
         most: Most training links of a member.
         users: Users with held-out links in the group.
         held_out: These links.
-        metrics: Averages over those users, keyed `'Recall@20'`.
+        metrics: Those of the lists of these users, keyed `'Recall@20'`.
     """
 
     by: str
@@ -48,22 +52,8 @@ def user_quartiles(count: Tensor) -> Tensor:
 
     Users with equally many links are in the same quartile, so that some may be larger.
     """
-    bounds = torch.quantile(count.double(), torch.tensor([0.25, 0.5, 0.75]).double())
-    return torch.searchsorted(bounds, count.double())
-
-
-def item_thirds(count: Tensor) -> Tensor:
-    """The group `[I]` of items with `count [I]` training links: 0 head, 1 middle, 2 tail.
-
-    The head are the most popular items that together have a third of all training links, the tail
-    the least popular ones that have the last third. Equally popular items go by their ids.
-    """
-    best_first = count.argsort(descending=True, stable=True)
-    before = count[best_first].cumsum(0) - count[best_first]
-    group = torch.empty_like(count)
-    group[best_first] = (3 * before // max(int(count.sum()), 1)).clamp(max=2)
-    group[count == 0] = 2
-    return group
+    parts = torch.tensor([0.25, 0.5, 0.75], dtype=torch.double, device=count.device)
+    return torch.searchsorted(torch.quantile(count.double(), parts), count.double())
 
 
 @torch.no_grad()
@@ -73,14 +63,15 @@ def evaluate_groups(
     user_count: Tensor,
     item_count: Tensor,
     k: Sequence[int] = (20,),
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] = DEFAULT,
     pool: Pool = "mean",
     edge_type: EdgeType | None = None,
 ) -> list[Group]:
     """Evaluates as :func:`evaluate` does, for groups of users and of items.
 
     All unseen items compete in every list. A group of items has the held-out links of these items,
-    and the users who have any. Groups without held-out links are left out.
+    and the users who have any. Users without any known link in `data` are a group of their own, and
+    in no quartile. Groups without held-out links are left out.
 
     Args:
         x_dict: Embeddings, or a function that scores, as for :func:`evaluate`.
@@ -88,48 +79,78 @@ def evaluate_groups(
         user_count: `[U]` training links of each user.
         item_count: `[I]` training links of each item.
         k: Lengths of the recommendation lists. Default 20.
-        metrics: Names out of `METRICS`. Default: all.
+        metrics: Names out of `METRICS`. Default: those of :func:`evaluate`.
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
 
     Raises:
         ValueError: As :func:`evaluate`.
     """
+    collection_for(data, k, metrics, edge_type)  # refuses what is wrong before it ranks
+    blocks = list(joined(rank(x_dict, data, max(k), pool, edge_type)))
+    return by_group(blocks, data, user_count, item_count, k, metrics, edge_type)
+
+
+def by_group(
+    blocks: Sequence[Ranked],
+    data: HeteroData,
+    user_count: Tensor,
+    item_count: Tensor,
+    k: Sequence[int],
+    metrics: Sequence[str],
+    edge_type: EdgeType | None = None,
+) -> list[Group]:
+    """The groups of :func:`evaluate_groups`, of lists that are there already."""
     edge_type = edge_type_of(data, edge_type)
-    held_out = links_to_rank(data, edge_type)
-    user, values = evaluate_users(x_dict, data, k, metrics, pool, edge_type)
-    count, groups = user_count[user], []
-    quartile = user_quartiles(count)
-    for number in range(4):
-        within = quartile == number
-        if bool(within.any()):
-            means = {name: float(value[within].mean()) for name, value in values.items()}
-            links = int(torch.isin(held_out[0], user[within]).sum())
-            name = f"quartile {number + 1}"
-            groups.append(_group("users", name, count[within], int(within.sum()), links, means))
-    third = item_thirds(item_count)
-    for number, name in enumerate(ITEM_GROUPS):
-        links_of = held_out[:, third[held_out[1]] == number]
-        if links_of.size(1):
-            found = evaluate(x_dict, _with(data, links_of, edge_type), k, metrics, pool, edge_type)
-            users, links = len(links_of[0].unique()), links_of.size(1)
-            groups.append(_group("items", name, item_count[third == number], users, links, found))
-    return groups
+    held_out = links_to_rank(data, edge_type).unique(dim=1)
+    user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
+    found = []
+    for by, end, count, group, names in (
+        ("users", 0, user_count, user_groups(data, user_count, edge_type), USER_GROUPS),
+        ("items", 1, item_count, item_thirds(item_count), ITEM_GROUPS),
+    ):
+        for number, name in enumerate(names):
+            links = held_out[:, group[held_out[end]] == number]
+            if not links.size(1):
+                continue
+            # Of users those who are asked about; all items, as all compete.
+            members = count[links[0].unique()] if by == "users" else count[group == number]
+            least, most = int(members.min()), int(members.max())
+            users = len(links[0].unique())
+            collection = collection_for(data, k, metrics, edge_type)
+            values = averages(_within(blocks, group == number, end), collection)
+            found.append(Group(by, name, least, most, users, links.size(1), values))
+    return found
 
 
-def _group(
-    by: str, name: str, count: Tensor, users: int, links: int, metrics: dict[str, float]
-) -> Group:
-    return Group(by, name, int(count.min()), int(count.max()), users, links, metrics)
+def user_groups(data: HeteroData, count: Tensor, edge_type: EdgeType) -> Tensor:
+    """The position `[U]` in `USER_GROUPS` of the users with held-out links; -1 for others.
+
+    Args:
+        data: A validation or test split.
+        count: `[U]` training links of each user.
+        edge_type: The interactions in `data`.
+    """
+    user, known = links_to_rank(data, edge_type)[0].unique(), known_links(data, edge_type).index[0]
+    old = user[torch.isin(user, known)]
+    group = torch.full_like(count, -1)
+    group[user] = 0
+    if len(old):
+        group[old] = 1 + user_quartiles(count[old])
+    return group
 
 
-def _with(data: HeteroData, held_out: Tensor, edge_type: EdgeType) -> HeteroData:
-    """The same known links, with only these held out."""
-    graph = HeteroData()
-    for end in (0, 2):
-        graph[edge_type[end]].num_nodes = data[edge_type[end]].num_nodes
-    for name in ("edge_index", "adj_t"):
-        if name in data[edge_type]:
-            graph[edge_type][name] = data[edge_type][name]
-    graph[edge_type].edge_label_index = held_out
-    return graph
+def _within(blocks: Iterable[Ranked], members: Tensor, end: int) -> Iterator[Ranked]:
+    """What there is of a group: its held-out links, and the users who have any.
+
+    Args:
+        blocks: Lists of all users.
+        members: `[U]` or `[I]` bool, who is in the group.
+        end: Whether these are users, 0, or items, 1.
+    """
+    for user, top, held_out in blocks:
+        row, item = held_out
+        row, item = held_out[:, members[item if end else user[row]]]
+        mine, row = row.unique(return_inverse=True)
+        if len(mine):
+            yield Ranked(user[mine], top[mine], torch.stack([row, item]))

@@ -97,7 +97,8 @@ def check_leakage(
     for name, (split, held_out) in splits.items():
         for owner, graph in (("train", train), (name, split)):
             for kind, readable in _readable(graph, links, edge_type, size):
-                leaked = held_out[:, torch.isin(_keys(held_out, size), _keys(readable, size))]
+                keys = _keys(readable.to(held_out.device), size)
+                leaked = held_out[:, torch.isin(_keys(held_out, size), keys)]
                 if leaked.numel():
                     pairs = ", ".join(str(tuple(pair)) for pair in leaked[:, :3].t().tolist())
                     raise invalid(

@@ -12,14 +12,9 @@ from torch_geometric.utils import coalesce
 
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.errors import whole_number
-from pyg_negsamp.evaluation.full_rank import (
-    BLOCK_BYTES,
-    Scorer,
-    evaluate,
-    links_to_rank,
-    scorer,
-)
-from pyg_negsamp.evaluation.metrics import METRICS
+from pyg_negsamp.evaluation.full_rank import BLOCK_BYTES, Scorer, links_to_rank, scorer
+from pyg_negsamp.evaluation.measures import evaluate
+from pyg_negsamp.evaluation.metrics import ACCURACY, check_metrics
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, edge_type_of, known_links
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
@@ -30,7 +25,7 @@ def evaluate_sampled(
     x_dict: Scorer,
     data: HeteroData,
     k: Sequence[int] = (20,),
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] = ACCURACY,
     num_negatives: int = 100,
     num_sets: int = 10,
     pool: Pool = "mean",
@@ -59,7 +54,8 @@ def evaluate_sampled(
         x_dict: Embeddings, or a function that scores, as for :func:`evaluate`.
         data: A validation or test split, as for :func:`evaluate`.
         k: Lengths of the recommendation lists. Default 20.
-        metrics: Names out of `METRICS`. Default: all.
+        metrics: Names out of `ACCURACY`: lists out of a sample say nothing of coverage or
+            popularity. Default: all of them.
         num_negatives: Items to draw for a user in a set; all, if there are no more. Default 100,
             as is usual; the paper does not say.
         num_sets: Number of test sets. Default 10, as in the paper.
@@ -75,6 +71,7 @@ def evaluate_sampled(
     """
     num_negatives = whole_number("evaluate_sampled", "num_negatives", num_negatives, least=1)
     num_sets = whole_number("evaluate_sampled", "num_sets", num_sets, least=1)
+    metrics = check_metrics(metrics, ACCURACY)
     seed = whole_number("evaluate_sampled", "seed", seed, most=2**63 - 1)
     edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)

@@ -6,6 +6,7 @@ with its last epoch.
 
     metrics.json   what was found; a cell is finished once it is there
     users.npz      test metrics of every user, `[n]` each, for paired tests
+    hits.npz       which held-out links are in the lists
 """
 
 from __future__ import annotations
@@ -21,22 +22,30 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import numpy as np
-import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import check_leakage, evaluate_users
+from pyg_negsamp.evaluation import DEFAULT, check_leakage
 from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.comparison import Comparison, Row
 from pyg_negsamp.experiments.config import PLACES, Config
 from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.kept import (
+    FOUND,
+    HITS,
+    USERS,
+    as_json,
+    measure_test,
+    read_arrays,
+    write_arrays,
+)
+from pyg_negsamp.experiments.machine import Peak
 from pyg_negsamp.experiments.protocols import evaluate_otherwise, select, selecting, start
 from pyg_negsamp.experiments.reference_rows import choose_arguments
-from pyg_negsamp.files import taken, whole, write
+from pyg_negsamp.files import taken, write
 from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.serving.folder import RECORD, find_folder
 from pyg_negsamp.training import FalseNegatives, NonFiniteLossError, Progress
@@ -73,17 +82,25 @@ class Cell:
     @property
     def finished(self) -> bool:
         """Whether its numbers are there, or that there are none."""
-        return (self.folder / "metrics.json").exists()
+        return (self.folder / FOUND).exists()
 
     def found(self) -> dict[str, Any]:
         """What a finished cell found; `failed` says why there are no numbers."""
-        found: dict[str, Any] = json.loads((self.folder / "metrics.json").read_text())
+        found: dict[str, Any] = json.loads((self.folder / FOUND).read_text())
         return found
 
     def users(self) -> dict[str, NDArray[Any]]:
         """Test metrics of every user, and their ids as `user`; of a cell that has numbers."""
-        with np.load(self.folder / "users.npz") as file:
-            return {name: file[name] for name in file}
+        return read_arrays(self.folder / USERS)
+
+    def hits(self) -> dict[str, NDArray[Any]]:
+        """The held-out links as `link`, and which are hit, as `hit@K`; of one that has numbers."""
+        return read_arrays(self.folder / HITS)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether it kept numbers of users; a run of an earlier version did not."""
+        return (self.folder / "users.npz").exists()
 
     @property
     def damaged(self) -> bool:
@@ -94,10 +111,13 @@ class Cell:
             run = self.found()
             if "failed" in run:
                 return False
-            users, needed = self.users(), {"seconds", selecting(self.protocol)}
+            users, hits = self.users(), self.hits()
+            needed = {"seconds", "history", "groups", selecting(self.protocol)}
             names = users.keys() - {"user"}
             whole = needed <= {*run} and "user" in users and names <= {*run["test"]}
-            return not whole or len({len(x) for x in users.values()}) != 1
+            hit = hits[f"hit@{self.config.evaluation.top_k[0]}"]
+            alike = len({len(x) for x in users.values()}) == 1
+            return not (whole and alike and hits["link"].shape == (2, len(hit)))
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return True
 
@@ -194,6 +214,7 @@ def identity(row: Row, config: Config, read: str) -> str:
     """A hash of all that decides a cell's numbers: its fields, what it reads, and the code."""
     places = (*PLACES, "warm_start")
     fields = {name: value for name, value in config.flat().items() if name not in places}
+    fields["metrics"] = sorted({*DEFAULT, *(config.evaluation.metrics or ())})  # others are shown
     said = json.dumps([fields, row.search, read, code_version()], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
@@ -207,7 +228,7 @@ def forget_damaged(cell: Cell) -> bool:
         return False
     with taken(cell.folder) as ours:  # else another process is at it already
         if ours and cell.damaged:
-            (cell.folder / "metrics.json").unlink()
+            (cell.folder / FOUND).unlink()
     return True
 
 
@@ -234,7 +255,7 @@ def train_and_test(cell: Cell) -> None:
     Raises:
         ValueError: If what it reads is not what it was when the table was planned.
     """
-    result = cell.folder / "metrics.json"
+    result = cell.folder / FOUND
     dataset = load_data(cell.config)
     links = digest(dataset, dataset.user_ids, dataset.item_ids)
     if sources(cell.config, links) != cell.sources:
@@ -242,8 +263,9 @@ def train_and_test(cell: Cell) -> None:
         said = cell.config.data.dataset, cell.config.training.warm_start
         raise invalid("compare", "dataset, warm_start", expected, ", ".join(filter(None, said)))
     check_leakage(*dataset)
+    peak = Peak()
     config, notes = chosen(cell, dataset)
-    watch = Watch(cell, dataset[2])
+    watch, selection = Watch(cell, dataset[2]), selection_of(cell)
     try:
         selected = select(
             config,
@@ -252,27 +274,20 @@ def train_and_test(cell: Cell) -> None:
             resume=(cell.folder / "checkpoints" / "last.ckpt").exists(),
             watch=watch,
             progress=False,
-            selection=selection_of(cell),
+            selection=selection,
         )
     except NonFiniteLossError as error:
         write(result, json.dumps({"failed": str(error)}) + "\n")
         return
     test_data = dataset[2]
-    users, values = evaluate_users(selected.scorer, test_data, config.evaluation.top_k)
+    measured, popularity = measure_test(config, selected, test_data)
     other = evaluate_otherwise(config, selected.scorer, test_data)
     extra = {} if config.is_reference else {"false-negative rate": watch.false.rate}
     extra |= {f"{config.evaluation.eval} {name}": value for name, value in other.items()}
-    arrays: dict[str, Any] = {name: x.cpu().numpy() for name, x in values.items()}
-    with whole(cell.folder / "users.npz") as part, part.open("wb") as file:
-        np.savez(file, user=users.cpu().numpy(), **arrays)
-    found = {
-        "test": {**{name: float(x.mean()) for name, x in values.items()}, **extra},
-        **notes,
-        **selected.notes,
-        "code": code_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
+    write_arrays(cell.folder, measured, config.evaluation.top_k[0])
+    history = selected.fitted.history if selected.fitted else (selection or {}).get("history", [])
+    found = as_json(selected, measured, popularity, history, peak)
+    found |= {"test": {**measured.metrics, **extra}, **notes, "code": code_version()}
     write(result, json.dumps(found, indent=2) + "\n")
     for folder in ("checkpoints", "logs", "refit"):
         shutil.rmtree(cell.folder / folder, ignore_errors=True)
@@ -290,12 +305,14 @@ def chosen(cell: Cell, dataset: InteractionDataset) -> tuple[Config, dict[str, A
 
 
 def selection_of(cell: Cell) -> dict[str, Any] | None:
-    """What the cell under `clean` selected, for its refit; `None` if that is not there."""
+    """What the cell under `clean` selected, and how, for its refit; `None` if it is not there."""
     if cell.clean is None:
         return None
     try:
-        found = json.loads((cell.clean / "metrics.json").read_text())
-        return {name: found[name] for name in ("best_epoch", "epochs", selecting("clean"))}
+        found = json.loads((cell.clean / FOUND).read_text())
+        return {
+            name: found[name] for name in ("best_epoch", "epochs", "history", selecting("clean"))
+        }
     except (OSError, ValueError, KeyError, TypeError):  # it failed, or is damaged
         return None
 

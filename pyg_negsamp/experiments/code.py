@@ -19,9 +19,10 @@ NOT_IN_CELLS = (
         f"experiments/{name}.py"
         for name in (
             "code", "comparison", "table_files", "filling", "workers", "significance", "tables",
-            "run", "search", "studies", "trials", "describe", "prepare",
+            "run", "search", "studies", "trials", "describe", "prepare", "record", "flags",
         )
     ),
+    "experiments/report/",
     *(f"datasets/{name}.py" for name in ("download", "export", "report")),
     *(f"serving/{name}.py" for name in ("export", "folding", "held_out", "lists")),
     "training/progress.py",

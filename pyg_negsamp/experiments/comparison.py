@@ -18,6 +18,7 @@ from typing import Any
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid, nearest
+from pyg_negsamp.evaluation import PER_USER
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError
 from pyg_negsamp.experiments.config import Config, takes
 from pyg_negsamp.experiments.methods import try_out
@@ -126,6 +127,11 @@ class Comparison:
         """Lengths of the lists that metrics look at."""
         return self.rows[0].config.evaluation.top_k
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The metrics that were asked for, such as `'Recall'`; none by default."""
+        return self.rows[0].config.evaluation.metrics or ()
+
     def selecting(self, protocol: str) -> str:
         """The column of what epochs, and methods, are selected by."""
         return f"{selecting(protocol)} NDCG@{self.cutoffs[0]}"
@@ -137,11 +143,14 @@ class Comparison:
             name: That row. Default: the first one.
 
         Raises:
-            ConfigError: If there is no such row.
+            ConfigError: If there is no such row, or users have no value of any metric asked for.
         """
         names = [row.name for row in self.rows]
         if name is not None and name not in names:
             raise ConfigError("against", f"a row: {', '.join(names)}{nearest(name, names)}", name)
+        if name is not None and self.asked and not {*self.asked} & {*PER_USER}:
+            expected = f"with one that users have values of, to test by: {', '.join(PER_USER)}"
+            raise ConfigError("metrics", expected, " ".join(self.asked))
         return replace(self, against=name or names[0])
 
 
@@ -261,12 +270,14 @@ def without_large_ease(
 
 
 def columns(comparison: Comparison, protocol: str) -> list[str]:
-    """Metrics to show: those that the paper prints, in its order.
+    """Metrics to show: those asked for, else those that the paper prints, in its order.
 
     Where no row is of a paper, the metric that selects chooses among them, and comes first.
     """
     printed = dict.fromkeys(name for row in comparison.rows for name in row.printed)
-    if printed:
+    if comparison.asked:
+        names = [f"{name}@{k}" for k in comparison.cutoffs for name in comparison.asked]
+    elif printed:
         names = list(printed)
     elif comparison.rival is not None:
         names = list(comparison.rival.printed)

@@ -20,6 +20,7 @@ import yaml
 
 from pyg_negsamp.datasets import BENCHMARKS
 from pyg_negsamp.errors import nearest
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     PREFIXES,
@@ -50,7 +51,7 @@ RANKS = ("devices", "num_nodes", "strategy")
 #: noticed meanwhile.
 PLACES = ("root", "device", *RANKS, "diagnostics")
 #: What may change when a run goes on.
-MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "max_time")
+MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "metrics", "max_time")
 #: Fields that a reference has no use for.
 ONLY_TRAINED = {"dim", "layers", "pool"} | {
     each.name
@@ -128,10 +129,23 @@ class Config:
                 "eval", "'full' or 'sampled', but for a benchmark by name", "with-known"
             )
 
+        for name in self.evaluation.metrics or ():
+            if min(self.evaluation.top_k) < METRICS[name].least:
+                expected = f"without {name}, or lists of at least {METRICS[name].least} (--top-k)"
+                raise ConfigError("metrics", expected, name)
+
     @property
     def methods(self) -> dict[str, str]:
         """The chosen methods, such as `{"neg": "dins", ...}`."""
         return {name: getattr(getattr(self, part), name) for part, name in METHOD_OF.items()}
+
+    @property
+    def method(self) -> str:
+        """What to call it in a table, such as `'lightgcn + dins'`; the usual loss is not named."""
+        if self.is_reference:
+            return self.encoder.encoder
+        loss = [self.loss.loss] if self.loss.loss != FIELDS["loss"].default else []
+        return " + ".join([self.encoder.encoder, self.sampler.neg, *loss])
 
     @property
     def is_reference(self) -> bool:

@@ -30,12 +30,12 @@ from pyg_negsamp.errors import nearest
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import FIELDS, SYNTHETIC, DataConfig
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.graph import EDGE_TYPE, ITEM
 
 #: Fields that say how a file is to be read.
 OF_FILES = ("test_file", "val_file", "user_column", "item_column", "time_column", "rating_column",
             "min_rating", "weight_column", "sep", "decimal", "encoding", "date_format",
-            "items_file")  # fmt: skip
+            "items_file", "category_column")  # fmt: skip
 #: Fields without effect by the kind of source, and what they are for.
 IGNORED = {
     "file": ((), ""),
@@ -47,8 +47,8 @@ IGNORED = {
 TIMES = ("val_time", "test_time")
 #: What `data prepare` writes, and reads again.
 PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
-#: What it writes beside, if some items have no link.
-ITEMS = "items.parquet"
+#: What it writes beside, if some items have no link, or all have a category.
+CATALOGUE = "items.parquet"
 
 
 def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionDataset:
@@ -64,6 +64,15 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
     Raises:
         ValueError: If fields do not go together, or the source cannot be read.
     """
+    dataset = divided(config, frame)
+    if "Diversity" in (config.evaluation.metrics or ()) and "category" not in dataset[0][ITEM]:
+        expected = "without Diversity, as items have no category (--category-column)"
+        raise ConfigError("metrics", expected, " ".join(config.evaluation.metrics or ()))
+    return dataset
+
+
+def divided(config: Config, frame: pd.DataFrame | None) -> InteractionDataset:
+    """The data set of :func:`load_data`."""
     data = config.data
     source = Path(data.dataset).expanduser()
     kind = "frame" if frame is not None else kind_of(data.dataset, source)
@@ -141,6 +150,9 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
     parts = {part: folder / name for part, name in PREPARED.items()}
     names = pd.read_parquet(parts["train"]).columns
     found = {name: name for name in ("time", "rating", "weight") if name in names}
+    catalogue = folder / CATALOGUE if (folder / CATALOGUE).is_file() else None
+    if catalogue is not None and "category" in pd.read_parquet(catalogue).columns:
+        found["category"] = "category"
     return InteractionDataset.from_files(
         parts["train"],
         test=parts["test"],
@@ -148,7 +160,7 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
         user="user",
         item="item",
         **found,  # type: ignore[arg-type]
-        items_file=folder / ITEMS if (folder / ITEMS).is_file() else None,
+        items_file=catalogue,
         duplicates="keep",
         split=split,
     )
@@ -156,10 +168,8 @@ def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
 
 def columns(data: DataConfig) -> dict[str, Any]:
     """Which column holds what; a number, also as text, is a position."""
-    named = {
-        role: getattr(data, f"{role}_column")
-        for role in ("user", "item", "time", "rating", "weight")
-    }
+    roles = ("user", "item", "time", "rating", "weight", "category")
+    named = {role: getattr(data, f"{role}_column") for role in roles}
     return {
         role: int(name) if isinstance(name, str) and name.isdecimal() else name
         for role, name in named.items()

@@ -24,9 +24,10 @@ from pyg_negsamp.experiments.comparison import (
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import PROTOCOLS
 from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
+from pyg_negsamp.experiments.record import Record, write_record
 from pyg_negsamp.experiments.reference_rows import with_arguments
-from pyg_negsamp.experiments.significance import Method, Summary, summarise
-from pyg_negsamp.experiments.tables import to_csv, to_latex, to_markdown
+from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
+from pyg_negsamp.experiments.tables import grid_of, to_csv, to_latex, to_markdown
 from pyg_negsamp.experiments.workers import run_all
 from pyg_negsamp.files import write
 
@@ -60,8 +61,11 @@ def fill(
     jobs: int = 1,
     budget: float = float("inf"),
     say: Say = lambda text: None,
+    command: str = "",
 ) -> Filled:
     """Runs the cells of a table that are not finished, and writes `table.csv`, `.md` and `.tex`.
+
+    Beside them stands `comparison.json`, from which :mod:`.report` makes a page.
 
     A cell that fails stops no other, and is tried again by the next call. A cell whose training
     diverges would do so again: it is finished, and its row says so.
@@ -73,6 +77,7 @@ def fill(
         jobs: Cells at a time. Default 1.
         budget: Seconds after which no cell is started. Default: no limit.
         say: Is told what happens.
+        command: What was typed, for the record.
 
     Raises:
         ValueError: If a number is less than 1, a row cannot be built, or data cannot be used;
@@ -88,6 +93,8 @@ def fill(
     check_warm_starts(comparison, some)
     comparison, left_out = without_large_ease(comparison, some)
     cells = plan(comparison, datasets, out, seeds)
+    data = {name: dataset.summary() for name, dataset in datasets.items()}
+    write_record(Record(comparison, cells, data, command), out)
     del datasets, some  # every cell loads its own
     if left_out:
         say(left_out)
@@ -134,20 +141,34 @@ def write_tables(comparison: Comparison, cells: Sequence[Cell], out: Path) -> st
     tables = {name: summary(comparison, name, cells) for name in comparison.protocols}
     against = f"; printed: {comparison.rival.name}" if comparison.rival else ""
     texts, latex = [], []
+    by = {name: tested(comparison, name) for name in tables}
     for protocol, rows in tables.items():
-        title = f"{comparison.title}, protocol {protocol}"
+        title, shown = f"{comparison.title}, protocol {protocol}", metrics[protocol]
         said = f"{PROTOCOLS[protocol]}{against}"
-        texts.append(f"{title} ({said})\n\n{to_markdown(rows, metrics[protocol])}")
-        latex.append(to_latex(rows, metrics[protocol], title))
+        grid = grid_of(rows, shown, by[protocol])
+        texts.append(f"{title} ({said})\n\n{to_markdown(grid)}")
+        latex.append(to_latex(rows, shown, title, by[protocol]))
     text = "\n\n".join(texts) + "\n"
     write(out / "table.md", text)
-    write(out / "table.csv", to_csv(tables, metrics))
+    write(out / "table.csv", to_csv(tables, metrics, by))
     write(out / "table.tex", "\n".join(latex))
     return text
 
 
+def tested(comparison: Comparison, protocol: str) -> str | None:
+    """The column that rows are tested on, if there is one."""
+    return metric_tested(columns(comparison, protocol), comparison.asked)
+
+
 def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> list[Summary]:
     """The rows of one protocol's table, from the cells on disk."""
+    found = methods_of(comparison, protocol, cells)
+    shown = columns(comparison, protocol)
+    return summarise(found, shown, comparison.against, tested(comparison, protocol))
+
+
+def methods_of(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> list[Method]:
+    """What there is of every row under one protocol."""
     found: list[Method] = []
     for row in comparison.rows:
         mine, diverged = finished_of(row, protocol, cells)
@@ -164,9 +185,9 @@ def summary(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> lis
             notes.append(f"{chosen}, chosen from its grid on {by} links")
         if diverged:
             notes.append(f"{len(diverged)} of {len(mine) + len(diverged)} seeds diverged")
-        users = [cell.users() for cell in mine]
+        users = [cell.users() for cell in mine if cell.has_users]
         found.append(Method(row.name, runs, users, printed, baseline, notes))
-    return summarise(found, columns(comparison, protocol), comparison.against)
+    return found
 
 
 def finished_of(row: Row, protocol: str, cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:

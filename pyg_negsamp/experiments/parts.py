@@ -16,7 +16,8 @@ from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
 from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
-from pyg_negsamp.errors import ArgumentError
+from pyg_negsamp.errors import ArgumentError, nearest
+from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.layers import Pool
 
 #: How a model is selected, and on what it is trained.
@@ -60,6 +61,16 @@ def _several(names: object) -> object:
     return (names,) if isinstance(names, str) else names
 
 
+def _metrics(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Refuses names that are no metric's; each once."""
+    if names is None:
+        return None
+    for unknown in [name for name in names if name not in METRICS] or ([] if names else [""]):
+        said = f"Input should be out of {', '.join(METRICS)}{nearest(unknown, METRICS)}"
+        raise PydanticCustomError("metrics", "{said}", {"said": said})
+    return tuple(dict.fromkeys(names))
+
+
 @typed(config=DOCUMENTED, frozen=True)
 class DataConfig:
     """What to learn from and to rank on."""
@@ -95,6 +106,9 @@ class DataConfig:
     """How dates are written, such as '%d/%m/%Y'. Default: read off the column."""
     items_file: str | None = None
     """A catalogue: its items can be drawn and ranked although nobody took them yet."""
+    category_column: str | int | None = None
+    """Column of categories in --items-file, for the metric Diversity. Items without category count
+    as one of their own together."""
     k_core: tuple[Natural, Natural] | None = None
     """Least links of every user and of every item; the rest is left out, repeatedly."""
     duplicates: Literal["drop", "keep"] = "drop"
@@ -203,6 +217,10 @@ class EvaluationConfig:
     """Lengths of the lists, K; the first one selects."""
     eval: Literal["full", "sampled", "with-known"] = "full"
     """How to test, beside full ranking."""
+    metrics: Annotated[tuple[str, ...] | None, AfterValidator(_metrics)] = None
+    """Metrics to show; those beyond the default are computed besides. Default: all of accuracy,
+    Coverage and AveragePopularity; in tables Recall and NDCG. The first that users have values of
+    is what tables are tested on."""
 
 
 PARTS: dict[str, Any] = {

@@ -3,7 +3,7 @@
 DIR/train.parquet   the links of each part: user, item with the ids of the source, and of time,
 DIR/val.parquet     rating and weight those that it has. No validation file if there are no such
 DIR/test.parquet    links
-DIR/items.parquet   all items, if some have no link
+DIR/items.parquet   all items, if some have no link, or with their categories
 DIR/data.yaml       the fields that made it, and the counts
 
 `load_data` reads the folder with `dataset='DIR'`, into the same three graphs.
@@ -21,7 +21,7 @@ import yaml
 from pyg_negsamp import __version__
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.config import Config
-from pyg_negsamp.experiments.data import ITEMS, PREPARED, load_data
+from pyg_negsamp.experiments.data import CATALOGUE, PREPARED, load_data
 from pyg_negsamp.files import whole, writing
 
 
@@ -70,7 +70,9 @@ def write_parts(dataset: InteractionDataset, folder: Path) -> None:
         if len(frame) or part != "val":
             frame.to_parquet(folder / name, index=False)
         linked.append(frame["item"])
-    num_items = int(dataset[0][dataset.edge_type[2]].num_nodes)
-    if pd.concat(linked).nunique() < num_items:
+    items = dataset[0][dataset.edge_type[2]]
+    num_items = int(items.num_nodes)
+    kinds = {"category": items.category.numpy()} if "category" in items else {}
+    if kinds or pd.concat(linked).nunique() < num_items:
         every = torch.arange(num_items).numpy() if dataset.item_ids is None else dataset.item_ids
-        pd.DataFrame({"item": every}).to_parquet(folder / ITEMS, index=False)
+        pd.DataFrame({"item": every, **kinds}).to_parquet(folder / CATALOGUE, index=False)

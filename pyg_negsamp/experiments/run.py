@@ -2,35 +2,34 @@
 
 RUN/config.yaml     every field and hyper-parameter
 RUN/checkpoints/    the last epoch and the best; RUN/logs/ metrics per epoch
-RUN/metrics.json    what was found on test, and how
+RUN/metrics.json    what was found on test, and how; RUN/users.npz and RUN/hits.npz: see
+                    :mod:`pyg_negsamp.experiments.kept`
 RUN/model/          the saved model, see :class:`pyg_negsamp.TrainedModel`
 """
 
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
-import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.report import format_summary
-from pyg_negsamp.evaluation import Scorer, check_leakage, evaluate
+from pyg_negsamp.evaluation import Measured, Scorer, check_leakage
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
 from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.kept import FOUND, as_json, measure_test, write_arrays
+from pyg_negsamp.experiments.machine import Peak
 from pyg_negsamp.experiments.methods import try_out
-from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
-from pyg_negsamp.references import Popularity
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.training import Ranks, Recommender, last_checkpoint
 
@@ -43,7 +42,7 @@ class Outcome:
         config: What was run.
         model: The model, with the ids of its users and items.
         selected: How it came about.
-        test: Test metrics by full ranking, as fractions.
+        measured: What the model does on test, by full ranking.
         other: Those of another evaluation, if `eval` asks for one.
         popularity: Test metrics of ranking by popularity.
     """
@@ -51,18 +50,14 @@ class Outcome:
     config: Config
     model: TrainedModel
     selected: Selected
-    test: dict[str, float]
+    measured: Measured
     other: dict[str, float]
     popularity: dict[str, float]
 
     @property
-    def method(self) -> str:
-        """What to call it in a table, such as `'lightgcn + dins'`."""
-        said = self.config
-        if said.is_reference:
-            return said.encoder.encoder
-        loss = [said.loss.loss] if said.loss.loss != FIELDS["loss"].default else []
-        return " + ".join([said.encoder.encoder, said.sampler.neg, *loss])
+    def test(self) -> dict[str, float]:
+        """Test metrics by full ranking, as fractions; numbers of links of AveragePopularity."""
+        return self.measured.metrics
 
 
 def train(
@@ -146,13 +141,16 @@ def run(
         begun = {"links": digest(dataset, dataset.user_ids, dataset.item_ids), **config.flat()}
         if resume:
             check_same_run(begun, out / "config.yaml")
+        peak = Peak()
         watch = WriteConfig(out / "config.yaml", begun)
         selected = select(config, dataset, out, resume, lambda name: [watch], say=say)
         if config.is_reference:
             watch.write()
         outcome = finish(config, dataset, selected)
         outcome.model.save(out / "model")
-        write(out / "metrics.json", json.dumps(as_json(outcome, dataset), indent=2) + "\n")
+        write_arrays(out, outcome.measured, config.evaluation.top_k[0])
+        found = found_by(outcome, dataset, peak)
+        write(out / FOUND, json.dumps(found, indent=2) + "\n")
     return outcome
 
 
@@ -167,17 +165,16 @@ def train_along(
 def finish(config: Config, dataset: InteractionDataset, selected: Selected) -> Outcome:
     """Reads test, and makes the model that is kept."""
     test_data, k = dataset[2], config.evaluation.top_k
-    test = evaluate(selected.scorer, test_data, k)
+    measured, popularity = measure_test(config, selected, test_data)
     other = evaluate_otherwise(config, selected.scorer, test_data)
     by = selecting(config.evaluation.protocol)
     metrics = {f"{by}/NDCG@{k[0]}": selected.notes[by]}
-    metrics |= {f"test/{name}": value for name, value in test.items()}
+    metrics |= {f"test/{name}": value for name, value in measured.metrics.items()}
     described = {**config.flat(), **own_numbers(selected.model)}
     model = TrainedModel.from_training(
         selected.model, dataset, selected.known, config=described, metrics=metrics
     )
-    reference = evaluate(Popularity(selected.known), test_data, k)
-    return Outcome(config, model, selected, test, other, reference)
+    return Outcome(config, model, selected, measured, other, popularity)
 
 
 def own_numbers(model: Recommender | Scorer) -> dict[str, Any]:
@@ -192,24 +189,16 @@ def own_numbers(model: Recommender | Scorer) -> dict[str, Any]:
     }
 
 
-def as_json(outcome: Outcome, dataset: InteractionDataset) -> dict[str, Any]:
+def found_by(outcome: Outcome, dataset: InteractionDataset, peak: Peak) -> dict[str, Any]:
     """What `metrics.json` holds."""
     selected, evaluation = outcome.selected, outcome.config.evaluation
     other = {f"test_{evaluation.eval.replace('-', '_')}": outcome.other} if outcome.other else {}
+    history = selected.fitted.history if selected.fitted else []
     return {
-        "test": outcome.test,
+        **as_json(selected, outcome.measured, outcome.popularity, history, peak),
         **other,
-        "popularity": outcome.popularity,
         "protocol": evaluation.protocol,
-        **selected.notes,
-        "history": selected.fitted.history if selected.fitted else [],
         "report": dataset.summary(),
-        "machine": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "processor": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
-        },
     }
 
 

@@ -16,6 +16,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
 from pyg_negsamp.errors import invalid
+from pyg_negsamp.evaluation import metric_named
 
 #: A value per user, `[n]`.
 PerUser: TypeAlias = NDArray[np.float64]
@@ -28,7 +29,8 @@ class Method:
     Attributes:
         name: Its name.
         runs: `metrics.json` of each seed.
-        users: Metrics of each seed, an array over users by name, and their ids as `user`.
+        users: Metrics of each seed, an array over users by name, and their ids as `user`; none of
+            a run that kept none.
         printed: Printed numbers, as fractions.
         baseline: Whether it is a baseline with printed numbers, and may be the strongest one.
         notes: What else is to be said of it, in sentences without their stops.
@@ -49,7 +51,7 @@ class PairedTest:
     Attributes:
         against: Name of the other row.
         p: Of the paired t-test over users, corrected by Holm over the rows.
-        better: Whether its mean is the higher one.
+        better: Whether its mean is the higher one, which is better for metrics of accuracy only.
     """
 
     against: str
@@ -86,44 +88,56 @@ class Summary:
     notes: Sequence[str] = ()
 
 
-def metric_tested(metrics: Sequence[str]) -> str | None:
-    """The metric that rows are tested on: the first NDCG of full ranking, or the first other one.
+def metric_tested(metrics: Sequence[str], asked: Sequence[str] = ()) -> str | None:
+    """The metric that rows are tested on: the first asked for, or else NDCG, or the first there is.
+
+    It is of full ranking, and one that every user has a value of; `None` if there is no such.
 
     Args:
         metrics: Columns, such as `'Recall@20'`, `'sampled NDCG@20'`, `'false-negative rate'`.
+        asked: Metrics that were asked for, such as `'Recall'`.
     """
     full = [name for name in metrics if "@" in name and " " not in name]
-    return next((name for name in full if name.startswith("NDCG")), full[0] if full else None)
+    full = [name for name in full if (metric := metric_named(name)) and metric.per_user]
+    first = [name for each in asked or ("NDCG",) for name in full if name.split("@")[0] == each]
+    return next(iter(first + full), None)
 
 
 def summarise(
-    methods: Sequence[Method], metrics: Sequence[str], against: str | None = None
+    methods: Sequence[Method],
+    metrics: Sequence[str],
+    against: str | None = None,
+    by: str | None = None,
 ) -> list[Summary]:
     """Means over seeds, intervals over users, and tests against one row.
 
     Args:
         methods: Rows, in order; those without runs stay empty.
-        metrics: Columns; see :func:`metric_tested` for the one that is tested.
+        metrics: Columns.
         against: Name of the row that the others are tested against. Default: the baseline with the
             highest mean of ours; without any, nothing is tested. Nor is it with one user.
+        by: The column that is tested. Default: as :func:`metric_tested` has it. If it is beyond
+            accuracy, the best baseline is the one with the highest NDCG.
 
     Raises:
         ValueError: If rows are of other users than the first one, and cannot be paired.
     """
     check_users(methods)
     rows = [summary_of(method, metrics) for method in methods]
-    by = metric_tested(metrics)
+    by = metric_tested(metrics) if by is None else by
     pairs = [(method, row) for method, row in zip(methods, rows, strict=True) if by in row.mean]
     named = [pair for pair in pairs if pair[0].name == against]
     others = [pair for pair in pairs if pair[0].baseline] if against is None else named
     if by is None or not others:
         return rows
-    best, best_row = max(others, key=lambda pair: pair[1].mean[by])
+    beyond = (metric := metric_named(by)) is not None and metric.beyond
+    strength = f"NDCG@{by.split('@')[1]}" if beyond else by
+    best, best_row = max(others, key=lambda pair: mean_over_runs(pair[0], strength))
     best_row.role = "strongest baseline" if against is None else "compared with"
-    held_against = over_seeds(best.users, by)
-    if len(held_against) < 2:
+    if by not in best_row.interval:  # one user, or a run that kept none
         return rows
-    rest = [pair for pair in pairs if pair[1] is not best_row]
+    held_against = over_seeds(best.users, by)
+    rest = [pair for pair in pairs if pair[1] is not best_row and by in pair[1].interval]
     raw = [paired_t_test(over_seeds(method.users, by), held_against) for method, _ in rest]
     for (_, row), p in zip(rest, holm(raw), strict=True):
         row.test = PairedTest(best_row.name, p, row.mean[by] > best_row.mean[by])
@@ -147,17 +161,26 @@ def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
         if name not in method.runs[0]["test"]:
             continue  # a ranking without training has no negatives
         values = [run["test"][name] for run in method.runs]
-        row.mean[name] = float(np.mean(values))
+        row.mean[name] = mean_over_runs(method, name)
         if len(values) > 1:
             row.std[name] = float(np.std(values, ddof=1))
-        if name in method.users[0] and len(method.users[0][name]) > 1:
-            row.interval[name] = confidence_interval(over_seeds(method.users, name))
-    row.seconds = float(np.mean([run["seconds"] for run in method.runs]))
+        if method.users and name in method.users[0]:
+            each = over_seeds(method.users, name)
+            each = each[~np.isnan(each)]
+            if len(each) > 1:
+                row.interval[name] = confidence_interval(each)
+    seconds = [run["seconds"] for run in method.runs if "seconds" in run]
+    row.seconds = float(np.mean(seconds)) if seconds else None
     return row
 
 
+def mean_over_runs(method: Method, name: str) -> float:
+    """A metric of a row, as the mean over its runs."""
+    return float(np.mean([run["test"][name] for run in method.runs]))
+
+
 def over_seeds(users: Sequence[Mapping[str, PerUser]], name: str) -> PerUser:
-    """A metric of every user `[n]`, as the mean over the runs."""
+    """A metric of every user `[n]`, as the mean over the runs; NaN where a user has none."""
     mean: PerUser = np.mean([run[name] for run in users], axis=0)
     return mean
 
@@ -180,10 +203,12 @@ def paired_t_test(values: PerUser, others: PerUser) -> float:
     """Two-sided p-value of the paired t-test; 1 where nothing differs.
 
     Args:
-        values: `[n]` values, at least two.
+        values: `[n]` values; NaN of users who have none, and are in no pair.
         others: `[n]` values of the same users.
     """
-    if np.array_equal(values, others):
+    paired = ~(np.isnan(values) | np.isnan(others))
+    values, others = values[paired], others[paired]
+    if len(values) < 2 or np.array_equal(values, others):
         return 1.0
     return float(ttest_rel(values, others).pvalue)
 

@@ -20,7 +20,8 @@ from typing import Any
 import yaml
 
 from pyg_negsamp.errors import invalid, nearest
-from pyg_negsamp.evaluation import METRICS
+from pyg_negsamp.evaluation import ACCURACY
+from pyg_negsamp.experiments.arguments import checked
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Rival,
@@ -96,6 +97,8 @@ def read_table(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     given = dict(given or {})
+    for name in sorted(given.keys() & FIELDS.keys()):
+        checked(name, FIELDS[name].kind, given[name])  # named as itself, not as a row's
     if "protocol" in given:
         protocols = (str(given["protocol"]),)
     rows = spread(rows, given)
@@ -195,10 +198,10 @@ def check_flags(where: str, flags: Any, foreign: Sequence[str], why: str) -> Non
 
 
 def metrics_shown(table: Mapping[str, Any]) -> list[str]:
-    """Metrics that the cells of a table have."""
+    """Metrics that the cells of a table have, and papers print."""
     said = underscored(table.get("flags", {})).get("top_k", FIELDS["top_k"].default)
     cutoffs = said if isinstance(said, list | tuple) else [said]
-    return ["false-negative rate", *(f"{name}@{k}" for name in METRICS for k in cutoffs)]
+    return ["false-negative rate", *(f"{name}@{k}" for name in ACCURACY for k in cutoffs)]
 
 
 def check_printed(where: str, printed: Any, shown: Sequence[str]) -> None:

@@ -184,8 +184,9 @@ def graph_arguments(
 
 def log_sum_exp(x: Tensor, weight: Tensor | None, temperature: float = 1.0) -> Tensor:
     """The logarithms `[B]` of the weighted sums of `exp(x / temperature)`, over `[B, K]`."""
-    looks = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    if weight is not None and (weight.requires_grad or not looks):
+    # Given weights, `_LogSumExp` branches on a value: a GPU would wait for it, a graph would break.
+    may_branch = x.device.type == "cpu" and not torch.compiler.is_compiling()
+    if weight is not None and (weight.requires_grad or not may_branch):
         x, weight = torch.add(x, weight.log(), alpha=temperature), None
     found: Tensor = _LogSumExp.apply(x, weight, temperature)
     return found
@@ -206,7 +207,7 @@ def softmax_loss(
 
 
 class _LogSumExp(torch.autograd.Function):
-    """In half the passes over `[B, K]` of torch's: with `K` in the hundreds, they are the cost."""
+    """In fewer passes over `[B, K]` than torch's: with `K` in the hundreds, they are the cost."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor | None, temperature: float) -> Tensor:

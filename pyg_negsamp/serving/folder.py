@@ -2,7 +2,7 @@
 
     tensors.safetensors   tables of vectors or tensors of a reference; the encoder's state
     users.parquet         outside ids, in the order of the tables
-    items.parquet
+    items.parquet         and the category of each item, if there are any
     links.parquet         user and item positions, part, how often trained on
     model.yaml            all else, and the checksums of the other files; its own is its last line
 

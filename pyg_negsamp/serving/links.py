@@ -32,6 +32,7 @@ class SavedLinks:
         edge_type: What the graphs call the links, and their ends.
         weight: `[E]` float64, how much each counts in the encoder's graph. `None`: as often as
             the model was trained on it.
+        category: `[I]` the category of each item, if the data say.
     """
 
     user: Tensor
@@ -42,6 +43,7 @@ class SavedLinks:
     num_items: int
     edge_type: EdgeType = EDGE_TYPE
     weight: Tensor | None = None
+    category: Tensor | None = None
 
     @classmethod
     def of(cls, graphs: Iterable[HeteroData], known: HeteroData, edge_type: EdgeType) -> SavedLinks:
@@ -84,7 +86,11 @@ class SavedLinks:
         times = torch.zeros(len(key), dtype=torch.int32)
         times[at] = count.int()
         user, item, part = key // size, key % size, part.to(torch.uint8)
-        return cls(user, item, part, times, whole.num_users, whole.num_items, edge_type)
+        kinds = train[edge_type[2]].get("category")
+        return cls(
+            user, item, part, times, whole.num_users, whole.num_items, edge_type,
+            category=None if kinds is None else kinds.cpu(),
+        )  # fmt: skip
 
     @property
     def index(self) -> Tensor:
@@ -155,6 +161,8 @@ class SavedLinks:
         """A graph of the same users and items with links `[2, E]` known, and others held out."""
         data = HeteroData()
         data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes = self.num_users, self.num_items
+        if self.category is not None:
+            data[edge_type[2]].category = self.category
         data[edge_type].edge_index = known
         if held_out is not None:
             data[edge_type].edge_label_index = held_out

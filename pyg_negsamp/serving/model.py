@@ -16,7 +16,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.checks import require_kind, require_path
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.evaluation import METRICS, Scorer, evaluate, evaluate_groups
+from pyg_negsamp.evaluation import DEFAULT, Scorer, evaluate, evaluate_groups
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.scoring import Similarity
 from pyg_negsamp.serving.export import Format, export_tables
@@ -311,7 +311,7 @@ class TrainedModel:
         self,
         test_data: TestData = None,
         k: Sequence[int] = (10, 20),
-        metrics: Sequence[str] = tuple(METRICS),
+        metrics: Sequence[str] = DEFAULT,
     ) -> dict[str, float]:
         """Test metrics by full ranking, see :func:`pyg_negsamp.evaluation.evaluate`.
 
@@ -322,7 +322,8 @@ class TrainedModel:
                 same ids: its test graph. A graph: it must have the model's sizes, and know the
                 links that the model was trained on.
             k: Lengths of the lists. Default 10 and 20.
-            metrics: Names out of `METRICS`. Default: all.
+            metrics: Names out of `METRICS`. Default: those of accuracy, coverage and average
+                popularity.
 
         Raises:
             ValueError: If ids are unknown or differ, if the model was trained on links to be found
@@ -334,16 +335,17 @@ class TrainedModel:
     def evaluate_groups(
         self,
         k: Sequence[int] = (10, 20),
-        metrics: Sequence[str] = tuple(METRICS),
+        metrics: Sequence[str] = DEFAULT,
         test_data: TestData = None,
     ) -> pd.DataFrame:
-        """Test metrics of quartiles of users by activity, and of items by popularity.
+        """Test metrics of new users, of quartiles of users by activity, and of items by popularity.
 
         See :func:`pyg_negsamp.evaluation.evaluate_groups`.
 
         Args:
             k: Lengths of the lists. Default 10 and 20.
-            metrics: Names out of `METRICS`. Default: all.
+            metrics: Names out of `METRICS`. Default: those of accuracy, coverage and average
+                popularity.
             test_data: As for :meth:`evaluate`.
 
         Returns:

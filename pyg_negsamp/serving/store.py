@@ -54,9 +54,10 @@ def write_model(path: Path, parts: Parts) -> None:
     tensors = {RANKING + name: x for name, x in ranking.tensors().items()}
     tensors |= {ENCODER + name: x for name, x in state.items()}
     weight = {} if links.weight is None else {"weight": links.weight.numpy()}
+    kinds = {} if links.category is None else {"category": links.category.numpy()}
     frames = {
         "users": pd.DataFrame({"user": users.index}),
-        "items": pd.DataFrame({"item": items.index}),
+        "items": pd.DataFrame({"item": items.index, **kinds}),
         "links": pd.DataFrame(
             {
                 "user": links.user.numpy(),
@@ -108,7 +109,10 @@ def _parts(
         len(users),
         len(items),
         tuple(record["edge_type"]),
-        torch.tensor(frame["weight"].to_numpy()) if "weight" in frame else None,
+        *(
+            torch.tensor(table[name].to_numpy()) if name in table else None
+            for table, name in ((frame, "weight"), (frames["items"], "category"))
+        ),
     )
     method = record["method"]["class"]
     ranks = _named(RANKING, tensors)

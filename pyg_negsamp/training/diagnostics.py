@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 from lightning.pytorch import Trainer
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.diagnostics import DEFAULT, DIAGNOSTICS, Look, diagnostics_named, training_ndcg
+from pyg_negsamp.errors import ArgumentError
 from pyg_negsamp.evaluation import Scorer
 from pyg_negsamp.graph import training_links
 from pyg_negsamp.nn.module import FromModule
@@ -80,9 +80,9 @@ class Diagnostics(Callback):
         sample = Sample.of(self.train_data, self.val_data, edge_type, num, generator)
         self.sample = sample.to(device)
         self.every = within((1, SELDOM), -(-BETWEEN // links.size(1)))
-        users, num = links[0].unique(), within(USERS, links.size(1) // ONE_USER_OF)
-        some = users[torch.randperm(len(users), generator=generator)[:num].to(users.device)]
-        self.links_of_some = links[:, torch.isin(links[0], some)].to(device)
+        self.links_of_some = links_of_some(
+            links, within(USERS, links.size(1) // ONE_USER_OF), generator
+        ).to(device)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
         """Looks, and hands over what was found."""
@@ -103,12 +103,12 @@ class Diagnostics(Callback):
             logger.log_metrics(values, step=trainer.global_step - 1)
 
     def _look(self, model: Recommender) -> Look | None:
-        """What there is to see; `None`, and a reason, if there is no way to look."""
+        """What there is to see; `None` if there is no way to look, and if training has diverged."""
         try:
             watched = Watched(model.sampler)
         except (TypeError, RuntimeError) as error:
             name = type(model.sampler).__name__
-            self._look_no_more(f"{name} cannot be copied ({str(error).splitlines()[0]})")
+            self._look_no_more(f"{name} cannot be copied ({' '.join(str(error).split())})")
             return None
         return look_at(
             model,
@@ -122,21 +122,31 @@ class Diagnostics(Callback):
         )
 
     def _ndcg_of(self, model: Recommender) -> Callable[[Scorer], float]:
-        """Measures the training metric of some users."""
-        encoder = model.encoder
-        return partial(
-            training_ndcg,
-            links=self.links_of_some,
-            num_users=encoder.num_users,
-            num_items=encoder.num_items,
-            k=model.k[0],
-            edge_type=encoder.edge_type,
-        )
+        """Measures the training metric of some users; of scores that are not finite, NaN."""
+        encoder, k = model.encoder, model.k[0]
+        sizes = (encoder.num_users, encoder.num_items)
+
+        def ndcg(scorer: Scorer) -> float:
+            try:
+                return training_ndcg(scorer, self.links_of_some, *sizes, k, encoder.edge_type)
+            except ArgumentError:
+                return math.nan
+
+        return ndcg
 
     def _look_no_more(self, why: str) -> None:
         """Says once why nothing is looked at."""
         warnings.warn(f"diagnostics: nothing is looked at, as {why}", stacklevel=2)
         self.names = ()
+
+
+def links_of_some(links: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """All links `[2, E]` of `num` users who have some, at random."""
+    users = torch.bincount(links[0]).nonzero().squeeze(1)
+    some = torch.randperm(len(users), generator=generator)[:num].to(users.device)
+    chosen = torch.zeros(int(users[-1]) + 1, dtype=torch.bool, device=links.device)
+    chosen[users[some]] = True
+    return links[:, chosen[links[0]]]
 
 
 def within(ends: tuple[int, int], number: int) -> int:

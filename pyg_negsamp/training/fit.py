@@ -274,8 +274,12 @@ def _validation(
         mine = torch.isin(held_out[0], users[ranks.rows(len(users))])
         val_data = copy.copy(val_data)
         val_data[edge_type].pos_edge_label_index = held_out[:, mine]
-    # A generator of its own: the loader would otherwise move the global one.
-    return DataLoader([val_data], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
+    return DataLoader(
+        [val_data],  # type: ignore[arg-type]
+        batch_size=None,
+        collate_fn=copy.copy,  # what is moved to the device is not the caller's
+        generator=torch.Generator(),  # the loader would otherwise move the global one
+    )
 
 
 def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:

@@ -6,6 +6,7 @@ The sampler that draws and chooses for it is a copy, as choosing may move what a
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,7 +31,7 @@ from pyg_negsamp.scoring import (
     shared_scores,
     similarity_of,
 )
-from pyg_negsamp.training.recommender import Recommender
+from pyg_negsamp.training.recommender import Recommender, largest_score
 from pyg_negsamp.transforms import Negatives, NegativeSampling
 
 #: Unseen items for each link.
@@ -137,7 +138,7 @@ def look_at(
     generator: torch.Generator,
     metric: Callable[[Scorer], float] | None = None,
     **known: Any,
-) -> Look:
+) -> Look | None:
     """Has the copy of a sampler choose for a sample, by tables without dropout and noise.
 
     Args:
@@ -147,6 +148,9 @@ def look_at(
         generator: Source of randomness, there, too.
         metric: What to measure of what it ranks by. Default: nothing.
         **known: What is known of the epoch: `loss`, `validated` and `seconds` of :class:`Look`.
+
+    Returns:
+        What was seen; `None` if scores may not be finite, of which samplers make nothing.
     """
     sampler = watched.sampler
     encoder, score = recommender.encoder, recommender.score
@@ -154,6 +158,10 @@ def look_at(
     with settled(encoder):
         tables = encoder.settled_tables()
         user_xs, item_xs = tables[recommender.user_type], tables[recommender.item_type]
+        pooled = [pool_layers(x, pool) for x in (user_xs, item_xs)]
+        users, items = (ranking_tables(x, recommender.similarity) for x in pooled)
+        if not math.isfinite(largest_score(users, items)):
+            return None
         # As a step does it, see `Recommender._step`.
         given = sampler.draw(user, pos, generator, sample.time) if recommender.timed else None
         chosen = sampler.choose(user, pos, user_xs, item_xs, given, generator)
@@ -166,8 +174,6 @@ def look_at(
             neg_score = shared_scores(score, rows, pool_rows(made.shared, pool))
         else:
             neg_score = scored(rows, pool_rows(made.xs, pool))
-        pooled = [pool_layers(x, pool) for x in (user_xs, item_xs)]
-        users, items = (ranking_tables(x, recommender.similarity) for x in pooled)
         types = (recommender.user_type, recommender.item_type)
         scorer: Scorer = dict(zip(types, (users, items), strict=True))
         if callable(score):

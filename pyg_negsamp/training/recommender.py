@@ -16,7 +16,13 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.errors import invalid, number_in, short, whole_number
-from pyg_negsamp.evaluation import Scorer, check_not_held, evaluate, metric_collection
+from pyg_negsamp.evaluation import (
+    ACCURACY,
+    Scorer,
+    check_not_held,
+    evaluate,
+    metric_collection,
+)
 from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
 from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
@@ -426,14 +432,16 @@ class Recommender(LightningModule):
         check_not_held(self.encoder, data, self.encoder.edge_type)
         scorer = self.scorer()
         if isinstance(scorer, Mapping):
-            # No score is larger than the product of the longest user and the longest item.
-            tables = [as_layers(x)[0] for x in scorer.values()]
-            bound = float(torch.stack([x.norm(dim=1).max() for x in tables]).prod())
+            bound = largest_score(*(as_layers(x)[0] for x in scorer.values()))
             if not math.isfinite(bound):
                 raise self._diverged("bound on scores", str(bound))
-        several = self.ranks.size > 1  # each with users of its own
         metrics = evaluate(
-            scorer, data, self.k, edge_type=self.encoder.edge_type, with_others=several
+            scorer,
+            data,
+            self.k,
+            ACCURACY,
+            edge_type=self.encoder.edge_type,
+            with_others=self.ranks.size > 1,  # each with users of its own
         )
         self.validated = {f"val/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
@@ -480,6 +488,11 @@ class Recommender(LightningModule):
 
 class NonFiniteLossError(RuntimeError):
     """Training diverged: the loss is NaN or infinite, or scores are."""
+
+
+def largest_score(users: Tensor, items: Tensor) -> float:
+    """A bound on the products of rows: that of the longest user and the longest item."""
+    return float(torch.stack([x.norm(dim=1).max() for x in (users, items)]).prod())
 
 
 def roles(pos: Tensor, chosen: Selection) -> Tensor:

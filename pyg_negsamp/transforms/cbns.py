@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -12,7 +11,6 @@ from torch_geometric.typing import EdgeType
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, whole_number
 from pyg_negsamp.layers import Pool
-from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.negatives import Negatives, Selection
@@ -113,25 +111,13 @@ class CBNS(OfTheBatch):
         device = self._known.known.key.device
         self._keep(*(None if x is None else x.to(device) for x in state))
 
-    @torch.no_grad()
-    def choose(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        user_xs: Sequence[Tensor],
-        item_xs: Sequence[Tensor],
-        candidates: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        named: tuple[Tensor, Tensor] | None = None,
-    ) -> Selection:
-        """The positives, with what is to be known of these and of the past ones, by their ids."""
-        self._refuse(candidates)
-        known_user, known_pos = (user, pos) if named is None else named
-        item = self.share(known_pos, generator)
+    def weigh(
+        self, item: Tensor, user: Tensor, pos: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, ...]:
+        """Of the items and the past ones together; then the ids of these, and of the positives."""
         past = item[:0] if self.past is None or self.epoch < self.warmup else self.past
         both = torch.cat([item, past])
-        state = self.weigh(both, known_user, known_pos, wide(item_xs[0]).dtype)
-        return Selection(item, (*state, both, known_pos))
+        return *super().weigh(both, user, pos, dtype), both, pos
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The rows of both; then remembers the positives."""

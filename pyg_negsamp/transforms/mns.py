@@ -77,7 +77,7 @@ class MNS(OfTheBatch):
             as_links=as_links,
         )
         self.num_uniform = whole_number(self, "num_uniform", num_uniform, least=1)
-        self.check_shares(num_candidates, draws=True)
+        self.check_draws()
 
     @property
     def needs_global_ids(self) -> bool:

@@ -82,7 +82,8 @@ class RNS(SharedSampling):
         self.takes_candidates = not yes_or_no(self, "shared", shared)
         if shared:
             self.gives = SharedSampling.gives
-            self.check_shares(num_candidates, draws=True)
+            self.check_shares(num_candidates)
+            self.check_draws()
 
     @property
     def needs_global_ids(self) -> bool:

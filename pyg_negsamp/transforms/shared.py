@@ -65,7 +65,8 @@ class SharedSampling(NegativeSampling):
         known_user, known_pos = (user, pos) if named is None else named
         item = self.share(known_pos, generator)
         state = self.weigh(item, known_user, known_pos, wide(item_xs[0]).dtype)
-        if named is not None and known_pos is not pos:  # back to the numbering of the tables
+        renumbered = named is not None and not torch.equal(known_pos, pos)
+        if renumbered:  # by a sampled subgraph, whose only known items are the positives
             ordered, order = known_pos.sort()
             item = pos[order[torch.searchsorted(ordered, item)]]
         return Selection(item, state)
@@ -99,8 +100,8 @@ class SharedSampling(NegativeSampling):
 
     def weigh(
         self, item: Tensor, user: Tensor, pos: Tensor, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is to be known of shared items.
+    ) -> tuple[Tensor, ...]:
+        """What is to be known of shared items, for :meth:`make`.
 
         Args:
             item: `[K]`.
@@ -118,12 +119,11 @@ class SharedSampling(NegativeSampling):
         log_q, pos_log_q = (self.log_probability(x, len(item)).to(dtype) for x in (item, pos))
         return weight, log_q, pos_log_q
 
-    def check_shares(self, num_candidates: int | None, draws: bool = False) -> None:
+    def check_shares(self, num_candidates: int | None) -> None:
         """Refuses what differs from row to row in more than what users have seen.
 
         Args:
             num_candidates: What the constructor was given.
-            draws: Whether candidates have to draw items that all users share.
         """
         if num_candidates is not None:
             expected = "left out, as all rows share the same negatives (num_negatives)"
@@ -131,16 +131,19 @@ class SharedSampling(NegativeSampling):
         source = self.candidates
         if source is None:
             return
-        name = type(source).__name__
         if source.since is not None:
             expected = "made without 'time', as all rows share the same negatives"
             raise invalid(self, "candidates", expected, "some made with 'time'")
         if isinstance(source, PoolCandidates):
             expected = "without pools, as all rows share the same negatives"
-            raise invalid(self, "candidates", expected, name)
-        if draws and not source.draws_shared:
+            raise invalid(self, "candidates", expected, type(source).__name__)
+
+    def check_draws(self) -> None:
+        """Refuses candidates that draw for each user apart."""
+        source = self.candidates
+        if source is not None and not source.draws_shared:
             expected = "UniformCandidates or PopularityCandidates, which draw for all users at once"
-            raise invalid(self, "candidates", expected, name)
+            raise invalid(self, "candidates", expected, type(source).__name__)
 
     @property
     def _known(self) -> Candidates:

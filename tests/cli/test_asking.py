@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pyg_negsamp.cli import evaluate, recommend, similar
+from pyg_negsamp.cli import evaluate, main, recommend, similar
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.references import ItemKNN
 from pyg_negsamp.serving import TrainedModel, lists
@@ -247,6 +248,34 @@ def test_evaluate(run_folder: Path, capsys) -> None:
     assert f"{expected['NDCG@10']:.4f}" in tables[1].splitlines()[1]
     for name in ("quartile 1", "head", "tail"):
         assert name in tables[0]
+
+
+def test_metrics_that_are_asked_for(tmp_path: Path, capsys) -> None:
+    """As the run found them, and as the saved model knows what they need."""
+    frame = pd.DataFrame(
+        [(f"u{u}", f"i{(u * 7 + n * n) % 23}") for u in range(30) for n in range(12)],
+        columns=["user", "item"],
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    kinds = pd.DataFrame({"name": range(23), "item": [f"i{n}" for n in range(23)]})
+    kinds.assign(kind=kinds.name % 4).to_csv(tmp_path / "items.csv", index=False)
+    words = ["--dataset", tmp_path / "log.csv", "--items-file", tmp_path / "items.csv"]
+    words += ["--category-column", "kind", "--metrics", "Gini", "Diversity", "--top-k", 5]
+    words += ["--encoder", "item-knn", "--out", tmp_path / "run"]
+    main(["train", *map(str, words)])
+    header = next(x for x in capsys.readouterr().out.splitlines() if "Gini@" in x)
+    assert header.split() == ["test", "Gini@5", "Diversity@5"]
+    run = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 0 < run["test"]["Diversity@5"] < 1
+    assert run["groups"][0]["metrics"].keys() == run["test"].keys() == run["popularity"].keys()
+    assert {group["by"] for group in run["groups"]} == {"users", "items"}
+    assert 10 < run["memory_mb"] < 10**5
+    call(evaluate, tmp_path / "run", "--metrics", *(x.split("@")[0] for x in run["test"]))
+    row = capsys.readouterr().out.splitlines()[1].split()
+    expected = [f"{value:.4f}" for value in run["test"].values()]
+    assert row[-len(expected) :] == expected
+    with pytest.raises(ValueError, match="did you mean 'Coverage'"):
+        call(evaluate, tmp_path / "run", "--metrics", "Coverag")
 
 
 def test_lists_are_as_long_as_in_training_by_default(tmp_path: Path, capsys) -> None:

@@ -11,8 +11,8 @@ import yaml
 from small_table import SMALL, result
 
 from pyg_negsamp.cli import main
-from pyg_negsamp.cli.flags import as_flags
 from pyg_negsamp.experiments import Config, cells, reference_rows
+from pyg_negsamp.experiments.flags import as_flags
 
 QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu", "--encoder", "mf"]
 
@@ -79,6 +79,28 @@ def test_compares_samplers_beside_the_references(
     assert trained == ["dns, clean, seed 0", "dns, clean, seed 1"]
 
 
+def test_metrics_that_are_asked_for_are_shown_and_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--neg", "rns", "dns", "--no-references", "--seeds", "1", "--top-k", "5"]
+    out = run(tmp_path / "out", *flags)
+    assert "| method | validation NDCG@5 | Recall@5 | NDCG@5 |" in capsys.readouterr().out
+    # Another choice of what every cell has computes nothing again.
+    monkeypatch.setattr(cells, "train_and_test", None)
+    run(out, *flags, "--metrics", "Coverage", "AveragePopularity", "Recall")
+    said = capsys.readouterr().out
+    columns = "validation NDCG@5 | Coverage@5 | AveragePopularity@5 | 95 % interval | Recall@5"
+    assert f"| method | {columns} |" in said
+    assert "paired t-test over users on AveragePopularity@5 against rns" in said
+    run(out, *flags, "--metrics", "Coverage")
+    assert "Nothing is tested: users have no values" in capsys.readouterr().out
+    monkeypatch.undo()
+    run(out, *flags, "--metrics", "Gini", "MAP")
+    assert "on MAP@5 against rns" in capsys.readouterr().out
+    found = [cells.read_arrays(file)["user"] for file in out.glob("cells/*/users.npz")]
+    assert len(found) == 4
+
+
 def test_without_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--neg", "rns", "dns", "--loss", "bpr", "ssm", "--against", "dns + ssm"]
     flags += ["--seeds", "1", "--no-references", "--num-candidates", "4", "--protocol", "paper"]
@@ -112,6 +134,9 @@ def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "against hard" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--neg", "dns")
     assert "--neg must be left out: the rows of --table name it" in said
+    said = error(capsys, tmp_path / "no", "--table", str(file), "--metrics", "NDGC")
+    assert "--metrics must be out of Recall" in said
+    assert "did you mean 'NDCG'?" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--against", "soft")
     assert "--against must be a row: plain, hard, popularity" in said
     file.write_text(yaml.safe_dump({"rows": [{"method": "ease"}]}))
@@ -169,6 +194,17 @@ def test_a_config_file_with_flags_on_top(tmp_path: Path) -> None:
         ("--seeds few", "argument --seeds: invalid int value"),
         ("--budget soon", "a time like 90s"),
         ("--no-references --encoder-k 5", "--encoder-k must be left out"),
+        (
+            "--metrics Recal",
+            "MRR, Coverage, AveragePopularity, TailShare, Gini, Personalization, Div"
+            "ersity; did you mean 'Recall'? (got ['Recal'])",
+        ),
+        (
+            "--neg rns --metrics Coverage Gini --against rns",
+            "--metrics must be with one that users have values of, to test by: Recall, NDCG",
+        ),
+        ("--metrics Diversity", "--metrics must be without Diversity, as items have no category"),
+        ("--metrics Diversity --top-k 1 5", "without Diversity, or lists of at least 2 (--top-k)"),
         ("--val-share 0", "large enough that validation links are held out"),
     ],
 )

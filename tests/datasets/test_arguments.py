@@ -62,6 +62,8 @@ TOY = Path(__file__).resolve().parents[2] / "datasets" / "toy"
         ("date_format", 3),
         ("date_format", "dd/mm/yyyy"),
         ("items_file", 3),
+        ("category", 2.5),
+        ("category", "kind"),
     ],
 )
 def test_arguments_of_a_wrong_type(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,81 @@ def test_unusable_catalogues_are_refused(
         InteractionDataset.from_frame(square(), items_file=tmp_path / "items.csv")
     with pytest.raises(FileNotFoundError, match=r"gone\.csv"):
         InteractionDataset.from_frame(square(), items_file=tmp_path / "gone.csv")
+
+
+# Categories -----------------------------------------------------------------------------------
+
+#: Item 7 has none, and is listed twice; 30, 40 and 50 are not listed.
+KINDS = "title,item,kind\nA,10,toy\nB,20,book\nC,7,\nD,0,toy\nE,7,book\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column"),
+    [
+        ("items.csv", KINDS, "kind"),
+        ("items.csv", KINDS, 2),
+        ("items.tsv", KINDS.replace(",", "\t"), "kind"),
+        ("items.dat", KINDS.replace(",", "::"), "kind"),
+        ("items.csv.gz", KINDS, "kind"),
+        ("items.parquet", KINDS, "kind"),
+        ("items.parquet", KINDS, 2),
+    ],
+)
+def test_a_catalogue_gives_items_their_categories(
+    tmp_path: Path, name: str, content: str, column: str | int, square: Square
+) -> None:
+    path = tmp_path / name
+    data = content.encode()
+    if name.endswith(".parquet"):
+        pd.read_csv(BytesIO(data)).to_parquet(path)
+    else:
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    frame = square()
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    given = {"items_file": path, "category": column}
+    for dataset in (
+        InteractionDataset.from_frame(frame, **given),
+        InteractionDataset.from_files(tmp_path / "log.csv", **given),
+    ):
+        assert dataset.item_ids.tolist() == [0, 7, 10, 20, 30, 40, 50]
+        for graph in dataset:
+            assert graph["item"].category.tolist() == [1, 2, 1, 0, 2, 2, 2]
+
+
+def test_categories_of_adjacency_text_and_of_a_core(tmp_path: Path) -> None:
+    (tmp_path / "items.txt").write_text("0,b\n35,a\n1,a\n")
+    files = {"train": TOY / "train.txt", "test": TOY / "test.txt"}
+    given = {"items_file": tmp_path / "items.txt", "category": 1}
+    category = InteractionDataset.from_files(**files, **given)[1]["item"].category
+    assert category.tolist() == [1, 0, *[2] * 33, 0]
+    (tmp_path / "items.csv").write_text("item,kind\nx,b\nrare,a\nz,c\n")
+    rows = [(u, i) for u in "abcd" for i in "xyz"] + [("a", "rare"), ("a", "odd")]
+    dataset = InteractionDataset.from_frame(
+        pd.DataFrame(rows, columns=["user", "item"]), k_core=(2, 2),
+        items_file=tmp_path / "items.csv", category="kind",
+    )  # fmt: skip
+    assert dataset.item_ids.tolist() == ["rare", "x", "y", "z"]
+    assert dataset[2]["item"].category.tolist() == [0, 1, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["items.csv", "items.parquet"])
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("kinds", r"'kind'\]; did you mean 'kind'\? \(got 'kinds'\)"),
+        (3, r"\(got 3\)"),
+        (-1, r"\(got -1\)"),
+    ],
+)
+def test_a_column_of_categories_that_is_none_is_refused(
+    tmp_path: Path, name: str, column: str | int, message: str, square: Square
+) -> None:
+    path = tmp_path / name
+    path.write_text(KINDS)
+    if name.endswith(".parquet"):
+        pd.read_csv(BytesIO(KINDS.encode())).to_parquet(path)
+    with pytest.raises(ValueError, match=f"'category' must be a column of .*{message}"):
+        InteractionDataset.from_frame(square(), items_file=path, category=column)
 
 
 # k-core ---------------------------------------------------------------------------------------

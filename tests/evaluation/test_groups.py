@@ -14,6 +14,8 @@ from pyg_negsamp.evaluation import (
     evaluate_users,
     full_rank,
     item_thirds,
+    measure,
+    measured,
     user_quartiles,
 )
 from pyg_negsamp.graph import EDGE_TYPE
@@ -95,6 +97,55 @@ def test_groups_of_items_have_their_held_out_links_only(problem: tuple) -> None:
         assert group.held_out == only[EDGE_TYPE].edge_label_index.size(1)
         assert group.metrics == pytest.approx(evaluate(x_dict, only, (5, 10)))
     assert sum(group.held_out for group in found) == index.size(1)
+
+
+def test_users_without_any_known_link_are_a_group_of_their_own(problem: tuple) -> None:
+    """And not in the first quartile, where a user is whose links are known but not trained on."""
+    x_dict, data, by_user, by_item = problem
+    store = data[EDGE_TYPE]
+    new, untrained = (
+        [u for u in store.edge_label_index[0].unique().tolist() if bool(by_user[u] > 4)][n::2]
+        for n in (0, 1)
+    )
+    store.edge_index = store.edge_index[:, ~torch.isin(store.edge_index[0], torch.tensor(new))]
+    by_user[new], by_user[untrained] = 0, 0
+    names = ("Recall", "Coverage")
+    first, *quartiles = evaluate_groups(x_dict, data, by_user, by_item, (5,), names)[:-3]
+    assert (first.by, first.name, first.least, first.most) == ("users", "new", 0, 0)
+    assert quartiles[0].name == "quartile 1"
+    assert quartiles[0].least == 0
+    assert first.users == len(new)
+    only = data.clone()
+    mine = torch.isin(store.edge_label_index[0], torch.tensor(new))
+    only[EDGE_TYPE].edge_label_index = store.edge_label_index[:, mine]
+    assert first.held_out == int(mine.sum())
+    assert first.metrics == pytest.approx(evaluate(x_dict, only, (5,), names))
+    assert first.users + sum(g.users for g in quartiles) == len(store.edge_label_index[0].unique())
+
+
+def test_one_ranking_tells_what_several_do(problem: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    x_dict, data, by_user, by_item = problem
+    ranked: list[int] = []
+    rank = measured.rank
+    monkeypatch.setattr(measured, "rank", lambda *args: ranked.append(1) or rank(*args))
+    monkeypatch.setattr(full_rank, "USERS_COUNTED", 7)
+    found = measure(x_dict, data, by_user, by_item, (5, 10))
+    assert len(ranked) == 1
+    assert found.metrics == pytest.approx(evaluate(x_dict, data, (5, 10)))
+    groups = evaluate_groups(x_dict, data, by_user, by_item, (5, 10))
+    for group, other in zip(found.groups, groups, strict=True):
+        assert group.metrics == pytest.approx(other.metrics)
+        assert replace(group, metrics={}) == replace(other, metrics={})
+    user, values = evaluate_users(x_dict, data, (5, 10))
+    assert torch.equal(found.user, user)
+    assert found.by_user.keys() == values.keys()
+    for name, value in values.items():
+        torch.testing.assert_close(found.by_user[name], value)
+    # Held-out links, sorted; the share of a user's that is hit is that user's recall.
+    assert torch.equal(found.link, data[EDGE_TYPE].edge_label_index.unique(dim=1))
+    for number, one in enumerate(user.tolist()):
+        recall = found.hit[found.link[0] == one].double().mean()
+        assert float(recall) == pytest.approx(float(values["Recall@5"][number]), abs=1e-6)
 
 
 @pytest.mark.parametrize("k", [(5, 10), (10, 5)])

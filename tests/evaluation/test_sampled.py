@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from oracles.ranking import user_metrics
-from pyg_negsamp.evaluation import METRICS, evaluate, evaluate_sampled, rank, sampled
+from pyg_negsamp.evaluation import ACCURACY, evaluate, evaluate_sampled, rank, sampled
 from pyg_negsamp.graph import EDGE_TYPE
 
 NUM_USERS, NUM_ITEMS = 12, 30
@@ -129,7 +129,7 @@ def test_equals_the_oracle(watched: Watched, seed: int) -> None:
     scores = (x_dict["user"] @ x_dict["item"].t()).tolist()
     held_out = items_of(data, "edge_label_index")
     for result, competitors in zip(found, watched.sets, strict=True):
-        expected = {f"{name}@{k}": 0.0 for name in METRICS for k in ks}
+        expected = {f"{name}@{k}": 0.0 for name in ACCURACY for k in ks}
         for user, items in competitors.items():
             order = sorted(items, key=lambda item, own=scores[user]: -own[item])
             for k in ks:
@@ -146,7 +146,7 @@ def test_with_all_unseen_items_it_is_full_ranking() -> None:
     store.edge_label_index = torch.cat(more, dim=1)
     for num_negatives in (NUM_ITEMS, 10_000):
         found = evaluate_sampled(x_dict, data, (2, 5), num_negatives=num_negatives, num_sets=2)
-        assert found == [evaluate(x_dict, data, (2, 5))] * 2
+        assert found == [evaluate(x_dict, data, (2, 5), ACCURACY)] * 2
 
 
 def alike(num_users: int) -> tuple[dict[str, Tensor], HeteroData, list[int]]:
@@ -230,7 +230,7 @@ def test_the_same_holds_in_small_blocks(
     x_dict, data = problem()
     monkeypatch.setitem(sampled.BLOCK_BYTES, "cpu", rows * NUM_ITEMS * 4)
     found = evaluate_sampled(x_dict, data, num_negatives=NUM_ITEMS, num_sets=1)
-    assert found == [pytest.approx(evaluate(x_dict, data), abs=1e-6)]
+    assert found == [pytest.approx(evaluate(x_dict, data, metrics=ACCURACY), abs=1e-6)]
     evaluate_sampled(x_dict, data, num_negatives=5, num_sets=1)
     held_out, may_draw = items_of(data, "edge_label_index"), unseen(data)
     for user, items in watched.sets[1].items():
@@ -256,7 +256,7 @@ def test_defaults_are_ten_sets_of_a_hundred(watched: Watched) -> None:
     held_out[0, 0] = True
     data = split(known, held_out, torch.Generator().manual_seed(0))
     found = evaluate_sampled({"user": torch.ones(1, 1), "item": torch.ones(200, 1)}, data)
-    assert [set(result) for result in found] == [{f"{name}@20" for name in METRICS}] * 10
+    assert [set(result) for result in found] == [{f"{name}@20" for name in ACCURACY}] * 10
     assert [len(competitors[0]) for competitors in watched.sets] == [101] * 10
 
 

@@ -120,14 +120,31 @@ def test_a_cell_is_what_a_run_gives(tmp_path: Path) -> None:
             continue
         assert run_cell(cell, float("inf"))
         found = cell.found()
-        outcome = run(cell.config, None if cell.config.is_reference else tmp_path / "run")
+        out = tmp_path / cell.row.name
+        outcome = run(cell.config, out)
         if not cell.config.is_reference:
             assert 0 <= found["test"].pop("false-negative rate") <= 1
         assert found["test"] == pytest.approx(outcome.test, abs=1e-7)  # sums in another order
         by = protocols.selecting(cell.protocol)
         assert found[by] == outcome.selected.notes[by]
-        with np.load(cell.folder / "users.npz") as users:
-            assert users["Recall@5"].mean() == pytest.approx(found["test"]["Recall@5"])
+        assert cell.users()["Recall@5"].mean() == pytest.approx(found["test"]["Recall@5"])
+        assert cell.hits().keys() == {"link", "hit@5"}
+        for name, mine in (("users.npz", cell.users()), ("hits.npz", cell.hits())):
+            theirs = cells.read_arrays(out / name)
+            assert mine.keys() == theirs.keys()
+            for array in mine:
+                np.testing.assert_allclose(mine[array], theirs[array], atol=1e-7)
+        theirs = json.loads((out / "metrics.json").read_text())
+        assert theirs.keys() - found.keys() == {"protocol", "report"}
+        assert found["machine"] == theirs["machine"]
+        assert found["popularity"] == pytest.approx(theirs["popularity"])
+        for one, other in zip(found["groups"], theirs["groups"], strict=True):
+            assert one.pop("metrics") == pytest.approx(other.pop("metrics"), abs=1e-7)
+            assert one == other
+        assert len(found["history"]) == found.get("epochs", 0)
+        for one, other in zip(found["history"], theirs["history"], strict=True):
+            assert one["loss"] == other["loss"]
+            assert one.keys() == other.keys()
         assert not (cell.folder / "checkpoints").exists()
 
 
@@ -201,6 +218,9 @@ def test_training_that_diverges_is_a_finished_cell_without_numbers(tmp_path: Pat
         ("users.npz", lambda data: data[:-30]),
         ("users.npz", lambda data: b""),
         ("users.npz", None),
+        ("hits.npz", lambda data: data[:-30]),
+        ("hits.npz", None),
+        ("metrics.json", lambda data: data.replace(b'"groups"', b'"group"')),
     ],
 )
 def test_a_damaged_cell_is_named_and_run_again(
@@ -265,7 +285,7 @@ def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
     for name in ("rns", "dns", "ours", "cuco"):
         refit, clean = (result(out, f"{name}-{p}-0") for p in ("refit", "clean"))
         assert refit["test"]["NDCG@10"] != clean["test"]["NDCG@10"]
-        for selected in ("best_epoch", "validation", "epochs"):
+        for selected in ("best_epoch", "validation", "epochs", "history"):
             assert refit[selected] == clean[selected]
     # Alone and uninterrupted, it selects by itself, and finds the same.
     file = table_in(tmp_path, SMALL.replace("[clean, paper]", "[refit]") + more)

@@ -145,3 +145,15 @@ def test_what_is_prepared_is_not_filtered_again() -> None:
     with pytest.raises(ConfigError, match="'split' must be 'predefined'"):
         loaded(dataset="to.v2", split="random")
     loaded(dataset="to.v2")
+
+
+def test_categories_are_kept(tmp_path: Path) -> None:
+    table().to_csv("log.csv", index=False)
+    pd.DataFrame({"what": ["00", "01", "x"], "kind": ["b", "a", "b"]}).to_csv("items.csv")
+    fields = {"dataset": "log.csv", **COLUMNS, "items_file": "items.csv", "category_column": "kind"}
+    config, dataset = loaded(**fields)
+    prepare(config, "kept")
+    again = loaded(dataset="kept")[1]
+    assert_same(dataset, again)
+    assert torch.equal(again[2]["item"].category, dataset[2]["item"].category)
+    assert len(again[2]["item"].category.unique()) == 3

@@ -79,6 +79,37 @@ def test_the_metric_that_is_tested() -> None:
     assert metric_tested(["validation NDCG@5", "Recall@5", "NDCG@7", "NDCG@5"]) == "NDCG@7"
     assert metric_tested(["sampled NDCG@5", "Recall@5"]) == "Recall@5"
     assert metric_tested(["false-negative rate"]) is None
+    # What was asked for comes first, if users have values of it.
+    columns = ["Coverage@5", "Recall@5", "NDCG@5", "TailShare@5"]
+    assert metric_tested(columns) == "NDCG@5"
+    assert metric_tested(columns, ["Coverage", "Recall", "NDCG"]) == "Recall@5"
+    assert metric_tested(["Gini@5", "AveragePopularity@5"]) == "AveragePopularity@5"
+    assert metric_tested(["Gini@5", "Coverage@5"], ["Gini", "Coverage"]) is None
+
+
+def test_the_best_baseline_is_no_matter_of_popularity() -> None:
+    """Tested by how popular lists are, rows are held against the one with the highest NDCG."""
+    methods = [method("weak", [[0.1, 0.2]]), method("strong", [[0.3, 0.2]]), METHODS[3]]
+    for each, popularity in zip(methods, ([9.0, 8.0], [5.0, 3.0]), strict=False):
+        each.runs[0]["test"]["AveragePopularity@5"] = sum(popularity) / 2  # type: ignore[index]
+        each.users[0]["AveragePopularity@5"] = np.array(popularity)  # type: ignore[index]
+    name = "AveragePopularity@5"
+    rows = summarise(methods, [name], by=name)
+    assert [row.role for row in rows] == ["", "strongest baseline", ""]
+    assert [row.test and row.test.better for row in rows] == [True, None, None]
+
+
+def test_users_without_a_value_are_in_no_mean_and_no_pair() -> None:
+    one, other = np.array([1.0, np.nan, 2.0, 4.0]), np.array([2.0, 1.0, np.nan, 7.0])
+    methods = [method("one", [one]), method("other", [other])]
+    for each, mean in zip(methods, (7 / 3, 10 / 3), strict=True):
+        each.runs[0]["test"]["NDCG@5"] = mean
+    rows = summarise(methods, ["NDCG@5"], "one")
+    assert rows[0].interval["NDCG@5"] == confidence_interval(np.array([1.0, 2.0, 4.0]))
+    assert rows[1].test is not None
+    assert rows[1].test.p == paired_t_test(np.array([2.0, 7.0]), np.array([1.0, 4.0]))
+    nobody = np.full(4, np.nan)
+    assert paired_t_test(one, nobody) == 1.0
 
 
 def test_p_values_are_paired_over_users_and_corrected() -> None:

@@ -52,16 +52,34 @@ def test_corrected_over_the_catalogue_is_the_full_softmax() -> None:
     )
 
 
-def test_corrected_by_the_formula() -> None:
+@pytest.mark.parametrize("weighted", [False, True])
+def test_corrected_by_the_formula(weighted: bool) -> None:
     pos, neg, known = scores()
+    weight = torch.arange(24).view(6, 4) % 3 if weighted else torch.ones(6, 4)
     q = known["log_q"].exp() / (1 - known["pos_log_q"].exp()).unsqueeze(1)
-    p, total = (pos / 0.3).exp(), ((neg / 0.3).exp() / q).sum(dim=1)
-    missing = (1 - p / (p + total / 4)).detach()
+    p, total = (pos / 0.3).exp(), (weight * (neg / 0.3).exp() / q).sum(dim=1)
+    missing = (1 - p / (p + total / weight.sum(dim=1))).detach()
     expected = (missing * (-pos / 0.3 + total.log())).mean()
-    found = InBatchSoftmaxLoss(0.3, correction="corrected")(pos, neg, **known)
+    found = InBatchSoftmaxLoss(0.3, correction="corrected")(
+        pos, neg, weight if weighted else None, **known
+    )
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(
         torch.autograd.grad(found, (pos, neg)), torch.autograd.grad(expected, (pos, neg))
+    )
+
+
+@pytest.mark.parametrize("correction", ["classic", "corrected"])
+def test_a_weight_of_two_is_two_slots(correction: str) -> None:
+    pos, neg, known = scores()
+    loss = InBatchSoftmaxLoss(0.3, correction=correction)
+    weight = torch.tensor([2, 1, 0, 1]).expand(6, -1)
+    slots = [0, 0, 1, 3]
+    twice = loss(pos, neg, weight, **known)
+    alone = loss(pos, neg[:, slots], None, **known | {"log_q": known["log_q"][:, slots]})
+    torch.testing.assert_close(twice, alone)
+    torch.testing.assert_close(
+        torch.autograd.grad(twice, (pos, neg)), torch.autograd.grad(alone, (pos, neg))
     )
 
 

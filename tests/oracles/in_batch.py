@@ -6,7 +6,6 @@ its own weight and probability. The share of an item is how many of the links ha
 """
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,61 +98,3 @@ def bir_probabilities(
         for k, logit in zip(free, logits, strict=True):
             probabilities[b, k] = math.exp(logit - total)
     return probabilities
-
-
-def logq_softmax(
-    pos: Floats,
-    neg: Floats,
-    weight: Floats,
-    log_q: Floats,
-    pos_log_q: Floats,
-    temperature: float,
-    correction: Literal["classic", "corrected"],
-) -> tuple[float, Floats, Floats]:
-    """The sampled softmax with log Q: its loss, and its gradients to pos [B] and neg [B, K].
-
-    Of row b, with s = pos_b / t, n_k = neg_bk / t and w_k = weight_bk, and means over all B rows:
-
-    - classic: z = s - log Q_pos, z_k = n_k - log Q_k, Z = e^z + sum_k w_k e^z_k, and the loss is
-      log Z - z. Its derivative is (e^z / Z - 1) / t to pos_b and (w_k e^z_k / Z) / t to neg_bk.
-    - corrected (arXiv 2507.09331): Q'_k = Q_k / (1 - Q_pos), a negative is not the positive,
-      N = sum_k w_k e^n_k / Q'_k, P = e^s / (e^s + N / sum_k w_k), and the loss is
-      sg(1 - P) (log N - s). With sg a constant, the derivative is -(1 - P) / t to pos_b and
-      (1 - P) (w_k e^n_k / Q'_k / N) / t to neg_bk.
-
-    A slot of weight 0 is as if it were not there. A row whose weights are all 0 has loss 0 and
-    gradients 0, and still counts in the mean. `log_q` is [K], or [B, K].
-    """
-    if correction not in ("classic", "corrected"):
-        raise ValueError(f"correction is 'classic' or 'corrected', not {correction!r}")
-    B, K = neg.shape
-    q = np.broadcast_to(log_q, (B, K))
-    loss = 0.0
-    grad_pos = np.zeros(B, dtype=np.float64)
-    grad_neg = np.zeros((B, K), dtype=np.float64)
-    for b in range(B):
-        there = [k for k in range(K) if weight[b, k] > 0.0]
-        if not there:
-            continue
-        s = float(pos[b]) / temperature
-        log_q_pos = float(pos_log_q[b])
-        terms = []  # log(w_k e^n_k / Q_k)
-        for k in there:
-            terms.append(math.log(weight[b, k]) + float(neg[b, k]) / temperature - float(q[b, k]))
-        if correction == "classic":
-            z = s - log_q_pos
-            log_z = log_sum_exp([z, *terms])
-            loss += (log_z - z) / B
-            grad_pos[b] = (math.exp(z - log_z) - 1.0) / temperature / B
-            for k, term in zip(there, terms, strict=True):
-                grad_neg[b, k] = math.exp(term - log_z) / temperature / B
-        else:
-            terms = [term + math.log(1.0 - math.exp(log_q_pos)) for term in terms]
-            log_n = log_sum_exp(terms)
-            log_mean = log_n - math.log(sum(float(weight[b, k]) for k in there))
-            wrong = math.exp(log_mean - log_sum_exp([s, log_mean]))  # 1 - P
-            loss += wrong * (log_n - s) / B
-            grad_pos[b] = -wrong / temperature / B
-            for k, term in zip(there, terms, strict=True):
-                grad_neg[b, k] = wrong * math.exp(term - log_n) / temperature / B
-    return loss, grad_pos, grad_neg

@@ -1,13 +1,11 @@
 """What newer samplers draw, or choose, exactly: by enumeration on toy sizes.
 
-A distribution is a dict or a list of probabilities that sum to 1. An item that is there twice,
-in a batch or in a pool, has twice the probability, unless the docstring says otherwise. A row
-that has nothing to draw from has an empty distribution.
+A distribution is a dict or a list of probabilities that sum to 1. An item that is there twice in a
+pool has twice the probability, unless the docstring says otherwise.
 """
 
 import itertools
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 Rows = Sequence[Sequence[float]]
@@ -37,139 +35,6 @@ def by_item(items: Sequence[int], probabilities: Sequence[float]) -> dict[int, f
         if probability > 0.0:
             shares[item] = shares.get(item, 0.0) + probability
     return shares
-
-
-def allowed_slots(
-    users: Sequence[int],
-    items: Sequence[int],
-    shared: Sequence[int],
-    known: Mapping[int, set[int]],
-) -> list[list[int]]:
-    """1 where row b may take slot j of the shared list, 0 where its user knows the item.
-
-    A row's own positive counts as known, and so do all its copies.
-    """
-    weights = []
-    for user, item in zip(users, items, strict=True):
-        forbidden = known.get(user, set()) | {item}
-        weights.append([0 if other in forbidden else 1 for other in shared])
-    return weights
-
-
-def shared_distribution(
-    users: Sequence[int],
-    items: Sequence[int],
-    shared: Sequence[int],
-    known: Mapping[int, set[int]],
-) -> list[dict[int, float]]:
-    """Of each row, the items of a slot drawn uniformly from the slots that it may take."""
-    rows = []
-    for weights in allowed_slots(users, items, shared, known):
-        rows.append(by_item(shared, normalised(weights)) if sum(weights) else {})
-    return rows
-
-
-def in_batch(
-    users: Sequence[int], items: Sequence[int], known: Mapping[int, set[int]]
-) -> list[dict[int, float]]:
-    """In-batch negatives: the positives of the batch that the row's user does not know.
-
-    An item that is the positive of two rows is there twice.
-    """
-    return shared_distribution(users, items, items, known)
-
-
-def counted_log_q(counts: Sequence[int]) -> list[float]:
-    """The log of an item's share of the links: how often it is in a batch. -inf without links."""
-    total = sum(counts)
-    return [math.log(count / total) if count else -math.inf for count in counts]
-
-
-def streaming_log_q(
-    batches: Sequence[Sequence[int]], *, num_items: int, rate: float, initial_gap: float
-) -> list[float]:
-    """The log Q of each item after the batches, by how many batches apart it is seen (Yi 2019).
-
-    Batches are numbered from 1. An item of batch t moves its gap to (1 - rate) gap +
-    rate (t - last), last = the batch before in which it was, 0 at first. Then Q = 1 / gap, the
-    probability that a batch has it. An item that is twice in a batch moves once.
-    """
-    gap = [initial_gap for _ in range(num_items)]
-    last = [0 for _ in range(num_items)]
-    for t, items in enumerate(batches, start=1):
-        for item in sorted(set(items)):
-            gap[item] = (1.0 - rate) * gap[item] + rate * (t - last[item])
-            last[item] = t
-    return [-math.log(value) for value in gap]
-
-
-def mns(
-    users: Sequence[int],
-    items: Sequence[int],
-    uniform: Sequence[int],
-    known: Mapping[int, set[int]],
-) -> list[dict[int, float]]:
-    """MNS (Yang et al., WWW 2020 companion): the batch's positives and the shared uniform items.
-
-    Every row has the same B + B' slots, less those with items that its user knows.
-    """
-    return shared_distribution(users, items, [*items, *uniform], known)
-
-
-def mns_log_q(counts: Sequence[int], *, batch: int, extra: int) -> list[float]:
-    """The log of Q* = (B unigram + B' uniform) / (B + B'), of every item.
-
-    B is `batch`, B' is `extra`. Unigram is an item's share of the links.
-    """
-    total = sum(counts)
-    logs = []
-    for count in counts:
-        q = (batch * count / total + extra / len(counts)) / (batch + extra)
-        logs.append(math.log(q) if q > 0.0 else -math.inf)
-    return logs
-
-
-def cbns_memories(
-    batches: Sequence[Sequence[int]],
-    log_qs: Sequence[Sequence[float]],
-    *,
-    capacity: int,
-    warm_up: int,
-    fill_during_warm_up: bool = False,
-) -> list[list[tuple[int, int, int, float]]]:
-    """CBNS (arXiv 2110.15154): the memory that each batch sees, oldest row first.
-
-    An entry is (batch, row, item, log Q): the item's row of embeddings as that batch left it and
-    its log Q at that time, so a later batch leaves it as it was. A batch is seen by the batches
-    after it, not by itself: there its rows are in-batch negatives already. Over `capacity` the
-    oldest rows go first, one by one. An item may be there several times, with different rows.
-
-    The first `warm_up` batches see an empty memory. They do not fill it either, since rows of the
-    first steps change fast; `fill_during_warm_up` lets them fill it.
-    """
-    memory: deque[tuple[int, int, int, float]] = deque()
-    seen = []
-    for t, (items, logs) in enumerate(zip(batches, log_qs, strict=True)):
-        seen.append(list(memory) if t >= warm_up else [])
-        if t >= warm_up or fill_during_warm_up:
-            for b, (item, log) in enumerate(zip(items, logs, strict=True)):
-                memory.append((t, b, item, log))
-                if len(memory) > capacity:
-                    memory.popleft()
-    return seen
-
-
-def cbns(
-    users: Sequence[int],
-    items: Sequence[int],
-    memory: Sequence[tuple[int, int, int, float]],
-    known: Mapping[int, set[int]],
-) -> list[dict[int, float]]:
-    """Of each row, the items of a slot drawn uniformly from the batch and the memory together.
-
-    What the user knows is left out of both, the positive first of all.
-    """
-    return shared_distribution(users, items, [*items, *(entry[2] for entry in memory)], known)
 
 
 def bns_risks(
@@ -390,33 +255,6 @@ def adasir(scores: Sequence[float], log_q: Sequence[float]) -> list[float]:
     replacement. An item in two slots has the probability of both: see `by_item`.
     """
     return softmax([score - log for score, log in zip(scores, log_q, strict=True)])
-
-
-def bir(
-    users: Sequence[int],
-    items: Sequence[int],
-    scores: Rows,
-    log_pop: Sequence[float],
-    known: Mapping[int, set[int]],
-) -> list[list[float]]:
-    """BIR (arXiv 2205.14859): of each row, what each slot of the batch is resampled with.
-
-    softmax(s(u_b, i_j) - log pop(i_j)) over the slots j, with replacement. The paper resamples
-    from the whole batch, the row's own positive among it; as negatives, slots with what the user
-    knows have probability 0. A row without slots has 0 everywhere.
-
-    Args:
-        users: The user of each row, [B].
-        items: The positive of each row, [B].
-        scores: The score of the user of row b with the positive of row j, [B, B].
-        log_pop: The log of the popularity of the positive of each row, [B].
-        known: The items of each user.
-    """
-    rows = []
-    for b, weights in enumerate(allowed_slots(users, items, items, known)):
-        logits = [scores[b][j] - log_pop[j] if weights[j] else -math.inf for j in range(len(items))]
-        rows.append(softmax(logits) if sum(weights) else [0.0 for _ in items])
-    return rows
 
 
 def determinant(matrix: Rows) -> float:

@@ -161,18 +161,22 @@ def test_self_adversarial_shares_have_no_gradient() -> None:
     torch.testing.assert_close(of_pos, -torch.sigmoid(-pos.detach()) / (2 * B))
 
 
-def test_corrected_logq_over_all_items_is_full_softmax() -> None:
+@pytest.mark.parametrize("loss", [losses.softmax_logq, losses.softmax_corrected_logq])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_logq_over_all_items_is_full_softmax(loss: Loss, temperature: float) -> None:
     pos, neg = cosines(6)
     uniform = torch.full((B, K), -math.log(K + 1.0), dtype=torch.double)
-    corrected = gradients(
-        losses.softmax_corrected_logq,
-        pos,
-        neg,
-        log_q=uniform,
-        pos_log_q=uniform[:, 0],
-        temperature=0.3,
-    )
-    same_gradient(corrected, gradients(losses.softmax, pos, neg, temperature=0.3))
+    known = {"log_q": uniform, "pos_log_q": uniform[:, 0]}
+    found = gradients(loss, pos, neg, temperature=temperature, **known)
+    same_gradient(found, gradients(losses.softmax, pos, neg, temperature=temperature))
+
+
+@pytest.mark.parametrize("name", ["logq", "corrected"])
+def test_logq_does_not_see_a_shift_of_all_scores(name: str) -> None:
+    loss, kwargs = ALL[name]
+    of_pos, of_neg = gradients(loss, *cosines(6), some_weight(), **kwargs)
+    torch.testing.assert_close(of_neg.sum(1), -of_pos)
+    assert bool((of_neg[some_weight() == 1] > 0).all())
 
 
 def test_corrected_logq_in_expectation_of_the_sum() -> None:
@@ -555,68 +559,6 @@ def test_bc_loss_limits() -> None:
     assert losses.bias_angle([1.0, 1.0], [2.0, 2.0]) == pytest.approx(0.0, abs=1e-7)
 
 
-def test_in_batch() -> None:
-    users, items = [0, 1, 2, 0], [5, 6, 5, 7]
-    known = {0: {5, 7}, 1: {6}, 2: {5, 6}}
-    rows = samplers.in_batch(users, items, known)
-    # User 1 has item 5 twice. User 0 knows all but 6, user 2 all but 7.
-    assert rows[0] == {6: 1.0}
-    assert rows[1] == pytest.approx({5: 2 / 3, 7: 1 / 3})
-    assert rows[2] == {7: 1.0}
-    assert rows[3] == {6: 1.0}
-    assert samplers.in_batch([0], [5], {}) == [{}]
-
-
-def test_log_q_of_counts_and_streams() -> None:
-    assert samplers.counted_log_q([1, 0, 3]) == pytest.approx(
-        [math.log(0.25), -math.inf, math.log(0.75)]
-    )
-    # Item 0 is in every second batch: its gap tends to 2.
-    batches = [[0, 0, 1], [1]] * 200
-    logs = samplers.streaming_log_q(batches, num_items=2, rate=0.1, initial_gap=5.0)
-    assert logs == pytest.approx([math.log(0.5), 0.0], abs=1e-6)
-
-
-def test_mns() -> None:
-    rows = samplers.mns([0, 1], [5, 6], [5, 8, 8, 9], {0: {5}, 1: {6, 9}})
-    assert rows[0] == pytest.approx({6: 0.25, 8: 0.5, 9: 0.25})
-    assert rows[1] == pytest.approx({5: 0.5, 8: 0.5})
-    logs = samplers.mns_log_q([1, 0, 3, 0], batch=8, extra=2)
-    shares = [math.exp(log) for log in logs]
-    assert shares == pytest.approx([0.25, 0.05, 0.65, 0.05])
-    assert sum(shares) == pytest.approx(1.0)
-    assert samplers.mns_log_q([1, 0, 3], batch=8, extra=0)[1] == -math.inf
-
-
-def test_mns_log_q_is_a_slot_of_the_pool() -> None:
-    # Over every batch of 2 links out of links with counts 1, 0, 3 and every uniform item.
-    links = [0, 2, 2, 2]
-    shares = [0.0, 0.0, 0.0]
-    pools = [[*batch, extra] for batch in itertools.product(links, repeat=2) for extra in range(3)]
-    for pool in pools:
-        for item in pool:
-            shares[item] += 1.0 / (len(pool) * len(pools))
-    expected = [math.exp(log) for log in samplers.mns_log_q([1, 0, 3], batch=2, extra=1)]
-    assert shares == pytest.approx(expected)
-
-
-def test_cbns_memory() -> None:
-    batches = [[0, 1], [2, 2], [1, 3], [0, 4]]
-    log_qs = [[-1.0, -2.0], [-3.0, -3.5], [-2.5, -4.0], [-1.5, -5.0]]
-    seen = samplers.cbns_memories(batches, log_qs, capacity=3, warm_up=1)
-    assert seen[:2] == [[], []]
-    assert seen[2] == [(1, 0, 2, -3.0), (1, 1, 2, -3.5)]
-    assert seen[3] == [(1, 1, 2, -3.5), (2, 0, 1, -2.5), (2, 1, 3, -4.0)]
-    early = samplers.cbns_memories(batches, log_qs, capacity=3, warm_up=1, fill_during_warm_up=True)
-    assert early[0] == []
-    assert early[1] == [(0, 0, 0, -1.0), (0, 1, 1, -2.0)]
-    assert early[3] == seen[3]
-    rows = samplers.cbns([8, 9], [0, 4], seen[3], {8: {3}, 9: set()})
-    assert rows[0] == pytest.approx({4: 1 / 3, 2: 1 / 3, 1: 1 / 3})
-    assert rows[1] == pytest.approx({0: 0.25, 2: 0.25, 1: 0.25, 3: 0.25})
-    assert samplers.cbns([9], [2], seen[3], {})[0] == pytest.approx({1: 0.5, 3: 0.5})
-
-
 def test_bns() -> None:
     # A candidate between two references: F = 1/2, so unbias = 1 - P_fn.
     (risk,) = samplers.bns_risks(1.0, [1.0], [10.0], [0.0, 2.0], total_popularity=40.0, lam=1.0)
@@ -739,28 +681,6 @@ def test_adasir_makes_up_for_its_proposal() -> None:
     assert sum(slots) == pytest.approx(1.0)
     items = samplers.by_item(pool, slots)
     assert [items[i] for i in range(3)] == pytest.approx(samplers.softmax(scores))
-
-
-def test_bir() -> None:
-    users, items = [0, 1, 2], [5, 6, 5]
-    log_pop = [math.log(2.0), 0.0, math.log(2.0)]
-    scores = [[0.1, 0.2, 0.1], [1.0, -1.0, 1.0], [0.0, 0.5, 0.0]]
-    rows = samplers.bir(users, items, scores, log_pop, {0: {6}, 1: set(), 2: set()})
-    assert rows[0] == [0.0, 0.0, 0.0]
-    assert rows[1] == pytest.approx([0.5, 0.0, 0.5])
-    assert rows[2] == pytest.approx([0.0, 1.0, 0.0])
-    # With items in proportion to popularity, the softmax of the scores.
-    items, pops = [1, 1, 2, 3], [2.0, 2.0, 1.0, 1.0]
-    of_item = {1: 0.4, 2: -0.3, 3: 1.0}
-    row = samplers.bir(
-        [0, 1, 2, 3, 4],
-        [*items, 9],
-        [[of_item.get(i, 0.0) for i in [*items, 9]]] * 5,
-        [*(math.log(n) for n in pops), 0.0],
-        {},
-    )[4]
-    shares = samplers.by_item([*items, 9], row)
-    assert [shares[i] for i in (1, 2, 3)] == pytest.approx(samplers.softmax([0.4, -0.3, 1.0]))
 
 
 def test_determinant() -> None:

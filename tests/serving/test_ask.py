@@ -171,15 +171,51 @@ def test_unknown_users_get_what_is_popular(method: str) -> None:
     )
 
 
-def test_what_is_popular_is_without_what_a_person_has() -> None:
-    """The one who is not known at all comes first: places among others are not rows."""
-    found = model().recommend(["nobody", "u029"], k=1000, unknown="popular")
-    lists = {user: set(rows["item"]) for user, rows in found.groupby("user", sort=False)}
-    assert list(lists) == ["nobody", "u029"]
-    everything = {f"i{item:03}" for item in set(range(40)) - untrained_items()}
+def trained_on(index: torch.Tensor) -> TrainedModel:
+    """A model of the dataset that was trained on some of its links, `[2, n]`."""
+    data = dataset()
+    known = data[0].clone()
+    known["user", "item"].edge_index = index
+    return TrainedModel.from_training(trained("mf", known), data, known=known)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize("named", [None, [39, 12, 7, 5, 3]])
+def test_what_is_popular_is_without_what_a_person_has(
+    exclude_seen: bool, named: list[int] | None
+) -> None:
+    """The one who is not known at all comes first: places among others are not rows.
+
+    Of the others, one is the first of all users, and one the last.
+    """
+    index = dataset()[0]["user", "item"].edge_index
+    index = index[:, index[0] > 0]
+    made = trained_on(index)
+    count = np.bincount(index[1], minlength=40)
+    best = sorted(count.nonzero()[0] if named is None else named, key=lambda i: (-count[i], i))
+    seen_by = {"nobody": set(), "u029": all_links()[29], "u000": all_links()[0]}
+    found = made.recommend(
+        seen_by,
+        k=1000,
+        exclude_seen=exclude_seen,
+        items=None if named is None else [f"i{item:03}" for item in named],
+        unknown="popular",
+    )
+    assert found["user"].unique().tolist() == [*seen_by]
+    for user, seen in seen_by.items():
+        left = [item for item in best if not (exclude_seen and item in seen)]
+        rows = found[found["user"] == user]
+        assert rows["item"].tolist() == [f"i{item:03}" for item in left]
+        assert rows["score"].tolist() == count[left].tolist()
+
+
+def test_what_is_popular_ends_where_nothing_is_left_of_all_items() -> None:
+    """Every item has training links."""
+    links = [(user, item) for user, items in all_links().items() for item in items if user < 29]
+    made = trained_on(torch.tensor(links).t())
+    found = made.recommend(["u029"], k=1000, unknown="popular")
     own = {f"i{item:03}" for item in all_links()[29]}
-    assert own & everything
-    assert lists == {"nobody": everything, "u029": everything - own}
+    assert {*found["item"]} == {f"i{item:03}" for item in range(40)} - own
 
 
 @pytest.mark.parametrize(

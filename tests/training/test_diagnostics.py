@@ -25,8 +25,15 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.diagnostics import PIECES, Look
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import SampledSoftmaxLoss
-from pyg_negsamp.nn import MF, Encoder, FromModule, LightGCN
-from pyg_negsamp.training import Costs, Diagnostics, Recommender, diagnostics, fit
+from pyg_negsamp.nn import ENCODERS, MF, FromModule, LightGCN
+from pyg_negsamp.training import (
+    Costs,
+    Diagnostics,
+    NonFiniteLossError,
+    Recommender,
+    diagnostics,
+    fit,
+)
 from pyg_negsamp.training.looking import MOST_NEGATIVES, Sample, Watched, look_at
 from pyg_negsamp.transforms import DNS, RNS, SAMPLERS, InBatch, MixGCF, NSCaching
 
@@ -36,14 +43,13 @@ def splits() -> list[HeteroData]:
     return list(SyntheticInteractions("tiny"))
 
 
-def recommender(
-    data: HeteroData, encoder: type[Encoder], neg: str, **arguments: Any
-) -> Recommender:
+def recommender(data: HeteroData, encoder: str, neg: str, **arguments: Any) -> Recommender:
     torch.manual_seed(0)
-    cls = SAMPLERS[neg]
-    values = {"dim": 8, "warmup": 1}  # the second epoch comes after the warm-up
+    network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
+    values = {"dim": network.width, "warmup": 1}  # the second epoch comes after the warm-up
     own = {n: v for n, v in values.items() if n in inspect.signature(cls.__init__).parameters}
-    return Recommender(encoder(data, dim=8), cls(cls.proposal(data), **own), lr=0.02, **arguments)
+    sampler = cls(cls.proposal(data), pool=network.pool, **own)
+    return Recommender(network, sampler, lr=0.02, **arguments)
 
 
 def train(model: Recommender, splits: list[HeteroData], **arguments: Any) -> list[dict[str, float]]:
@@ -73,11 +79,12 @@ def assert_same_state(one: Recommender, other: Recommender) -> None:
 # Training does not notice -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("neg", list(SAMPLERS))
-@pytest.mark.parametrize("encoder", [MF, LightGCN])
-def test_training_is_bit_for_bit_the_same(
-    splits: list[HeteroData], encoder: type[Encoder], neg: str
-) -> None:
+CASES = [(encoder, neg) for encoder in ("mf", "lightgcn") for neg in SAMPLERS]
+CASES += [(encoder, "dins") for encoder in ENCODERS]
+
+
+@pytest.mark.parametrize(("encoder", "neg"), dict.fromkeys(CASES))
+def test_training_is_bit_for_bit_the_same(splits: list[HeteroData], encoder: str, neg: str) -> None:
     plain, looked = (recommender(splits[0], encoder, neg) for _ in range(2))
     before, found = (
         train(plain, splits, diagnostics="none"),
@@ -91,11 +98,20 @@ def test_training_is_bit_for_bit_the_same(
         assert ("ambiguous-trap/max" in seen) == draws
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+def test_training_is_the_same_in_any_precision(splits: list[HeteroData], precision: str) -> None:
+    plain, looked = (recommender(splits[0], "lightgcn", "mixgcf") for _ in range(2))
+    train(plain, splits, diagnostics="none", precision=precision)
+    found = train(looked, splits, diagnostics="all", precision=precision)
+    assert_same_state(plain, looked)
+    assert "ambiguous-trap/gain" in found[-1]
+
+
 @pytest.mark.parametrize("neg", ["dns", "nscaching", "srns", "adasir", "cbns"])
 def test_a_resumed_run_has_the_same_history(
     splits: list[HeteroData], tmp_path: Path, neg: str
 ) -> None:
-    whole, resumed = (recommender(splits[0], LightGCN, neg) for _ in range(2))
+    whole, resumed = (recommender(splits[0], "lightgcn", neg) for _ in range(2))
     expected = train(whole, splits, diagnostics="all", epochs=3)
     train(resumed, splits, diagnostics="all", out=tmp_path, epochs=2, planned=3)
     found = train(resumed, splits, diagnostics="all", out=tmp_path, epochs=3, resume=True)
@@ -144,6 +160,20 @@ def test_a_sampler_that_cannot_be_copied_is_left_alone_with_a_line(
     assert not any("hardness" in name for epoch in history for name in epoch)
 
 
+@pytest.mark.parametrize("names", ["none", "all"])
+@pytest.mark.parametrize("neg", ["rns", "dns"])
+def test_training_that_diverges_says_what_it_says_without(
+    splits: list[HeteroData], names: str, neg: str
+) -> None:
+    """Tables are beyond numbers at the end of an epoch whose loss was none yet."""
+    model = recommender(splits[0], "mf", neg)
+    model.lr = 1e30
+    with pytest.raises(NonFiniteLossError, match="loss became nan in epoch 1"):
+        fit(model, splits[0], None, batch_size=1000, diagnostics=names, progress=False)
+    assert len(model.history) == 1
+    assert not any("hardness" in name for name in model.history[0])
+
+
 # What is seen -------------------------------------------------------------------------------------
 
 
@@ -156,7 +186,7 @@ def look(model: Recommender, splits: list[HeteroData], num: int = 100) -> Look:
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 def test_scores_are_those_of_the_loss(splits: list[HeteroData], similarity: str) -> None:
     loss = SampledSoftmaxLoss(similarity=similarity)
-    model = recommender(splits[0], LightGCN, "dns", loss=loss)
+    model = recommender(splits[0], "lightgcn", "dns", loss=loss)
     seen = look(model, splits)
     users, items = model.scoring_tables().values()
     table = users @ items.t()
@@ -222,7 +252,7 @@ def test_items_chosen_layer_by_layer_score_before_they_are_mixed(
 
 
 def test_of_many_negatives_some_are_looked_at(splits: list[HeteroData]) -> None:
-    seen = look(recommender(splits[0], LightGCN, "in-batch"), splits)
+    seen = look(recommender(splits[0], "lightgcn", "in-batch"), splits)
     assert seen.candidates is None
     assert seen.chosen is not None
     assert seen.weight is not None
@@ -259,7 +289,7 @@ def test_what_is_asked_for_is_noticed(splits: list[HeteroData], tmp_path: Path) 
     def kinds(history: list[dict[str, float]]) -> set[str]:
         return {name.split("/")[0] for name in history[-1] if "/" in name} - {"val"}
 
-    model = recommender(splits[0], MF, "dns")
+    model = recommender(splits[0], "mf", "dns")
     assert kinds(train(model, splits, diagnostics="none")) == set()
     default = {"hardness", "false-negatives", "popularity", "over-fitting"}
     assert kinds(train(model, splits, out=tmp_path)) == default
@@ -281,7 +311,7 @@ def test_small_data_is_looked_at_every_few_epochs(
     splits: list[HeteroData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(diagnostics, "FIRST", 2)
-    model = recommender(splits[0], MF, "rns")
+    model = recommender(splits[0], "mf", "rns")
     history = train(model, splits, diagnostics="gradient", epochs=12)
     assert [n for n, epoch in enumerate(history) if "gradient/mean" in epoch] == [0, 1, 10]
 
@@ -369,7 +399,7 @@ def test_costs_are_exclusive_and_sum_to_the_epoch(
 
 
 def test_costs_of_every_piece_are_found(splits: list[HeteroData]) -> None:
-    model = recommender(splits[0], LightGCN, "dns")
+    model = recommender(splits[0], "lightgcn", "dns")
     train(model, splits, diagnostics="cost", epochs=1)
     found = {name: value for name, value in model.history[0].items() if "cost/" in name}
     assert found.keys() == {f"cost/{piece}" for piece in (*PIECES, "evaluation", "rest")}
@@ -377,7 +407,7 @@ def test_costs_of_every_piece_are_found(splits: list[HeteroData]) -> None:
 
 
 def test_an_interrupted_step_leaves_methods_their_own(splits: list[HeteroData]) -> None:
-    costs, model = Costs(), recommender(splits[0], MF, "dns")
+    costs, model = Costs(), recommender(splits[0], "mf", "dns")
     costs.on_train_epoch_start(None, model)  # type: ignore[arg-type]
     costs.on_train_batch_start(SimpleNamespace(num_training_batches=1), model, None, 0)  # type: ignore[arg-type]
     assert "choose" in vars(model.sampler)

@@ -10,12 +10,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from oracles import in_batch as oracle
+from oracles import since_2019
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.losses import InBatchSoftmaxLoss
 from pyg_negsamp.nn import MF
 from pyg_negsamp.testing import Toy, toy
 from pyg_negsamp.training import Recommender
 from pyg_negsamp.transforms import BIR, CBNS, MNS, InBatch, SharedSampling
+
+SOFTMAX = {"classic": since_2019.softmax_logq, "corrected": since_2019.softmax_corrected_logq}
 
 
 def inputs(seed: int) -> tuple[Toy, np.ndarray]:
@@ -102,18 +105,23 @@ def test_the_loss_of_a_step_and_its_gradients(cls: type[SharedSampling], correct
     users, items = (x[0].detach().requires_grad_() for x in model.encoder.tables().values())
     item = model.chosen[0].numpy()
     u, v = normalize(users[problem.user], dim=1), normalize(items, dim=1)
-    pos, neg = (u * v[problem.pos]).sum(1), u @ v[item].t()
-    log_q = [
-        oracle.in_batch_log_q(links, ids)
-        if cls is InBatch
-        else oracle.mns_log_q(links, ids, 9, 20, 12)
+    log_q, pos_log_q = (
+        torch.from_numpy(
+            oracle.in_batch_log_q(links, ids)
+            if cls is InBatch
+            else oracle.mns_log_q(links, ids, 9, 20, 12)
+        )
         for ids in (item, problem.pos.numpy())
-    ]
-    weight = oracle.in_batch_weights(links, problem.user.numpy(), item)
-    expected, *gradients = oracle.logq_softmax(
-        pos.detach().numpy(), neg.detach().numpy(), weight, *log_q, 0.2, correction
     )
-    same(value.detach(), np.float64(expected))
-    torch.autograd.backward([pos, neg], [torch.from_numpy(np.asarray(g)) for g in gradients])
+    expected = SOFTMAX[correction](
+        (u * v[problem.pos]).sum(1),
+        u @ v[item].t(),
+        torch.from_numpy(oracle.in_batch_weights(links, problem.user.numpy(), item)),
+        log_q=log_q.expand(9, -1),
+        pos_log_q=pos_log_q,
+        temperature=0.2,
+    )
+    torch.testing.assert_close(value, expected)
+    expected.backward()
     found = model.encoder.embedding.weight.grad
     torch.testing.assert_close(found, torch.cat([users.grad, items.grad]))

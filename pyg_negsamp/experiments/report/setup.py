@@ -1,0 +1,108 @@
+"""What was run: configuration, data, machine, and the commands that made it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from pyg_negsamp.experiments.flags import as_flags
+from pyg_negsamp.experiments.report.page import Block, Commands, Part, Table
+from pyg_negsamp.experiments.report.reading import Found
+from pyg_negsamp.experiments.tables import Grid
+
+
+def setup(found: Found) -> Part:
+    """Configuration and data."""
+    blocks: list[Block] = [Table("Data, in numbers", data_grid(found.data))]
+    shared, own = configuration(found)
+    blocks.append(Table("What all rows share", Grid(["field", "value"], shared)))
+    if own.rows:
+        blocks.append(Table("What rows differ in", own))
+    if machines := machine(found):
+        blocks.append(Table("Where it ran", Grid(["what", "value"], machines)))
+    says = "Every field that decides the numbers, its defaults said, too."
+    return Part("configuration", "Configuration and data", says, blocks)
+
+
+def data_grid(data: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """The numbers of the data, a column per protocol, alike ones together."""
+    if len(set(map(str, data.values()))) == 1:
+        data = {"value": next(iter(data.values()))}
+    names = dict.fromkeys(name for summary in data.values() for name in summary)
+    rows = [
+        [name.replace("_", " "), *(text(summary.get(name)) for summary in data.values())]
+        for name in names
+    ]
+    return Grid(["", *data], rows)
+
+
+def text(value: Any) -> str:
+    """A value as one reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def configuration(found: Found) -> tuple[list[list[str]], Grid]:
+    """Fields that are the same wherever they are, and a table of the others."""
+    flats = {row.name: dict(row.config.flat()) for row in found.comparison.rows}
+    for flat in flats.values():
+        flat.pop("seed", None)
+    names = dict.fromkeys(name for flat in flats.values() for name in flat)
+    values = {n: [flat[n] for flat in flats.values() if n in flat] for n in names}
+    methods = ("encoder", "neg", "loss")
+    same = [
+        name for name, seen in values.items()
+        if all(value == seen[0] for value in seen)
+        and (len(seen) > 1 or len(flats) == 1 or name in methods)
+    ]  # fmt: skip
+    shared = [[name.replace("_", " "), text(values[name][0])] for name in same]
+    seeds = sorted({cell.seed for cell in found.cells})
+    shared.append(["seeds", ", ".join(map(str, seeds))])
+    rest = [name for name in names if name not in same]
+    rows = []
+    for row in found.comparison.rows:
+        said = [
+            f"{n.replace('_', ' ')} = {text(flats[row.name][n])}"
+            for n in rest
+            if n in flats[row.name]
+        ]
+        rows.append([row.name, ", ".join(said)])
+    return shared, Grid(["method", "fields"], rows if rest else [])
+
+
+def machine(found: Found) -> list[list[str]]:
+    """What computed it, each once."""
+    seen: dict[str, dict[str, None]] = {}
+    for method in found.shown:
+        for run in method.runs:
+            said = {
+                **run.get("machine", {}),
+                **{n: run[n] for n in ("torch", "threads", "code") if n in run},
+            }
+            for name, value in said.items():
+                seen.setdefault(name, {})[text(value)] = None
+    return [[name, ", ".join(values)] for name, values in seen.items()]
+
+
+def commands(found: Found) -> Part:
+    """What to type to make it again."""
+    blocks: list[Block] = []
+    if found.commands:
+        blocks.append(Commands("The comparison", found.commands))
+    rows = [row for row in found.comparison.rows if not row.config.is_reference]
+    lines = [shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]) for row in rows]
+    title = "One row, trained and its model kept" if found.commands else "The runs"
+    blocks += [Commands(title, lines)] if lines else []
+    again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders)])
+    blocks.append(Commands("This page", [again]))
+    return Part("commands", "Commands", "They made it, and make it again.", blocks)
