@@ -18,8 +18,8 @@ NOT_IN_CELLS = (
     *(
         f"experiments/{name}.py"
         for name in (
-            "code", "comparison", "table_files", "filling", "workers", "significance", "tables",
-            "run", "search", "studies", "trials", "describe", "prepare",
+            "code", "comparison", "table_files", "filling", "workers", "cluster", "significance",
+            "tables", "run", "search", "studies", "trials", "describe", "prepare",
         )
     ),
     *(f"datasets/{name}.py" for name in ("download", "export", "report")),

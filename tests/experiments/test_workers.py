@@ -1,16 +1,39 @@
-"""Cells in processes of their own."""
+"""Tasks in processes of their own; those of a cluster are in `test_cluster.py`."""
 
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pyg_negsamp.experiments.cells import load_all, plan
+from pyg_negsamp.datasets import DownloadError
+from pyg_negsamp.errors import invalid
+from pyg_negsamp.experiments.arguments import ConfigError
+from pyg_negsamp.experiments.cells import load_all, plan, run_cell
 from pyg_negsamp.experiments.comparison import product
-from pyg_negsamp.experiments.workers import run_all
+from pyg_negsamp.experiments.workers import LostError, begin_workers, run_all
+
+#: A task, as `eval` takes it, that kills its process.
+DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        invalid("DNS", "n", "at least 1", 0),
+        ConfigError("lr", "a number", "x"),
+        DownloadError("http://x", "gone", Path("y")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_come_whole_from_another_process(error: Exception) -> None:
+    """One that does not is taken for a process that was killed."""
+    other = pickle.loads(pickle.dumps(error))
+    assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
 
 
 @pytest.mark.usefixtures("forked_workers")
@@ -20,13 +43,29 @@ def test_an_interruption_ends_no_process_of_the_caller(tmp_path: Path) -> None:
     children = [context.Process(target=time.sleep, args=(600,)) for _ in range(2)]
     children[0].start()
     try:
-        running = run_all(plan(table, load_all(table), tmp_path, 1), jobs=2)
-        next(running)  # popularity is finished at once
-        children[1].start()
-        with pytest.raises(KeyboardInterrupt):
-            running.throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt), begin_workers(2, None, tmp_path) as workers:
+            work = partial(run_cell, deadline=float("inf"))
+            ended = run_all(work, plan(table, load_all(table), tmp_path, 1), workers)
+            next(ended)  # popularity is finished at once
+            children[1].start()
+            raise KeyboardInterrupt
         assert {*multiprocessing.active_children()} == {*children}
     finally:
         for child in children:
             child.kill()
             child.join()
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_task_that_is_lost_every_time_is_given_up_and_costs_no_other(tmp_path: Path) -> None:
+    seen = repr(str(tmp_path / "seen"))
+    once = f"__import__('os').path.exists({seen}) or (open({seen}, 'w').close(), {DIE})"
+    todo = [DIE, once, "1 / 0", *map(str, range(5))]
+    with begin_workers(2, None, tmp_path) as workers:
+        ended = {task: (result, error) for task, result, error in run_all(eval, todo, workers)}
+    lost, wrong = ended.pop(DIE)[1], ended.pop("1 / 0")[1]
+    assert isinstance(lost, LostError)
+    assert "lost its worker every time" in str(lost)
+    assert isinstance(wrong, ZeroDivisionError)
+    assert ended == {once: (True, None)} | {str(n): (n, None) for n in range(5)}
+    assert multiprocessing.active_children() == []
