@@ -18,8 +18,9 @@ from threading import Event, Thread
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -147,7 +148,29 @@ def _journal(file: Path) -> optuna.storages.BaseStorage:
     if file.is_dir() or not file.name:
         raise ConfigError("storage", "a journal file", f"{JOURNAL}{file}")
     file.parent.mkdir(exist_ok=True)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
+
+
+class JournalLock(JournalFileOpenLock):
+    """Who writes to a journal; a process that is killed meanwhile keeps no lock.
+
+    Optuna's own are files that stay: for half a minute, and for ever if the path is relative.
+
+    Args:
+        file: The journal.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.lock = FileLock(file.with_name(f".{file.name}.lock"))
+
+    def acquire(self) -> bool:
+        """Waits until it is ours."""
+        self.lock.acquire(poll_interval=0.01)
+        return True
+
+    def release(self) -> None:
+        """Lets the next one write."""
+        self.lock.release()
 
 
 def _check_sqlite(file: Path, url: str) -> None:

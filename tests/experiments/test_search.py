@@ -482,6 +482,21 @@ def test_a_running_trial_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, st
     assert all_of(study)[0].state.name == "FAIL"
 
 
+def test_a_process_killed_as_it_writes_keeps_no_journal(fits: list[Recommender]) -> None:
+    Path("deep").mkdir()
+    url = "journal:///deep/one.log"
+    begin(1, storage=url)
+    die = f"""
+import os
+from pyg_negsamp.experiments.studies import make_storage
+make_storage({url!r})._backend._lock.acquire()
+os.kill(os.getpid(), 9)
+"""
+    assert Python("-c", die).wait().returncode == -9
+    begin(2, storage=url)
+    assert len(complete(study_of(url))) == 2
+
+
 def test_who_finds_all_trials_running_elsewhere_has_found_nothing(fits: list[Recommender]) -> None:
     with pytest.raises(KeyboardInterrupt):
         begin(1, storage=SQLITE, say=interrupted)
