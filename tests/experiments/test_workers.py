@@ -41,14 +41,18 @@ def test_an_interruption_ends_no_process_of_the_caller(tmp_path: Path) -> None:
     table = product({"dataset": "tiny", "encoder": ["popularity", "mf"], "epochs": 10**6}, False)
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=time.sleep, args=(600,)) for _ in range(2)]
+
+    def interrupted() -> None:
+        with begin_workers(2, None, tmp_path) as workers:
+            work = partial(run_cell, deadline=float("inf"))
+            next(run_all(work, plan(table, load_all(table), tmp_path, 1), workers))
+            children[1].start()  # popularity is finished at once, and the other trains
+            raise KeyboardInterrupt
+
     children[0].start()
     try:
-        with pytest.raises(KeyboardInterrupt), begin_workers(2, None, tmp_path) as workers:
-            work = partial(run_cell, deadline=float("inf"))
-            ended = run_all(work, plan(table, load_all(table), tmp_path, 1), workers)
-            next(ended)  # popularity is finished at once
-            children[1].start()
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
         assert {*multiprocessing.active_children()} == {*children}
     finally:
         for child in children:
