@@ -23,7 +23,7 @@ from typing import Any
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.protocols import Say
-from pyg_negsamp.experiments.workers import Workers
+from pyg_negsamp.experiments.workers import UnfitError, Workers
 
 #: Seconds for the scheduler to answer, and for a first worker to be there.
 TIMEOUT = 5.0
@@ -51,15 +51,10 @@ def connected(address: str, shared: Path, say: Say) -> Iterator[Workers]:
     with quiet(), dask.config.set({"distributed.comm.timeouts.connect": TIMEOUT}):
         find_scheduler(address)
         with Client(address, timeout=TIMEOUT, set_as_default=False, name="pyg-negsamp") as client:
-
-            def count() -> int:
-                with suppress(OSError):
-                    return len(client.nthreads())
-                raise OSError(f"the scheduler {address} is gone")
-
             asked = Asked(Path.cwd(), code_version())
-            check(client, address, asked, shared.resolve())
-            yield Workers(Cluster(client.get_executor(pure=False), asked), count, (KilledWorker,))
+            check_all(client, address, asked, shared.resolve())
+            executor = Cluster(client, asked, say)
+            yield Workers(executor, executor.count, (KilledWorker,))
 
 
 def find_scheduler(address: str) -> None:
@@ -105,28 +100,39 @@ class Asked:
     folder: Path
     code: str
 
-    def check(self) -> None:
-        """Makes this process one that works in the folder, and refuses what would go wrong.
+    def check(self, worker: Any) -> None:
+        """Makes a worker one that works in the folder, and refuses what would go wrong.
+
+        Args:
+            worker: The one that this process is.
 
         Raises:
-            ValueError: If it does not see the folder, or has another version of the code.
+            UnfitError: If it does several tasks at a time, does not see the folder, or has another
+                version of the code.
         """
+        if worker.state.nthreads > 1:
+            raise unfit(worker.address, "it has several threads; begin it with --nthreads 1")
         try:
             os.chdir(self.folder)
         except OSError:
-            raise ValueError(f"it does not see the folder {self.folder}") from None
+            raise unfit(worker.address, f"it does not see the folder {self.folder}") from None
         if code_version() != self.code:
-            raise ValueError("it has another version of pyg_negsamp")
+            raise unfit(worker.address, "it has another version of pyg_negsamp")
 
 
-def check_worker(asked: Asked, mark: Path) -> None:
+def unfit(worker: str, why: str) -> UnfitError:
+    """The error of a worker that is of no use."""
+    return UnfitError(f"--cluster: its worker {worker} is of no use: {why}")
+
+
+def check_worker(asked: Asked, mark: Path, dask_worker: Any) -> None:
     """Refuses this worker if it is of no use, or does not see a file that was just made."""
-    asked.check()
+    asked.check(dask_worker)
     if not mark.exists():
-        raise ValueError(f"it does not see the same folder {mark.parent}")
+        raise unfit(dask_worker.address, f"it does not see the same folder {mark.parent}")
 
 
-def check(client: Any, address: str, asked: Asked, shared: Path) -> None:
+def check_all(client: Any, address: str, asked: Asked, shared: Path) -> None:
     """Refuses a cluster without workers, or with one that is of no use.
 
     Args:
@@ -139,31 +145,41 @@ def check(client: Any, address: str, asked: Asked, shared: Path) -> None:
 
     with suppress(TimeoutError):  # they may be about to begin
         client.wait_for_workers(1, timeout=TIMEOUT)
-    threads = client.nthreads()
-    if not threads:
+    if not client.nthreads():
         expected = f"a scheduler with workers: dask worker {address} --nthreads 1 --memory-limit 0"
         raise ConfigError("cluster", expected, address)
     there = next(folder for folder in (shared, *shared.parents) if folder.is_dir())
     with NamedTemporaryFile(dir=there, prefix=".pyg-negsamp-") as mark:
         errors = client.run(check_worker, asked, Path(mark.name), on_error="return")
     for worker, error in errors.items():
-        if threads.get(worker, 1) > 1:
-            error = "it has several threads; begin it with --nthreads 1"
         if error is not None:
-            expected = f"one whose workers are of use, and {worker} is not: {error}"
-            raise ConfigError("cluster", expected, address)
+            raise error if isinstance(error, UnfitError) else unfit(worker, str(error))
 
 
 class Cluster(Executor):
     """Does tasks on the cluster, by an executor of dask's.
 
     Args:
-        executor: That one.
+        client: Of the cluster.
         asked: What a worker has to be.
+        say: Is told if there is no worker left.
     """
 
-    def __init__(self, executor: Executor, asked: Asked) -> None:
-        self.executor, self.asked = executor, asked
+    def __init__(self, client: Any, asked: Asked, say: Say) -> None:
+        self.client, self.asked, self.say = client, asked, say
+        self.executor = client.get_executor(pure=False)
+        self.deserted = False
+
+    def count(self) -> int:
+        """How many workers there are."""
+        try:
+            count = len(self.client.nthreads())
+        except OSError:
+            raise OSError("the cluster's scheduler is gone") from None
+        if not count and not self.deserted:
+            self.say("no worker is left: waits for one")
+        self.deserted = not count
+        return count
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Does a task."""
@@ -178,8 +194,8 @@ def on_worker(asked: Asked, work: Callable[..., Any], *args: Any, **kwargs: Any)
     """
     from distributed import get_worker
 
-    asked.check()
     worker, over = get_worker(), threading.Event()
+    asked.check(worker)
     key = worker.get_current_task()
 
     def look() -> None:

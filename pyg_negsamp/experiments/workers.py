@@ -48,6 +48,10 @@ class LostError(OSError):
     """A task lost its worker every time."""
 
 
+class UnfitError(ValueError):
+    """A worker is of no use, and would spoil one task after the other."""
+
+
 @dataclass(frozen=True)
 class Workers:
     """Whom tasks are handed to.
@@ -110,6 +114,7 @@ def run_all(
 
     Raises:
         OSError: If the cluster is gone.
+        ValueError: If one of its workers is of no use.
         KeyboardInterrupt: On Ctrl-C.
     """
     left = deque(todo)
@@ -131,7 +136,7 @@ def run_all(
             elif isinstance(wrong, workers.lost):
                 said = "lost its worker every time, perhaps for its memory; given up"
                 yield task, None, LostError(said)
-            elif isinstance(wrong, Exception):
+            elif isinstance(wrong, Exception) and not isinstance(wrong, UnfitError):
                 yield task, None, wrong
             else:
                 raise wrong
