@@ -137,7 +137,7 @@ class Trials:
             one: What each of them does: :meth:`one`, and what it said.
         """
         lost: LostError | None = None
-        while left := self.left():
+        while (left := self.left()) and lost is None:
             todo = [uuid4().hex for _ in range(left)]
             try:
                 for task, result, error in run_all(one, todo, workers):

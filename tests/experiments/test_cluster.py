@@ -5,11 +5,9 @@ The workers have no nanny, so that one that is killed stays away.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 from fresh import Python
+from small_table import numbers, until
 
 pytest.importorskip("distributed")
 
@@ -31,15 +30,6 @@ from pyg_negsamp.experiments.workers import LostError, UnfitError, begin_workers
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 SLEEP = "__import__('time').sleep(600)"
 TABLE = {"dataset": "tiny", "encoder": "mf", "neg": ["rns", "dns"], "epochs": 15, "device": "cpu"}
-
-
-def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise TimeoutError
 
 
 class Loopback:
@@ -83,12 +73,6 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def numbers(out: Path) -> list[list[str]]:
-    """A table but for its seconds."""
-    rows = list(csv.DictReader((out / "table.csv").open()))
-    return [[value for name, value in row.items() if "seconds" not in name] for row in rows]
 
 
 def kill_at(condition: Callable[[], Any], worker: Python) -> threading.Thread:

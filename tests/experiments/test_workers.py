@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from small_table import numbers, until
 
 from pyg_negsamp.datasets import DownloadError
 from pyg_negsamp.errors import invalid
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.cells import load_all, plan, run_cell
 from pyg_negsamp.experiments.comparison import product
+from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.workers import LostError, begin_workers, run_all
 
 #: A task, as `eval` takes it, that kills its process.
@@ -72,4 +75,23 @@ def test_a_task_that_is_lost_every_time_is_given_up_and_costs_no_other(tmp_path:
     assert "lost its worker every time" in str(lost)
     assert isinstance(wrong, ZeroDivisionError)
     assert ended == {once: (True, None)} | {str(n): (n, None) for n in range(5)}
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_table_is_whole_though_a_worker_is_killed(tmp_path: Path) -> None:
+    given = {"dataset": "tiny", "encoder": "mf", "neg": ["rns", "dns"], "epochs": 15}
+    table = product({**given, "device": "cpu"}, references=False)
+    fill(table, tmp_path / "here", 2)
+
+    def kill() -> None:
+        until(lambda: len([*tmp_path.glob("there/cells/*/checkpoints/last.ckpt")]) == 2)
+        multiprocessing.active_children()[0].kill()
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    done = fill(table, tmp_path / "there", 2, jobs=2)
+    killing.join()
+    assert (done.missing, done.failed) == (0, [])
+    assert numbers(tmp_path / "there") == numbers(tmp_path / "here")
     assert multiprocessing.active_children() == []
