@@ -92,8 +92,10 @@ def test_wrong_shapes_are_refused(wrong: Callable[[], object], message: str) -> 
         wrong()
 
 
-def test_nothing_that_counts_has_no_deciles() -> None:
-    assert not deciles(torch.ones(2, 2), torch.zeros(2, 2)).isfinite().any()
+@pytest.mark.parametrize("size", [(2, 2), (0, 2), (2, 0)])
+def test_nothing_that_counts_has_no_deciles(size: tuple[int, int]) -> None:
+    assert not deciles(torch.ones(size), torch.zeros(size)).isfinite().any()
+    assert deciles(torch.ones(size)).isfinite().all() == (size == (2, 2))
 
 
 def test_negatives_by_tenth_of_their_positive() -> None:
