@@ -21,6 +21,7 @@ from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
 from pyg_negsamp.experiments.report import FORMATS, write_report
+from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
 from pyg_negsamp.experiments.report.reading import read
 from pyg_negsamp.experiments.run import run
@@ -303,6 +304,21 @@ def test_what_is_absent_names_flags_that_the_command_takes(tmp_path: Path) -> No
     named = [word for text in said for word in text.split("--diagnostics ")[1].split()]
     assert len(said) >= 5
     assert Config.of(diagnostics=tuple(named)).training.diagnostics == tuple(named)
+
+
+def test_epochs_selected_on_test_are_not_called_validated(tmp_path: Path) -> None:
+    comparison = product({**QUICK, "neg": "rns", "protocol": "paper"}, references=False)
+    fill(comparison, tmp_path, seeds=1)
+    page = page_of(read([tmp_path]))
+    assert "Epochs were selected on test links" in " ".join(page.answer)
+    parts = {part.name: part for part in page.parts}
+    over = parts["over-fitting"]
+    said = [over.says]
+    for block in over.blocks:
+        said += block.grid.header if isinstance(block, Table) else [block.title, block.says]
+    assert not [text for text in said if "validation" in text]
+    assert "test since its peak" in said
+    assert "--diagnostics" not in parts["false-negatives"].absent
 
 
 def test_refuses_a_damaged_cell(

@@ -83,6 +83,11 @@ class Found:
         """The protocol of all figures: the first one."""
         return self.comparison.protocols[0]
 
+    @property
+    def selected_on(self) -> str:
+        """The held-out links that epochs were selected on: `'validation'` or `'test'`."""
+        return "test" if self.protocol == "paper" else "validation"
+
     def columns(self, protocol: str) -> list[str]:
         """Metrics of the table."""
         return columns(self.comparison, protocol)

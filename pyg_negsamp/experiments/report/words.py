@@ -133,7 +133,7 @@ def listed(names: Sequence[str]) -> str:
 
 def chosen_otherwise(found: Found, best: Shown) -> str:
     """That validation would have chosen another row, if so: the honest choice is that one."""
-    if found.protocol == "paper":
+    if found.selected_on == "test":
         return "Epochs were selected on test links: all numbers are too good."
     name = found.comparison.selecting(found.protocol)
     trained = {method.name for method in found.trained}
@@ -192,7 +192,7 @@ def costs(found: Found, best: Shown, other: Shown | None) -> str:
 def over_fits(found: Found, best: Shown) -> str:
     """Whether validation fell while training went on."""
     key = selected_by(found)
-    if (seen := course(best, key)) is None or len(seen.mean) < 2 or found.protocol == "paper":
+    if (seen := course(best, key)) is None or len(seen.mean) < 2 or found.selected_on == "test":
         return ""
     peak = max(seen.mean)
     at = seen.epochs[seen.mean.index(peak)]
