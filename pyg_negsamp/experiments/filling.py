@@ -7,7 +7,7 @@ done.text            # the table as Markdown, also in out/table.md, beside table
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -263,8 +263,16 @@ def improving(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
     ]
 
 
-def below_popularity(comparison: Comparison, cells: Sequence[Cell]) -> list[str]:
-    """Trained rows that are below the table's row of popularity, under any protocol."""
+def below_popularity(
+    comparison: Comparison, cells: Sequence[Cell], popularity: Mapping[str, float] | None = None
+) -> list[str]:
+    """Trained rows that are below the table's row of popularity, under any protocol.
+
+    Args:
+        comparison: What was compared.
+        cells: Its cells.
+        popularity: Test metrics of popularity, where no row is that.
+    """
     metric = f"NDCG@{comparison.cutoffs[0]}"
     found: list[str] = []
     for protocol in comparison.protocols:
@@ -274,6 +282,6 @@ def below_popularity(comparison: Comparison, cells: Sequence[Cell]) -> list[str]
             if (mine := finished_of(row, protocol, cells)[0])
         ]
         of_popularity = [x for row, x in ndcg if row.config.encoder.encoder == "popularity"]
-        least = min(of_popularity, default=0.0)
+        least = min(of_popularity, default=(popularity or {}).get(metric, 0.0))
         found += [row.name for row, x in ndcg if x < least and not row.config.is_reference]
     return list(dict.fromkeys(found))
