@@ -44,7 +44,7 @@ def connected(address: str, shared: Path, say: Say) -> Iterator[Workers]:
         ValueError: If there is no scheduler, no worker, or one that is of no use.
     """
     if find_spec("distributed") is None:
-        raise ValueError('a cluster needs dask: pip install "pyg_negsamp[cluster]"')
+        raise ValueError('--cluster needs dask: pip install "pyg_negsamp[cluster]"')
     import dask
     from distributed import Client, KilledWorker
 
