@@ -132,10 +132,10 @@ def check_shared(url: str, jobs: int, cluster: str | None) -> Path:
     if url.startswith(JOURNAL):
         return Path(url.removeprefix(JOURNAL)).parent
     if cluster is not None and url.startswith("sqlite"):
-        expected = "journal:///FILE.log or a database server: machines cannot share an SQLite file"
+        expected = "journal:///FILE.log or a database server, no SQLite file, beside --cluster"
         raise ConfigError("storage", expected, url)
     if jobs > 1 and ":memory:" in url:
-        raise ConfigError("storage", "a file or a database server, which processes share", url)
+        raise ConfigError("storage", "a file or a database server beside --jobs", url)
     return Path()
 
 

@@ -577,7 +577,7 @@ def test_a_trial_that_is_lost_every_time_is_given_up(deadly: Callable[[int], boo
         ({"jobs": 0}, "--jobs must be at least 1"),
         ({"jobs": 2, "storage": "sqlite:///:memory:"}, "'storage' must be a file or a database"),
         ({"jobs": 2, "cluster": "tcp://127.0.0.1:1"}, "'jobs' must be left out beside --cluster"),
-        ({"cluster": "tcp://127.0.0.1:1", "storage": SQLITE}, "machines cannot share an SQLite"),
+        ({"cluster": "tcp://127.0.0.1:1", "storage": SQLITE}, "no SQLite file, beside --cluster"),
     ],
 )
 def test_what_workers_cannot_share_is_refused(wrong: dict, message: str) -> None:
