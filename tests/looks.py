@@ -15,7 +15,7 @@ from pyg_negsamp.pairs import Pairs
 
 
 def look(**changes: Any) -> Look:
-    """Three links of two users; four items; `liked` has (0, 3) and (1, 1)."""
+    """Three links of two users, all known; four items; `liked` has (0, 3) and (1, 1)."""
     made = Look(
         user=torch.tensor([0, 0, 1]),
         pos=torch.tensor([0, 1, 2]),
@@ -31,6 +31,7 @@ def look(**changes: Any) -> Look:
         users=torch.tensor([[1.0, 0.0], [0.0, 2.0]]),
         items=torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [-1.0, 0.0]]),
         count=torch.tensor([4, 3, 2, 1]),
+        known=Pairs(torch.tensor([[0, 0, 1], [0, 1, 2]]), 2, 4),
         liked=Pairs(torch.tensor([[0, 1], [3, 1]]), 2, 4),
         loss=0.5,
     )

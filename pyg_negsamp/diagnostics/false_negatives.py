@@ -157,15 +157,14 @@ def _check_links(owner: str, name: str, links: object, num_items: int | None = N
 
 
 def look_at_false_negatives(look: Look) -> dict[str, Tensor]:
-    """`false-negatives/...`: `chosen`, `expected`, `by-popularity`, and `rank-1` to `rank-10`.
-
-    What users have seen is not part of a look, so that `by-popularity` is of all items.
-    """
+    """`false-negatives/...`: `chosen`, `expected`, `by-popularity`, and `rank-1` to `rank-10`."""
     if look.liked is None:
         return {}
     found = {
         "expected": false_negative_share(look.user, look.unseen, look.liked),
-        "by-popularity": false_negative_share_by_popularity(look.user, look.count, look.liked),
+        "by-popularity": false_negative_share_by_popularity(
+            look.user, look.count, look.liked, look.known
+        ),
     }
     if look.chosen is not None:
         chosen = false_negative_share(look.user, look.chosen, look.liked, look.weight)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyg_negsamp.diagnostics.look import Look
 from pyg_negsamp.diagnostics.means import mean_where
@@ -36,7 +37,7 @@ def deciles(score: Tensor, weight: Tensor | None = None) -> Tensor:
     if weight is not None:
         value = value.masked_fill(weight.flatten() == 0, torch.inf)
         number = (weight != 0).sum()
-    value = value.sort().values
+    value = pad(value.sort().values, (0, 1), value=torch.inf)  # so that there is one
     at = torch.arange(1, PARTS, device=score.device) * (number - 1).clamp(min=0).double() / PARTS
     low, high = value[at.floor().long()], value[at.ceil().long()]
     return torch.lerp(low, high, at.frac().to(low.dtype))

@@ -34,6 +34,7 @@ class Look:
         users: `[U, D]` pooled rows of all users, as ranking reads them.
         items: `[I, D]` pooled rows of all items.
         count: `[I]` training links of each item.
+        known: What these users have seen: their known links in the training graph.
         liked: Validation links, never test; `None` without any.
         loss: Mean training loss of the epoch.
         train: The validation metric on training links of some users; `None` if nobody asked.
@@ -56,6 +57,7 @@ class Look:
     users: Tensor
     items: Tensor
     count: Tensor
+    known: Pairs
     liked: Pairs | None
     loss: float
     train: float | None = None

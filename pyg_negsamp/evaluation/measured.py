@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from pyg_negsamp.evaluation.full_rank import Scorer, joined, rank
 from pyg_negsamp.evaluation.groups import Group, by_group
 from pyg_negsamp.evaluation.measures import averages, by_user, collection_for, hits
-from pyg_negsamp.evaluation.metrics import DEFAULT, PER_USER, check_metrics
+from pyg_negsamp.evaluation.metrics import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,8 @@ def measure(
     Raises:
         ValueError: As :func:`evaluate`.
     """
-    names = check_metrics(metrics)
-    collection = collection_for(data, k, names)
+    collection = collection_for(data, k, metrics)
     blocks = list(joined(rank(x_dict, data, max(k))))
-    user, values = by_user(
-        blocks, collection_for(data, k, tuple(name for name in names if name in PER_USER))
-    )
-    groups = by_group(blocks, data, user_count, item_count, k, names)
+    user, values = by_user(blocks, collection)
+    groups = by_group(blocks, data, user_count, item_count, k, metrics)
     return Measured(averages(blocks, collection), user, values, groups, *hits(blocks, k[0]))

@@ -131,13 +131,14 @@ def by_user(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The users `[n]` of some blocks, and the values `[n]` of metrics that each has one of."""
     users: list[Tensor] = []
-    values: dict[str, list[Tensor]] = {name: [] for name in collection}
+    values: dict[str, list[Tensor]] = {n: [] for n in collection if n.split("@")[0] in PER_USER}
     for block in blocks:
         users.append(block.user)
         lists = LinkPredMetricData(block.top, block.held_out)
-        for name, metric in collection.to(block.top.device).items():
+        metrics = collection.to(block.top.device)
+        for name, found in values.items():
             # PyG's metrics sum over users in `update`; what they sum is not public.
-            values[name].append(metric._compute(lists).double())
+            found.append(metrics[name]._compute(lists).double())
     return torch.cat(users), {name: torch.cat(parts) for name, parts in values.items()}
 
 

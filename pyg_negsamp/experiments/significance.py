@@ -158,8 +158,8 @@ def summary_of(method: Method, metrics: Sequence[str]) -> Summary:
     if not method.runs:
         return row
     for name in metrics:
-        if name not in method.runs[0]["test"]:
-            continue  # a ranking without training has no negatives
+        if not all(name in run["test"] for run in method.runs):
+            continue  # a ranking without training has no negatives, and not all are asked for all
         values = [run["test"][name] for run in method.runs]
         row.mean[name] = mean_over_runs(method, name)
         if len(values) > 1:

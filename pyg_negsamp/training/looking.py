@@ -51,6 +51,7 @@ class Sample:
         pos: `[n]` item ids of the positives.
         time: `[n]` when these links happened; `None` if nobody says.
         count: `[I]` training links of each item.
+        known: What these users have seen: their known links in the training graph.
         liked: Validation links; `None` without any.
     """
 
@@ -58,6 +59,7 @@ class Sample:
     pos: Tensor
     time: Tensor | None
     count: Tensor
+    known: Pairs
     liked: Pairs | None
 
     @classmethod
@@ -79,22 +81,21 @@ class Sample:
             generator: Source of randomness, on the CPU.
         """
         links, times = training_links(train_data, edge_type), training_times(train_data, edge_type)
-        known = known_links(train_data, edge_type)
+        graph = known_links(train_data, edge_type)
+        size = (graph.num_users, graph.num_items)
         place = torch.randperm(links.size(1), generator=generator)[:most].to(links.device)
-        liked = None
-        if val_data is not None:
-            held_out = held_out_links(val_data, edge_type)
-            liked = Pairs(held_out, known.num_users, known.num_items)
-        count = torch.bincount(links[1], minlength=known.num_items)
+        count = torch.bincount(links[1], minlength=graph.num_items)
         time = None if times is None else times[place]
-        return cls(links[0, place], links[1, place], time, count, liked)
+        known = Pairs(graph.index[:, torch.isin(graph.index[0], links[0, place])], *size)
+        liked = None if val_data is None else Pairs(held_out_links(val_data, edge_type), *size)
+        return cls(links[0, place], links[1, place], time, count, known, liked)
 
     def to(self, device: torch.device) -> Sample:
         """The same on a device."""
         user, pos, count = (x.to(device) for x in (self.user, self.pos, self.count))
         time = None if self.time is None else self.time.to(device)
         liked = None if self.liked is None else self.liked.to(device)
-        return Sample(user, pos, time, count, liked)
+        return Sample(user, pos, time, count, self.known.to(device), liked)
 
 
 class Watched:
@@ -207,6 +208,7 @@ def look_at(
             users=users,
             items=items,
             count=sample.count,
+            known=sample.known,
             liked=sample.liked,
             train=None if metric is None else metric(scorer),
             **known,

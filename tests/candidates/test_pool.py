@@ -340,7 +340,8 @@ def test_training_keeps_to_the_pool(name: str, by: str, tmp_path: Path) -> None:
 
     sampler.choose = listen
     model = Recommender(MF(train_data, dim=4), sampler)
-    fit(model, train_data, val_data, tmp_path, epochs=1, batch_size=200, device="cpu")
+    plain = {"epochs": 1, "batch_size": 200, "device": "cpu", "diagnostics": "none"}
+    fit(model, train_data, val_data, tmp_path, **plain)
     assert sorted((u, p) for u, p, _ in trained) == sorted(links)
     for user, pos, items in trained:
         side = even if by == "user" or pos in even else set(range(num_items)) - even

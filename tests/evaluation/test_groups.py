@@ -146,6 +146,9 @@ def test_one_ranking_tells_what_several_do(problem: tuple, monkeypatch: pytest.M
     for number, one in enumerate(user.tolist()):
         recall = found.hit[found.link[0] == one].double().mean()
         assert float(recall) == pytest.approx(float(values["Recall@5"][number]), abs=1e-6)
+    # Where users have no values, there are none.
+    found = measure(x_dict, data, by_user, by_item, (5,), ("Coverage",))
+    assert (found.metrics.keys(), found.by_user) == ({"Coverage@5"}, {})
 
 
 @pytest.mark.parametrize("k", [(5, 10), (10, 5)])

@@ -21,6 +21,7 @@ from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
 from pyg_negsamp.experiments.report import FORMATS, write_report
+from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
 from pyg_negsamp.experiments.report.reading import read
 from pyg_negsamp.experiments.run import run
@@ -200,9 +201,13 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
     assert "learning" in tree.ids
     assert "signals" not in tree.ids
     assert "Further signs: not collected; --diagnostics gradient entropy" in text
+    alone = " ".join(page_of(read([one_run])).answer)
+    assert re.search(r" for head items and [0-9.]+\s% for tail items\.", alone)
+    assert "Below popularity: mf + dns." in alone
     assert f"pyg-negsamp report {one_run}" in text
     others = []
-    for name, fields in {"seed": {"seed": 1}, "few": {"num_candidates": 2}}.items():
+    asked = {"seed": {"seed": 1, "metrics": ("NDCG", "Gini")}, "few": {"num_candidates": 2}}
+    for name, fields in asked.items():
         others.append(tmp_path / name)
         run(Config.of(**QUICK, neg="dns", **fields), others[-1])
     found = read([one_run, *others])
@@ -210,6 +215,9 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
         ("mf + dns", 2),
         ("mf + dns, num_candidates=2", 1),
     ]
+    said = " ".join(page_of(found).answer)
+    assert "Not trained, and better, which was not tested: popularity" in said
+    assert "Below popularity: mf + dns and mf + dns, num_candidates=2." in said
     # Where one number differs, alone, it is swept.
     few = {**QUICK, "neg": "dns", "num_candidates": 4}
     run(Config.of(**few), tmp_path / "more")
@@ -260,9 +268,10 @@ def test_refuses_what_is_no_run_in_one_line(
     for fields, said in (
         ({"dataset": "small"}, "runs on the same data"),
         ({"top_k": (10,)}, "runs of one --protocol, --top-k and --eval"),
+        ({"neg": "dns", "epochs": 2, "metrics": ("Gini",)}, "of one seed"),
     ):
         other = tmp_path / said[:12]
-        run(Config.of(**{**QUICK, **fields, "epochs": 1}), other)
+        run(Config.of(**{**QUICK, "epochs": 1, **fields}), other)
         assert said in refused(capsys, one_run, other)
 
 
@@ -295,6 +304,21 @@ def test_what_is_absent_names_flags_that_the_command_takes(tmp_path: Path) -> No
     named = [word for text in said for word in text.split("--diagnostics ")[1].split()]
     assert len(said) >= 5
     assert Config.of(diagnostics=tuple(named)).training.diagnostics == tuple(named)
+
+
+def test_epochs_selected_on_test_are_not_called_validated(tmp_path: Path) -> None:
+    comparison = product({**QUICK, "neg": "rns", "protocol": "paper"}, references=False)
+    fill(comparison, tmp_path, seeds=1)
+    page = page_of(read([tmp_path]))
+    assert "Epochs were selected on test links" in " ".join(page.answer)
+    parts = {part.name: part for part in page.parts}
+    over = parts["over-fitting"]
+    said = [over.says]
+    for block in over.blocks:
+        said += block.grid.header if isinstance(block, Table) else [block.title, block.says]
+    assert not [text for text in said if "validation" in text]
+    assert "test since its peak" in said
+    assert "--diagnostics" not in parts["false-negatives"].absent
 
 
 def test_refuses_a_damaged_cell(

@@ -22,10 +22,16 @@ from torch_geometric.nn import GCN, GraphSAGE
 
 from pyg_negsamp.candidates import BatchCandidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.diagnostics import PIECES, Look
-from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.diagnostics import (
+    DIAGNOSTICS,
+    PIECES,
+    Look,
+    false_negative_share_by_popularity,
+)
+from pyg_negsamp.graph import EDGE_TYPE, known_links
 from pyg_negsamp.losses import SampledSoftmaxLoss
 from pyg_negsamp.nn import ENCODERS, MF, FromModule, LightGCN
+from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.training import (
     Costs,
     Diagnostics,
@@ -209,6 +215,17 @@ def test_scores_are_those_of_the_loss(splits: list[HeteroData], similarity: str)
     known = set(map(tuple, splits[0][EDGE_TYPE].edge_index.t().tolist()))
     pairs = zip(seen.user.tolist(), seen.unseen.tolist(), strict=True)
     assert not known & {(user, item) for user, row in pairs for item in row}
+
+
+def test_draws_by_popularity_leave_out_what_users_have_seen(splits: list[HeteroData]) -> None:
+    """As the candidates do: nobody's known item counts, of whatever user the sample has."""
+    seen = look(recommender(splits[0], "mf", "pns"), splits)
+    links = known_links(splits[0])
+    assert seen.liked is not None
+    known = Pairs(links.index, links.num_users, links.num_items)
+    expected = false_negative_share_by_popularity(seen.user, seen.count, seen.liked, known)
+    found = DIAGNOSTICS["false-negatives"](seen)["false-negatives/by-popularity"]
+    assert found == expected > 0
 
 
 class Sum(torch.nn.Module):

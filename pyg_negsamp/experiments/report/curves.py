@@ -20,14 +20,14 @@ from pyg_negsamp.experiments.tables import Grid
 
 def selected_by(found: Found) -> str:
     """The key of the metric that selects, in the history."""
-    part = "test" if found.protocol == "paper" else "val"
+    part = {"test": "test", "validation": "val"}[found.selected_on]
     return f"{part}/NDCG@{found.comparison.cutoffs[0]}"
 
 
 def learning(found: Found) -> Part:
     """The metric that selects, and the loss, of all methods in one picture each."""
     key = selected_by(found)
-    links = "test" if found.protocol == "paper" else "validation"
+    links = found.selected_on
     name = f"NDCG@{found.comparison.cutoffs[0]}"
     blocks: list[Block] = []
     if any(course(method, key) for method in found.trained):
@@ -46,8 +46,8 @@ def learning(found: Found) -> Part:
 
 
 def over_fitting(found: Found) -> Part:
-    """The metric on training links beside that on validation links."""
-    key = selected_by(found)
+    """The metric on training links beside that on the links that select."""
+    key, links = selected_by(found), found.selected_on
     methods = [m for m in found.trained if course(m, "over-fitting/train") and course(m, key)]
     blocks: list[Block] = []
     if methods:
@@ -62,11 +62,11 @@ def over_fitting(found: Found) -> Part:
             lost = validated.mean[-1] / max(validated.mean) - 1 if max(validated.mean) else 0.0
             last = max(run["epochs"] for run in method.runs)
             rows.append([method.name, ", ".join(best), str(last), *texts, f"{100 * lost:+.1f} %"])
-        header = ["method", "best epoch by seed", "epochs", "training", "gap", "validation"]
+        header = ["method", "best epoch by seed", "epochs", "training", "gap", links]
         title = f"{key.split('/')[1]} in percent at the best epoch, on training links and the gap "
         title += "at the last look until then"
-        blocks.append(Table(title, Grid([*header, "validation since its peak"], rows)))
-        gap_says = "Training minus validation. A gap that grows while validation falls is "
+        blocks.append(Table(title, Grid([*header, f"{links} since its peak"], rows)))
+        gap_says = f"Training minus {links}. A gap that grows while {links} falls is "
         gap_says += "over-fitting; one that grows while both rise is not yet."
         draw = draw_courses(methods, "over-fitting/gap", "gap, percentage points", percent=True)
         blocks.append(Picture("gap", "The gap by epoch", gap_says, draw))
@@ -74,17 +74,17 @@ def over_fitting(found: Found) -> Part:
         top = 105 * max(max(each.high) for each in seen if each is not None)
         blocks += [both(found, method, n, top) for n, method in enumerate(methods)]
     says = (
-        "The validation metric, and the same one on training links of a fixed sample of users: "
-        "what a model has learned by heart shows in the second only."
+        f"The metric on {links} links, and on training links of a fixed sample of users: what a "
+        "model has learned by heart shows in the second only."
     )
     absent = "not collected; --diagnostics over-fitting brings it"
     return Part("over-fitting", "Over-fitting", says, blocks, "" if blocks else absent)
 
 
 def both(found: Found, method: Shown, number: int, top: float) -> Picture:
-    """Training and validation of one method, up to a percentage that all pictures share."""
-    key = selected_by(found)
-    pairs = {"training": "over-fitting/train", "validation": key}
+    """Training and what selects, of one method, up to a percentage that all pictures share."""
+    key, links = selected_by(found), found.selected_on
+    pairs = {"training": "over-fitting/train", links: key}
 
     def draw(axes: Axes) -> None:
         for dash, (label, name) in zip(DASHES[1::-1], pairs.items(), strict=True):
@@ -94,5 +94,5 @@ def both(found: Found, method: Shown, number: int, top: float) -> Picture:
         over_epochs(axes, f"{key.split('/')[1]}, percent")
         axes.set_ylim(0, top)
 
-    says = f"{method.name}: dashed on training links, solid on validation links."
-    return Picture(f"both-{number}", f"Training and validation: {method.name}", says, draw)
+    says = f"{method.name}: dashed on training links, solid on {links} links."
+    return Picture(f"both-{number}", f"Training and {links}: {method.name}", says, draw)

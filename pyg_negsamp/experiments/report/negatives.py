@@ -150,6 +150,8 @@ def false_negatives(found: Found) -> Part:
         "validation stand for them, so that the true share is higher, by about as much for all."
     )
     absent = "not collected; --diagnostics false-negatives brings it"
+    if found.selected_on == "test":
+        absent = "never collected where epochs are selected on test (--protocol paper)"
     return Part("false-negatives", "False negatives", says, blocks, "" if blocks else absent)
 
 

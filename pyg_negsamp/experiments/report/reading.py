@@ -27,6 +27,9 @@ from pyg_negsamp.experiments.record import RECORD, read_record
 from pyg_negsamp.experiments.report.styles import Style, style_of, style_of_reference
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
 
+#: Fields that change nothing of what is trained.
+ASIDE = (*PLACES, "metrics")
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -79,6 +82,11 @@ class Found:
     def protocol(self) -> str:
         """The protocol of all figures: the first one."""
         return self.comparison.protocols[0]
+
+    @property
+    def selected_on(self) -> str:
+        """The held-out links that epochs were selected on: `'validation'` or `'test'`."""
+        return "test" if self.protocol == "paper" else "validation"
 
     def columns(self, protocol: str) -> list[str]:
         """Metrics of the table."""
@@ -261,12 +269,17 @@ def check_comparable(
             raise invalid("report", "RUN", "runs on the same data, split alike", others)
         if how[number] != how[0]:
             raise invalid("report", "RUN", "runs of one --protocol, --top-k and --eval", others)
+    said = [{n: x for n, x in config.flat().items() if n not in ASIDE} for config in configs]
+    for number, folder in enumerate(folders):
+        if (same := said.index(said[number])) < number:
+            others = f"{folders[same]} and {folder}, of one seed"
+            raise invalid("report", "RUN", "runs that differ, if in their seed only", others)
 
 
 def names_of(configs: Sequence[Config]) -> list[str]:
     """What to call runs: by their methods, and by what else they differ in but the seed."""
     flats = [config.flat() for config in configs]
-    ignored = {*PLACES, "seed", "encoder", "neg", "loss"}
+    ignored = {*ASIDE, "seed", "encoder", "neg", "loss"}
     names = []
     for config, flat in zip(configs, flats, strict=True):
         alike = [f for c, f in zip(configs, flats, strict=True) if c.method == config.method]

@@ -89,13 +89,19 @@ def compared(
     said = [f"It is significantly better than {listed(sure)}."] if sure else []
     if open_:
         said.append(f"Its lead over {listed(open_)} could be chance; more users or seeds may tell.")
-    above = [row for row in ranked if row not in below]
-    for chance in (False, True):
-        better = [row for row in above if (tested.get(row.name, 1.0) >= LEVEL) is chance]
-        names = [f"{value(found, row)}{p_of(row, tested)}" for row in better]
-        how = "perhaps by chance" if chance else "significantly"
-        said += [f"Not trained, and {how} better: {listed(names)}."] if names else []
-    return said
+    untrained: dict[str, list[str]] = {}
+    for row in ranked:
+        if row not in below:
+            named = f"{value(found, row)}{p_of(row, tested)}"
+            untrained.setdefault(better(tested.get(row.name)), []).append(named)
+    return said + [f"Not trained, and {how}: {listed(names)}." for how, names in untrained.items()]
+
+
+def better(p: float | None) -> str:
+    """How much better a row is, by its p; `None` if it was not tested."""
+    if p is None:
+        return "better, which was not tested"
+    return "significantly better" if p < LEVEL else "perhaps by chance better"
 
 
 def value(found: Found, row: Summary) -> str:
@@ -127,7 +133,7 @@ def listed(names: Sequence[str]) -> str:
 
 def chosen_otherwise(found: Found, best: Shown) -> str:
     """That validation would have chosen another row, if so: the honest choice is that one."""
-    if found.protocol == "paper":
+    if found.selected_on == "test":
         return "Epochs were selected on test links: all numbers are too good."
     name = found.comparison.selecting(found.protocol)
     trained = {method.name for method in found.trained}
@@ -148,7 +154,8 @@ def for_whom(found: Found, best: Shown, other: Shown | None) -> str:
         if len(groups) < 2:
             continue
         if other is None:
-            said += [f"{100 * g.values[best.name]:.2f}\u00a0% for {named(g)}" for g in groups[::3]]
+            ends = groups[0], groups[-1]
+            said += [f"{100 * g.values[best.name]:.2f}\u00a0% for {named(g)}" for g in ends]
             continue
         gains = [(100 * (g.values[best.name] - g.values[other.name]), g) for g in groups]
         most, least = (end(gains, key=lambda pair: pair[0]) for end in (max, min))
@@ -185,7 +192,7 @@ def costs(found: Found, best: Shown, other: Shown | None) -> str:
 def over_fits(found: Found, best: Shown) -> str:
     """Whether validation fell while training went on."""
     key = selected_by(found)
-    if (seen := course(best, key)) is None or len(seen.mean) < 2 or found.protocol == "paper":
+    if (seen := course(best, key)) is None or len(seen.mean) < 2 or found.selected_on == "test":
         return ""
     peak = max(seen.mean)
     at = seen.epochs[seen.mean.index(peak)]
@@ -222,7 +229,7 @@ def are_false(found: Found, best: Shown) -> str:
 def remarks(found: Found) -> list[str]:
     """Of which rows one should not conclude much."""
     still = improving(found.comparison, found.cells)
-    below = below_popularity(found.comparison, found.cells)
+    below = below_popularity(found.comparison, found.cells, found.popularity)
     diverged = [row.name for row in found.comparison.rows if row.name not in
                 [method.name for method in found.shown]]  # fmt: skip
     said = []
