@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,10 @@ def trained(model: Recommender, ranks: Ranks) -> dict[str, Any]:
 
 
 class AskedByOne(Callback):
-    """Evaluates on one rank, which has nobody to wait for."""
+    """Evaluates on one rank, which has nobody to wait for; and sees what SIGTERM would do."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
+        self.ends_at_once = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
         if pl_module.ranks.first:
@@ -110,13 +114,15 @@ def run(model: Recommender, ranks: Ranks, **options: Any) -> dict[str, Any]:
     counts = FalseNegatives(splits()[2])
     options = {"epochs": EPOCHS, "batch_size": batch_size(), "device": "cpu", **options}
     options |= {"devices": ranks.size, "progress": False, "precision": "64-true"}
-    fitted = fit(model, train_data, val_data, callbacks=[counts, AskedByOne()], **options)
+    asked = AskedByOne()
+    fitted = fit(model, train_data, val_data, callbacks=[counts, asked], **options)
     history = [{k: v for k, v in e.items() if k != "seconds"} for e in fitted.history]
     return {
         "parameters": [p.detach().clone() for p in model.parameters()],
         "history": history,
         "best": (fitted.best_epoch, fitted.best),
         "counted": (counts.found, counts.total),
+        "ends at once": asked.ends_at_once,
         "shares": model.shares_rows,
     }
 

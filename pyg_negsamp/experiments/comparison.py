@@ -61,7 +61,7 @@ class Row:
             ConfigError: If a field is wrong; a `ValueError` with the place, if it is of a file.
         """
         with self.named_in_errors():
-            return Config.of(**self.fields).for_one_process()
+            return Config.of(**self.fields)
 
     @property
     def methods(self) -> dict[str, list[str]]:
@@ -246,7 +246,7 @@ def check_rows(comparison: Comparison) -> None:
         raise invalid(comparison.name, "rows", "of different names", f"two called '{twice[0]}'")
     for row in comparison.rows:
         with row.named_in_errors():
-            try_out(row.config)
+            try_out(row.config.for_one_process())
 
 
 def without_large_ease(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,11 @@ class RanksStrategy(DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Wraps nothing."""
+
+    def on_train_start(self) -> None:
+        """Has SIGTERM end a rank at once: lightning's handler waits for the others in mid-step."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
