@@ -67,18 +67,20 @@ def main() -> None:
             (FOLDER / f"{picture.name}.png").write_bytes(to_png(picture))
 
 
-def trained(data: InteractionDataset, sampler: RNS | ANS | DINS) -> tuple[Tensor, Tensor]:
-    """The tables of users and items after thirty epochs of MF with a sampler."""
+def trained(
+    data: InteractionDataset, sampler: ANS | DINS, lr: float, epochs: int
+) -> tuple[Tensor, Tensor]:
+    """The tables of users and items in the best epoch of MF with a sampler."""
     torch.manual_seed(0)
-    model = Recommender(MF(data[0]), sampler, lr=0.001)
-    fit(model, data[0], data[1], epochs=30, eval_every=10, device="cpu")
+    model = Recommender(MF(data[0]), sampler, lr=lr)
+    fit(model, data[0], data[1], epochs=epochs, eval_every=5, device="cpu")
     users, items = model.scoring_tables().values()
     return users, items
 
 
 def area(data: InteractionDataset) -> Picture:
     """The negatives that three samplers have for one positive, drawn many times."""
-    users, items = trained(data, DINS(data[0], num_candidates=8))
+    users, items = trained(data, DINS(data[0], num_candidates=8), lr=0.001, epochs=30)
     user, pos = known_links(data[0]).index[:, :1].expand(-1, 300)
     groups: dict[str, Tensor] = {"positive": items[pos[:1]]}
     for name, cls in (("RNS", RNS), ("MixGCF", MixGCF), ("DINS", DINS)):
@@ -93,7 +95,7 @@ def area(data: InteractionDataset) -> Picture:
 def factors(data: InteractionDataset) -> Picture:
     """The hard and easy factors of one user's candidates and positives, by a trained ANS."""
     sampler = ANS(data[0], dim=64)
-    users, items = trained(data, sampler)
+    users, items = trained(data, sampler, lr=0.005, epochs=60)
     links = known_links(data[0]).index
     busy = int(links[0].bincount().argmax())
     user, pos = links[:, links[0] == busy]

@@ -121,8 +121,8 @@ def by_positive(methods: Sequence[Shown]) -> Callable[[Axes], None]:
         for method in methods:
             positive = tenths(method, "hardness/positive/")
             draw_dots(axes, method, positive, tenths(method, "hardness/by-positive/"))
-        middle = sum(axes.get_xlim()) / 2
-        axes.axline((middle, middle), slope=1, color=GREY, linewidth=1, linestyle=DASHES[2])
+        low = axes.get_ylim()[0]  # which is in the picture, so that the line does not stretch it
+        axes.axline((low, low), slope=1, color=GREY, linewidth=1, linestyle=DASHES[2])
         axes.set(xlabel="score of the positive, mean of a tenth", ylabel="score of the negatives")
 
     return draw
