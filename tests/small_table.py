@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +29,19 @@ def result(out: Path, cell: str) -> dict[str, Any]:
     """What a cell of a table found, such as `'dns-clean-0'`."""
     (folder,) = (out / "cells").glob(f"{cell}-*")
     return json.loads((folder / "metrics.json").read_text())
+
+
+def numbers(out: Path) -> list[list[str]]:
+    """A table but for its seconds."""
+    rows = list(csv.DictReader((out / "table.csv").open()))
+    return [[value for name, value in row.items() if "seconds" not in name] for row in rows]
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Waits for something, and says what it was."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError

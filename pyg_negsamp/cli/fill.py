@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from pyg_negsamp.cli.flags import add_worker_flags
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import print_remarks, print_report, say
 from pyg_negsamp.experiments.comparison import Comparison
@@ -23,9 +24,7 @@ def add_table_flags(parser: Parser, out: str) -> None:
     group.add_argument(
         "--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 per row. Default: 3."
     )
-    group.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="trainings at a time. Default: 1."
-    )
+    add_worker_flags(group)
     group.add_argument(
         "--budget",
         type=budget_of,
@@ -57,7 +56,9 @@ def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) 
         args: The flags of :func:`add_table_flags`.
     """
     try:
-        done = fill(comparison, out, args.seeds, args.jobs, args.budget, say, args.typed)
+        done = fill(
+            comparison, out, args.seeds, args.jobs, args.budget, say, args.typed, args.cluster
+        )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
     print("\n" + done.text)

@@ -120,6 +120,20 @@ def add_arguments_of(group: argparse._ArgumentGroup, part: str, shown: Collectio
         )
 
 
+def add_worker_flags(group: argparse._ArgumentGroup) -> None:
+    """Who runs what there is to run, several at a time."""
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="trainings at a time. Default: 1."
+    )
+    either.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="have the workers of a dask cluster train, one each, by the address of its scheduler, "
+        "such as tcp://127.0.0.1:8786. They see the same folders. Needs the extra 'cluster'.",
+    )
+
+
 def named(argv: Sequence[str], part: str, several: Collection[str]) -> list[str]:
     """The methods of a part that were typed, or its default."""
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)

@@ -13,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pyg_negsamp.cli.flags import add_config_flags, given_fields
+from pyg_negsamp.cli.flags import add_config_flags, add_worker_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import say
 from pyg_negsamp.experiments.search import FOLDER, SEARCHED, tune
@@ -50,8 +50,10 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
         metavar="URL",
         help="where the study is: sqlite:///FILE.db, another database by its URL, or "
         "journal:///FILE.log for a file that several machines share; three slashes begin a "
-        f"relative path, four an absolute one. Default: {FOLDER}/ENCODER-NEG-LOSS-DATASET.db",
+        f"relative path, four an absolute one. Default: {FOLDER}/ENCODER-NEG-LOSS-DATASET.db; with "
+        "--cluster a journal, .log",
     )
+    add_worker_flags(group)
     group.add_argument(
         "--to",
         metavar="FILE.yaml",
@@ -71,6 +73,8 @@ def run(args: argparse.Namespace) -> None:
             args.to,
             say=say,
             progress=sys.stderr.isatty(),
+            jobs=args.jobs,
+            cluster=args.cluster,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None

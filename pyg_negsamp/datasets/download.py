@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -25,14 +25,19 @@ class DownloadError(RuntimeError):
     Attributes:
         url: What was asked for.
         reason: What went wrong.
+        path: Where it would have been.
     """
 
     def __init__(self, url: str, reason: object, path: Path) -> None:
-        self.url, self.reason = url, str(reason)
+        self.url, self.reason, self.path = url, str(reason), path
         super().__init__(
             f"cannot download {url}: {reason}. Try again later, or put the file at '{path}' "
             "yourself and it will be used from there"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It comes whole from another process."""
+        return type(self), (self.url, self.reason, self.path)
 
 
 def download(

@@ -5,6 +5,7 @@ An argument is written once, in the class; flags, `config.yaml`, `--help` and Py
 
 from __future__ import annotations
 
+import copyreg
 import inspect
 import math
 import typing
@@ -50,6 +51,10 @@ class ConfigError(ArgumentError):
         self.owner, self.argument = "Config", field
         self.complaint = f"must be {expected} (got {describe(got)})"
         super().__init__(f"Config: '{field}' {self.complaint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It comes whole from another process, where it is not made of three arguments again."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ NOT_IN_CELLS = (
     *(
         f"experiments/{name}.py"
         for name in (
-            "code", "comparison", "table_files", "filling", "workers", "significance", "tables",
-            "run", "search", "studies", "trials", "describe", "prepare", "record", "flags",
+            "code", "comparison", "table_files", "filling", "workers", "cluster", "significance",
+            "tables", "run", "search", "studies", "trials", "describe", "prepare", "record",
+            "flags",
         )
     ),
     "experiments/report/",

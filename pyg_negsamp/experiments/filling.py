@@ -9,10 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
-from pyg_negsamp.experiments.cells import Cell, check_warm_starts, forget_damaged, load_all, plan
+from pyg_negsamp.experiments.cells import (
+    Cell,
+    check_warm_starts,
+    forget_damaged,
+    load_all,
+    plan,
+    run_cell,
+)
 from pyg_negsamp.experiments.comparison import (
     Comparison,
     Row,
@@ -28,8 +36,11 @@ from pyg_negsamp.experiments.record import Record, write_record
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
 from pyg_negsamp.experiments.tables import grid_of, to_csv, to_latex, to_markdown
-from pyg_negsamp.experiments.workers import run_all
+from pyg_negsamp.experiments.workers import Workers, begin_workers, run_all
 from pyg_negsamp.files import write
+
+#: Seconds for what a worker has written to be seen here.
+PATIENCE = 90.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ def fill(
     budget: float = float("inf"),
     say: Say = lambda text: None,
     command: str = "",
+    cluster: str | None = None,
 ) -> Filled:
     """Runs the cells of a table that are not finished, and writes `table.csv`, `.md` and `.tex`.
 
@@ -74,20 +86,34 @@ def fill(
         comparison: What to compare.
         out: Folder of the table; its cells are kept below.
         seeds: Seeds of every row that is trained. Default 3.
-        jobs: Cells at a time. Default 1.
+        jobs: Cells at a time, in processes of their own. Default 1.
         budget: Seconds after which no cell is started. Default: no limit.
         say: Is told what happens.
         command: What was typed, for the record.
+        cluster: Address of a dask scheduler, whose workers take the cells. Default: this machine.
 
     Raises:
-        ValueError: If a number is less than 1, a row cannot be built, or data cannot be used;
-            before anything is run.
+        ValueError: If a number is less than 1, a row cannot be built, or data or a cluster cannot
+            be used; before anything is run.
         KeyboardInterrupt: On Ctrl-C; the same call goes on.
     """
-    for name, value in (("seeds", seeds), ("jobs", jobs)):
-        if value < 1:
-            raise ValueError(f"--{name} must be at least 1 (got {value})")
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1 (got {seeds})")
     check_rows(comparison)
+    with begin_workers(jobs, cluster, out, say) as workers:
+        return fill_by(workers, comparison, out, seeds, budget, say, command)
+
+
+def fill_by(
+    workers: Workers,
+    comparison: Comparison,
+    out: Path,
+    seeds: int,
+    budget: float,
+    say: Say,
+    command: str,
+) -> Filled:
+    """Fills a table by workers, see :func:`fill`."""
     datasets = load_all(comparison)
     some = next(iter(datasets.values()))
     check_warm_starts(comparison, some)
@@ -106,7 +132,13 @@ def fill(
     say(f"{comparison.name}: {len(cells)} cells, {before} finished before")
     started = time.monotonic()
     failed: list[Exception] = []
-    for count, (cell, error) in enumerate(run_all(todo, jobs, budget), 1):
+    work, count = partial(run_cell, deadline=time.time() + budget), 0
+    for cell, ours, error in run_all(work, todo, workers):
+        if ours is False:  # not to be started now, or with another process
+            continue
+        if ours and not shows(cell):
+            error = OSError(f"its worker is done, but nothing of it is seen in {cell.folder}")
+        count += 1
         left = (time.monotonic() - started) / count * (len(todo) - count)
         said = f"{type(error).__name__}: {error}" if error else outcome(cell)
         say(f"[{before + count}/{len(cells)}] {cell}: {said}{time_left(left)}")
@@ -116,6 +148,14 @@ def fill(
     missing = sum(not cell.finished for cell in cells)
     remarks = improving(comparison, cells), below_popularity(comparison, cells)
     return Filled(text, missing, failed, best_of(comparison, cells), *remarks)
+
+
+def shows(cell: Cell) -> bool:
+    """Waits until a finished cell is seen here: disks of a network may take up to a minute."""
+    until = time.monotonic() + PATIENCE
+    while not cell.finished and time.monotonic() < until:
+        time.sleep(0.5)
+    return cell.finished
 
 
 def time_left(seconds: float) -> str:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch_geometric.data import HeteroData
 
@@ -24,7 +25,11 @@ from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import make_recommender, make_reference, small_graph
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say
+from pyg_negsamp.experiments.workers import begin_workers
 from pyg_negsamp.space import Choice, Range, Space
+
+if TYPE_CHECKING:
+    from pyg_negsamp.experiments.trials import Trials
 
 #: What training itself has to search; the values are those that the papers try.
 TRAINING: Space = {"lr": Choice((5e-4, 1e-3, 5e-3, 1e-2)), "l2": Choice((0.0, 1e-5, 1e-4, 1e-3))}
@@ -62,6 +67,8 @@ def tune(
     to: str | Path | None = None,
     say: Say = lambda text: None,
     progress: bool = False,
+    jobs: int = 1,
+    cluster: str | None = None,
 ) -> Found | None:
     """Runs trials until the study has enough, and keeps the best configuration on disk.
 
@@ -76,17 +83,19 @@ def tune(
             and the loss; of a reference, its own.
         least_epochs: Epochs before a trial may be given up. Default: 10.
         storage: Where the study is, by Optuna's URL, or `'journal:///FILE'`. Default: an SQLite
-            file in `studies/`, named by the methods and the data.
+            file in `studies/`, named by the methods and the data; with a cluster a journal.
         to: YAML file for the best configuration. Default: one in `studies/`, named likewise.
         say: Is told how each trial went.
-        progress: Whether to show how far the training of a trial is.
+        progress: Whether to show how far the training of a trial is, if there is one at a time.
+        jobs: Trials at a time, in processes of their own. Default: 1.
+        cluster: Address of a dask scheduler, whose workers take the trials. Default: this machine.
 
     Returns:
         The best so far; `None` if the only trials yet run elsewhere.
 
     Raises:
-        ValueError: If a field is wrong, nothing is left to search, the storage is of no use, the
-            study was begun with other fields, or the extra 'tune' is not installed.
+        ValueError: If a field is wrong, nothing is left to search, the storage or the cluster is of
+            no use, the study was begun with other fields, or the extra 'tune' is not installed.
         NonFiniteLossError: If every trial diverged.
     """
     config = Config.of(**given)
@@ -97,17 +106,63 @@ def tune(
     if file.is_dir():
         raise ConfigError("to", "a file to write", str(to))
     need_optuna()
-    from pyg_negsamp.experiments.studies import open_study, quiet
-    from pyg_negsamp.experiments.trials import Trials
+    from pyg_negsamp.experiments.studies import check_shared, quiet
 
     check_space(given, space, small_graph())  # before data is read
-    dataset = load_data(config)
-    # Before there is a study: one that failed would stand in the way of the fields put right.
-    check_space(given, space, dataset[0])
-    url = f"sqlite:///{FOLDER / name}.db" if storage is None else storage
+    kind, end = ("journal", "log") if cluster else ("sqlite", "db")
+    url = f"{kind}:///{FOLDER / name}.{end}" if storage is None else storage
+    shared = check_shared(url, jobs, cluster)
+    searched = Search(given, space, trials, least_epochs, url, file)
+    with quiet(), begin_workers(jobs, cluster, shared, say) as workers:
+        if jobs == 1 and cluster is None:  # one after the other, of the data that are read once
+            found = searched.open(say, progress)
+            return found.run(workers, lambda task: (found.one(task), []))
+        return searched.open(say).run(workers, partial(one_more, searched))
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all who take part in a search know; see :func:`tune`.
+
+    Attributes:
+        given: Fields that hold in every trial.
+        space: The searched fields.
+        trials: Trials of the study, in all.
+        least_epochs: Epochs before a trial may be given up.
+        url: Where the study is.
+        file: Where the best configuration goes.
+    """
+
+    given: Mapping[str, Any]
+    space: Mapping[str, Choice | Range]
+    trials: int
+    least_epochs: int
+    url: str
+    file: Path
+
+    def open(self, say: Say, progress: bool = False) -> Trials:
+        """Reads the data, and begins the study or goes on with it."""
+        from pyg_negsamp.experiments.studies import open_study
+        from pyg_negsamp.experiments.trials import Trials
+
+        config = Config.of(**self.given)
+        dataset = load_data(config)
+        # Before there is a study: one that failed would stand in the way of the fields put right.
+        check_space(self.given, self.space, dataset[0])
+        asked = question(config, dataset, self.space)
+        study = open_study(self.url, study_name(config), asked, self.least_epochs)
+        more = self.trials, self.file, say, progress
+        return Trials(study, self.given, self.space, dataset, *more)
+
+
+def one_more(searched: Search, task: str) -> tuple[bool, list[str]]:
+    """Runs one more trial in a worker, see `Trials.one`; says whether, and what it said."""
+    need_optuna()
+    from pyg_negsamp.experiments.studies import quiet
+
+    said: list[str] = []
     with quiet():
-        study = open_study(url, name, question(config, dataset, space), least_epochs)
-        return Trials(study, given, space, dataset, trials, file, say, progress).run()
+        return searched.open(said.append).one(task), said
 
 
 def need_optuna() -> None:

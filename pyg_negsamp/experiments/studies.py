@@ -11,16 +11,17 @@ import re
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -117,6 +118,27 @@ def make_storage(url: str) -> optuna.storages.BaseStorage:
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
 
+def check_shared(url: str, jobs: int, cluster: str | None) -> Path:
+    """The folder that all have to see who take part in a study.
+
+    Args:
+        url: Its storage.
+        jobs: How many processes take part.
+        cluster: Whose workers do; `None` for this machine.
+
+    Raises:
+        ConfigError: If they cannot share it.
+    """
+    if url.startswith(JOURNAL):
+        return Path(url.removeprefix(JOURNAL)).parent
+    if cluster is not None and url.startswith("sqlite"):
+        expected = "journal:///FILE.log or a database server: machines cannot share an SQLite file"
+        raise ConfigError("storage", expected, url)
+    if jobs > 1 and ":memory:" in url:
+        raise ConfigError("storage", "a file or a database server, which processes share", url)
+    return Path()
+
+
 def shown(url: str) -> str:
     """A URL without the password in it."""
     return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", url)
@@ -126,7 +148,29 @@ def _journal(file: Path) -> optuna.storages.BaseStorage:
     if file.is_dir() or not file.name:
         raise ConfigError("storage", "a journal file", f"{JOURNAL}{file}")
     file.parent.mkdir(exist_ok=True)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(file), JournalLock(file)))
+
+
+class JournalLock(JournalFileOpenLock):
+    """Who writes to a journal; a process that is killed meanwhile keeps no lock.
+
+    Optuna's own are files that stay: for half a minute, and for ever if the path is relative.
+
+    Args:
+        file: The journal.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.lock = FileLock(file.with_name(f".{file.name}.lock"))
+
+    def acquire(self) -> bool:
+        """Waits until it is ours."""
+        self.lock.acquire(poll_interval=0.01)
+        return True
+
+    def release(self) -> None:
+        """Lets the next one write."""
+        self.lock.release()
 
 
 def _check_sqlite(file: Path, url: str) -> None:
@@ -160,10 +204,26 @@ def signs_of_life(trial: optuna.Trial) -> Iterator[None]:
         thread.join()
 
 
+def end(
+    study: optuna.Study, those: Callable[[FrozenTrial], bool], state: TrialState = TrialState.FAIL
+) -> None:
+    """Ends running trials that nobody runs any more."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if those(trial):
+            with suppress(ValueError, UpdateFinishedTrialError):  # it, or another, was faster
+                study.tell(trial.number, state=state)
+
+
 def bury(study: optuna.Study) -> None:
     """Fails the trials that have given no sign of life for :data:`GRACE` seconds."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+
+    def silent(trial: FrozenTrial) -> bool:
         began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        if time.time() - trial.user_attrs.get("alive", began) > GRACE:
-            with suppress(ValueError, UpdateFinishedTrialError):  # ended, or buried by another
-                study.tell(trial.number, state=TrialState.FAIL)
+        return bool(time.time() - trial.user_attrs.get("alive", began) > GRACE)
+
+    end(study, silent)
+
+
+def of(*tasks: str) -> Callable[[FrozenTrial], bool]:
+    """Whether a trial is of one of these tasks; a task is one trial, with a name of its own."""
+    return lambda trial: trial.user_attrs.get("task") in tasks

@@ -6,9 +6,11 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 import yaml
@@ -22,7 +24,8 @@ from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.methods import fit_options
 from pyg_negsamp.experiments.protocols import Say, select_reference, start
 from pyg_negsamp.experiments.search import Found
-from pyg_negsamp.experiments.studies import DONE, bury, signs_of_life
+from pyg_negsamp.experiments.studies import DONE, bury, end, of, signs_of_life
+from pyg_negsamp.experiments.workers import LostError, Workers, run_all
 from pyg_negsamp.files import write
 from pyg_negsamp.space import Choice, Range
 from pyg_negsamp.training import NonFiniteLossError, Recommender, fit
@@ -126,31 +129,62 @@ class Trials:
             study.sampler = self.grid
         self.started, self.here = time.monotonic(), 0
 
-    def run(self) -> Found | None:
-        """Runs what is missing; see :func:`pyg_negsamp.experiments.search.tune`."""
-        while self.another():
-            self.study.optimize(self.value_of, 1, catch=(NotNeeded,), callbacks=[self.report])
+    def run(self, workers: Workers, one: Callable[[str], tuple[bool, list[str]]]) -> Found | None:
+        """Runs what is missing; see :func:`pyg_negsamp.experiments.search.tune`.
+
+        Args:
+            workers: Who runs it.
+            one: What each of them does: :meth:`one`, and what it said.
+        """
+        lost: LostError | None = None
+        while (left := self.left()) and lost is None:
+            todo = [uuid4().hex for _ in range(left)]
+            try:
+                for task, result, error in run_all(one, todo, workers):
+                    if isinstance(error, LostError):  # as would be the next one at this point
+                        lost = error
+                        self.say(f"a trial {error}")
+                        end(self.study, of(task), TrialState.PRUNED)
+                    elif error is not None:
+                        raise error
+                    elif result is not None:
+                        self.hear(task, *result)
+            finally:
+                end(self.study, of(*todo))
         if running := len(self.trials(TrialState.RUNNING)):
             self.say(f"\n{running} more running elsewhere, or killed less than three minutes ago")
         if not self.trials(TrialState.COMPLETE):
             if running:
                 return None
-            raise NonFiniteLossError("no trial finished")
+            raise lost or NonFiniteLossError("no trial finished")
         return self.keep()
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The study's trials in these states, those of other processes too."""
         return self.study.get_trials(deepcopy=False, states=states)
 
-    def another(self) -> bool:
-        """Whether there is one more to run."""
+    def left(self) -> int:
+        """How many more there are to run."""
         bury(self.study)
         if self.grid is not None:
-            return bool(self.grid.untried(self.study))
-        return len(self.trials(*DONE, TrialState.RUNNING)) < self.num_trials
+            return len(self.grid.untried(self.study))
+        return max(self.num_trials - len(self.trials(*DONE, TrialState.RUNNING)), 0)
 
-    def value_of(self, trial: optuna.Trial) -> float:
+    def one(self, task: str) -> bool:
+        """Runs one more trial to its end; says whether there was one to run.
+
+        Args:
+            task: A name that nothing else has. A worker that is lost leaves its trial to the one
+                that has the task next.
+        """
+        end(self.study, of(task))
+        while not (ended := [*filter(of(task), self.trials(*DONE))]) and self.left():
+            self.study.optimize(partial(self.value_of, task), 1, catch=(NotNeeded,))
+        return bool(ended)
+
+    def value_of(self, task: str, trial: optuna.Trial) -> float:
         """The validation metric of a trial: trained, or that of an equal one before."""
+        trial.set_user_attr("task", task)
         with signs_of_life(trial):
             if self.grid is None:
                 # By number: whoever joins or goes on must not draw the same again.
@@ -212,10 +246,16 @@ class Trials:
         trial.set_user_attr("best_epoch", fitted.best_epoch + 1)
         return fitted.best
 
-    def report(self, study: optuna.Study, trial: FrozenTrial) -> None:
+    def hear(self, task: str, ended: bool, said: list[str]) -> None:
         """Says how a trial ended, and writes the best configuration so far."""
-        if trial.state not in DONE:
+        for line in said:
+            self.say(line)
+        if not ended:
             return
+        found = [*filter(of(task), self.trials(*DONE))]
+        if not found:
+            raise OSError("a worker has ended a trial that is not in the study: it has another")
+        (trial,) = found
         self.here += 1
         done = len(self.trials(*DONE))
         left = (time.monotonic() - self.started) / self.here * max(self.num_trials - done, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -17,6 +19,7 @@ import pytest
 import torch
 import yaml
 from fresh import Python
+from small_table import until
 from torch_geometric.data import HeteroData
 
 optuna = pytest.importorskip("optuna")
@@ -25,6 +28,7 @@ from pyg_negsamp.experiments import Config, run, search, studies, trials  # noqa
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError  # noqa: E402
 from pyg_negsamp.experiments.data import load_data  # noqa: E402
 from pyg_negsamp.experiments.search import SEARCHED, Found, search_space, tune  # noqa: E402
+from pyg_negsamp.experiments.workers import Here, Workers  # noqa: E402
 from pyg_negsamp.graph import EDGE_TYPE  # noqa: E402
 from pyg_negsamp.losses import LOSSES  # noqa: E402
 from pyg_negsamp.nn import ENCODERS  # noqa: E402
@@ -37,6 +41,7 @@ QUICK = {"dataset": "tiny", "epochs": 2, "dim": 8, "device": "cpu", "encoder": "
 NAME = "mf-dns-bpr-tiny"
 POINTS = (8, 16, 32, 64)  # what DNS tries
 ONCE = Counter(POINTS)
+OPTIONS = ("search", "storage", "to", "say", "jobs", "cluster")
 SQLITE, JOURNAL = "sqlite:///one.db", "journal:///one.log"
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -78,7 +83,7 @@ def candidates(study: Any) -> Counter:
 
 
 def begin(count: int = 4, neg: str = "dns", **more: Any) -> Found | None:
-    options = {k: more.pop(k) for k in list(more) if k in ("search", "storage", "to", "say")}
+    options = {k: more.pop(k) for k in list(more) if k in OPTIONS}
     least = more.pop("least_epochs", 10)
     return tune({**QUICK, "neg": neg, **more}, count, least_epochs=least, **options)
 
@@ -482,6 +487,21 @@ def test_a_running_trial_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, st
     assert all_of(study)[0].state.name == "FAIL"
 
 
+def test_a_process_killed_as_it_writes_keeps_no_journal(fits: list[Recommender]) -> None:
+    Path("deep").mkdir()
+    url = "journal:///deep/one.log"
+    begin(1, storage=url)
+    die = f"""
+import os
+from pyg_negsamp.experiments.studies import make_storage
+make_storage({url!r})._backend._lock.acquire()
+os.kill(os.getpid(), 9)
+"""
+    assert Python("-c", die).wait().returncode == -9
+    begin(2, storage=url)
+    assert len(complete(study_of(url))) == 2
+
+
 def test_who_finds_all_trials_running_elsewhere_has_found_nothing(fits: list[Recommender]) -> None:
     with pytest.raises(KeyboardInterrupt):
         begin(1, storage=SQLITE, say=interrupted)
@@ -492,6 +512,78 @@ def test_who_finds_all_trials_running_elsewhere_has_found_nothing(fits: list[Rec
 
 def interrupted(text: str) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_processes_take_trials_and_that_of_a_killed_one_is_tried_again() -> None:
+    """At once, and not after three minutes: who has handed it out knows who was killed."""
+
+    def kill() -> None:
+        until(lambda: Path(SQLITE[10:]).exists() and [t for t in running() if "alive" in t])
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    def running() -> list[dict[str, Any]]:
+        try:
+            trials = all_of(study_of(SQLITE))
+        except KeyError:  # there is no such study yet
+            return []
+        return [trial.user_attrs for trial in trials if trial.state.name == "RUNNING"]
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    found = begin(4, storage=SQLITE, jobs=2, epochs=15)
+    killing.join()
+    study = study_of(SQLITE)
+    assert candidates(study) == ONCE
+    assert Counter(trial.state.name for trial in all_of(study))["FAIL"] >= 1
+    assert found is not None
+    assert found.value == max(trial.value for trial in complete(study))
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("deadly", [lambda point: point == 64, lambda point: True])
+def test_a_trial_that_is_lost_every_time_is_given_up(deadly: Callable[[int], bool]) -> None:
+    """And its point is not tried again, by this command or a later one."""
+    said: list[str] = []
+    given = {**QUICK, "neg": "dns"}
+    space = search_space(Config.of(**given), given)
+    made = search.Search(given, space, 4, 10, SQLITE, Path("best.yaml")).open(said.append)
+
+    def one(task: str) -> tuple[bool, list[str]]:
+        trial = made.study.ask()
+        trial.set_user_attr("task", task)
+        if deadly(trial.suggest_categorical("num_candidates", POINTS)):
+            raise ZeroDivisionError  # as if its process were gone
+        made.study.tell(trial, 0.5)
+        return True, []
+
+    workers = Workers(Here(), lambda: 1, (ZeroDivisionError,))
+    lost = [point for point in POINTS if deadly(point)]
+    if len(lost) == len(POINTS):
+        with pytest.raises(OSError, match="lost its worker every time"):
+            made.run(workers, one)
+    else:
+        assert made.run(workers, one) is not None
+    states = Counter(trial.state.name for trial in all_of(made.study))
+    assert states == Counter(COMPLETE=len(POINTS) - len(lost), PRUNED=len(lost))
+    assert sum("perhaps for its memory; given up" in line for line in said) == len(lost)
+    assert made.left() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"jobs": 2, "storage": "sqlite:///:memory:"}, "'storage' must be a file or a database"),
+        ({"jobs": 2, "cluster": "tcp://127.0.0.1:1"}, "'jobs' must be left out beside --cluster"),
+        ({"cluster": "tcp://127.0.0.1:1", "storage": SQLITE}, "machines cannot share an SQLite"),
+    ],
+)
+def test_what_workers_cannot_share_is_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        begin(**wrong)
+    assert not [*Path().iterdir()]
 
 
 #: A process that takes part in four studies, without training; both wait for each other.
