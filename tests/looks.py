@@ -33,7 +33,6 @@ def look(**changes: Any) -> Look:
         count=torch.tensor([4, 3, 2, 1]),
         known=Pairs(torch.tensor([[0, 0, 1], [0, 1, 2]]), 2, 4),
         liked=Pairs(torch.tensor([[0, 1], [3, 1]]), 2, 4),
-        loss=0.5,
     )
     return replace(made, **changes)
 

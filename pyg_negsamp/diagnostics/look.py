@@ -36,7 +36,6 @@ class Look:
         count: `[I]` training links of each item.
         known: What these users have seen: their known links in the training graph.
         liked: Validation links, never test; `None` without any.
-        loss: Mean training loss of the epoch.
         train: The validation metric on training links of some users; `None` if nobody asked.
         validated: Validation metrics of the epoch, such as `{'val/NDCG@20': 0.1}`; empty if it was
             not validated.
@@ -59,7 +58,6 @@ class Look:
     count: Tensor
     known: Pairs
     liked: Pairs | None
-    loss: float
     train: float | None = None
     validated: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -100,7 +100,7 @@ class Cell:
     @property
     def has_users(self) -> bool:
         """Whether it kept numbers of users; a run of an earlier version did not."""
-        return (self.folder / "users.npz").exists()
+        return (self.folder / USERS).exists()
 
     @property
     def damaged(self) -> bool:

@@ -31,7 +31,7 @@ from pyg_negsamp.experiments.comparison import (
 )
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import PROTOCOLS
-from pyg_negsamp.experiments.protocols import Say, selecting, still_improving
+from pyg_negsamp.experiments.protocols import Say, selected_on, selecting, still_improving
 from pyg_negsamp.experiments.record import Record, write_record
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
@@ -221,8 +221,7 @@ def methods_of(comparison: Comparison, protocol: str, cells: Sequence[Cell]) -> 
         notes = []
         if runs and "chosen" in runs[0]:
             chosen = ", ".join(f"{name}={value}" for name, value in runs[0]["chosen"].items())
-            by = "test" if protocol == "paper" else "validation"
-            notes.append(f"{chosen}, chosen from its grid on {by} links")
+            notes.append(f"{chosen}, chosen from its grid on {selected_on(protocol)} links")
         if diverged:
             notes.append(f"{len(diverged)} of {len(mine) + len(diverged)} seeds diverged")
         users = [cell.users() for cell in mine if cell.has_users]

@@ -23,6 +23,11 @@ def machine() -> dict[str, Any]:
     return {**found, "gpu": torch.cuda.get_device_name()} if torch.cuda.is_initialized() else found
 
 
+def allocations() -> int:
+    """How often torch has allocated memory of a GPU; 0 without one."""
+    return int(torch.cuda.memory_stats().get("allocation.all.allocated", 0))
+
+
 class Peak:
     """The most memory held since this was made.
 
@@ -32,6 +37,7 @@ class Peak:
     """
 
     def __init__(self) -> None:
+        self.before = allocations()
         if torch.cuda.is_initialized():
             torch.cuda.reset_peak_memory_stats()
         with suppress(OSError):  # of Linux, if it lets us
@@ -39,8 +45,8 @@ class Peak:
 
     def mb(self) -> float:
         """The peak in megabytes, of 10^6 bytes."""
-        if torch.cuda.is_initialized() and (peak := torch.cuda.max_memory_allocated()):
-            return peak / 1e6
+        if allocations() > self.before:
+            return torch.cuda.max_memory_allocated() / 1e6
         with suppress(OSError):
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -49,4 +55,5 @@ class Peak:
             return float(psutil.Process().memory_info().peak_wset) / 1e6
         import resource  # which Windows has not
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # of macOS: bytes
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes, elsewhere KiB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

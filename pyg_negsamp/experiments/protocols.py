@@ -32,9 +32,15 @@ Say = Callable[[str], None]
 Watch = Callable[[str], Sequence[Callback]]
 
 
+def selected_on(protocol: str) -> str:
+    """The held-out links that epochs are selected on: `'validation'` or `'test'`."""
+    return "test" if protocol == "paper" else "validation"
+
+
 def selecting(protocol: str) -> str:
     """What to call the metric that selects, in front of its name."""
-    return "selected on test" if protocol == "paper" else "validation"
+    links = selected_on(protocol)
+    return "selected on test" if links == "test" else links
 
 
 def still_improving(config: Config, notes: Mapping[str, Any]) -> bool:

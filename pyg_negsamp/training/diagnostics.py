@@ -116,7 +116,6 @@ class Diagnostics(Callback):
             self.sample,
             epoch_generator(model.seed, model.current_epoch, LOOKING, model.device),
             self._ndcg_of(model) if "over-fitting" in self.names else None,
-            loss=model.mean_loss(),
             validated=model.validated,
             seconds={} if self.costs is None else self.costs.seconds,
         )

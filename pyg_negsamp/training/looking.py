@@ -148,7 +148,7 @@ def look_at(
         sample: On its device.
         generator: Source of randomness, there, too.
         metric: What to measure of what it ranks by. Default: nothing.
-        **known: What is known of the epoch: `loss`, `validated` and `seconds` of :class:`Look`.
+        **known: What is known of the epoch: `validated` and `seconds` of :class:`Look`.
 
     Returns:
         What was seen; `None` if scores may not be finite, of which samplers make nothing.

@@ -50,7 +50,6 @@ def look() -> Look:
         count=torch.tensor([5.0, 1.0, 2.0, 0.0]),
         known=Pairs(torch.tensor([[0, 1], [0, 1]]), 2, 4),
         liked=Pairs(torch.tensor([[0], [2]]), 2, 4),
-        loss=0.5,
         train=0.8,
         validated={"val/Recall@20": 0.3, "val/NDCG@20": 0.2, "val/NDCG@50": 0.4},
         seconds={"draw": 1.5},

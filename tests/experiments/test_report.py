@@ -11,6 +11,7 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from watched_runs import watch
 
@@ -21,9 +22,11 @@ from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
 from pyg_negsamp.experiments.report import FORMATS, write_report
+from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
-from pyg_negsamp.experiments.report.reading import read
+from pyg_negsamp.experiments.report.reading import Shown, read
+from pyg_negsamp.experiments.report.styles import style_of
 from pyg_negsamp.experiments.run import run
 
 QUICK = {"dataset": "tiny", "encoder": "mf", "dim": 8, "epochs": 2, "device": "cpu"}
@@ -319,6 +322,18 @@ def test_epochs_selected_on_test_are_not_called_validated(tmp_path: Path) -> Non
     assert not [text for text in said if "validation" in text]
     assert "test since its peak" in said
     assert "--diagnostics" not in parts["false-negatives"].absent
+
+
+def test_who_finds_nothing_has_no_share_that_others_miss() -> None:
+    style, row = style_of(0), Row("x", {})
+    hits = [[[1, 1, 0], [1, 0, 0]], [[0, 0, 0], [0, 1, 1]], [[0, 0, 0]]]
+    one, other, nothing = (
+        Shown(row, style, [], [{"hit@1": np.array(seed, dtype=bool)} for seed in seeds])
+        for seeds in hits
+    )
+    assert missed(one, other, "hit@1") == "100.0"  # 2 of 2, and 1 of 1
+    assert missed(other, one, "hit@1") == "100.0"  # nothing of none, which does not count; 2 of 2
+    assert missed(nothing, one, "hit@1") == ""
 
 
 def test_refuses_a_damaged_cell(

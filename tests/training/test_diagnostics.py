@@ -186,7 +186,7 @@ def test_training_that_diverges_says_what_it_says_without(
 def look(model: Recommender, splits: list[HeteroData], num: int = 100) -> Look:
     generator = torch.Generator().manual_seed(0)
     sample = Sample.of(*splits[:2], EDGE_TYPE, num, generator)
-    return look_at(model, Watched(model.sampler), sample, generator, loss=0.5)
+    return look_at(model, Watched(model.sampler), sample, generator)
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
@@ -291,7 +291,7 @@ def test_no_unseen_item_before_it_existed(splits: list[HeteroData], source: Any)
     model = Recommender(MF(train_data, dim=4), RNS(candidates, num_candidates=6))
     generator = torch.Generator().manual_seed(0)
     sample = Sample.of(train_data, splits[1], EDGE_TYPE, 100, generator)
-    seen = look_at(model, Watched(model.sampler), sample, generator, loss=0.5)
+    seen = look_at(model, Watched(model.sampler), sample, generator)
     assert sample.time is not None
     for item in (seen.unseen, seen.chosen):
         assert item is not None

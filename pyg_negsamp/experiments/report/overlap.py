@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from statistics import mean
 
 import torch
@@ -19,7 +20,7 @@ def overlap(found: Found) -> Part:
     methods = [m for m in found.shown if m.hits and all(key in seed for seed in m.hits)]
     rows = []
     for one in methods:
-        missing = ["" if o is one else f"{100 * missed(one, o, key):.1f}" for o in methods]
+        missing = ["" if o is one else missed(one, o, key) for o in methods]
         rows.append([one.name, *missing])
     title = f"Of the links that a row's lists of {k} hit, percent that the column's miss"
     table = Table(title, Grid(["hit by, missed by", *(method.name for method in methods)], rows))
@@ -33,10 +34,15 @@ def overlap(found: Found) -> Part:
     return Part("per", title, says, blocks, "" if blocks else absent)
 
 
-def missed(one: Shown, other: Shown, key: str) -> float:
-    """The mean over pairs of seeds; of a method with fewer of them, the first ones stand in."""
+def missed(one: Shown, other: Shown, key: str) -> str:
+    """In percent, the mean over pairs of seeds; of a method with fewer, the first ones stand in.
+
+    Empty of a method that hits nothing.
+    """
     pairs = [
         (one.hits[n % len(one.hits)][key], other.hits[n % len(other.hits)][key])
         for n in range(max(len(one.hits), len(other.hits)))
     ]
-    return mean(float(exclusive_hit_ratio(*map(torch.from_numpy, pair))) for pair in pairs)
+    shares = [float(exclusive_hit_ratio(*map(torch.from_numpy, pair))) for pair in pairs]
+    shares = [share for share in shares if isfinite(share)]
+    return f"{100 * mean(shares):.1f}" if shares else ""

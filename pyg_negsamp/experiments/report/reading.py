@@ -23,6 +23,7 @@ from pyg_negsamp.experiments.comparison import Comparison, Row, columns
 from pyg_negsamp.experiments.config import PLACES, Config, read_config
 from pyg_negsamp.experiments.filling import finished_of, methods_of, tested
 from pyg_negsamp.experiments.kept import FOUND, HITS
+from pyg_negsamp.experiments.protocols import selected_on
 from pyg_negsamp.experiments.record import RECORD, read_record
 from pyg_negsamp.experiments.report.styles import Style, style_of, style_of_reference
 from pyg_negsamp.experiments.significance import Method, Summary, summarise
@@ -86,7 +87,7 @@ class Found:
     @property
     def selected_on(self) -> str:
         """The held-out links that epochs were selected on: `'validation'` or `'test'`."""
-        return "test" if self.protocol == "paper" else "validation"
+        return selected_on(self.protocol)
 
     def columns(self, protocol: str) -> list[str]:
         """Metrics of the table."""
