@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence, Set
 from difflib import get_close_matches
 from numbers import Integral, Number, Real
 
@@ -102,6 +102,29 @@ def one_of(owner: object, argument: str, value: object, options: Collection[str]
     if not isinstance(value, str) or value not in options:
         raise invalid(owner, argument, f"one of {', '.join(map(repr, options))}", short(value))
     return value
+
+
+def some_of(
+    owner: object, argument: str, value: object, options: Collection[str]
+) -> tuple[str, ...]:
+    """The names that a caller gave, each once.
+
+    Args:
+        owner: As for :func:`invalid`.
+        argument: As for :func:`invalid`.
+        value: What was given: a list of names, say.
+        options: What they may be.
+
+    Raises:
+        ValueError: If it is no list, or a name is none of the options: with the nearest one.
+    """
+    listed = isinstance(value, Sequence | Set) and not isinstance(value, str)
+    given: Collection[object] = value if listed else [value]  # type: ignore[assignment]
+    for name in given:
+        if not listed or not isinstance(name, str) or name not in options:
+            near = nearest(name, options) if isinstance(name, str) else ""
+            raise invalid(owner, argument, f"names out of {', '.join(options)}{near}", short(name))
+    return tuple(dict.fromkeys(map(str, given)))
 
 
 def yes_or_no(owner: object, argument: str, value: object) -> bool:

@@ -18,7 +18,7 @@ from torch_geometric.metrics import (
     LinkPredRecall,
 )
 
-from pyg_negsamp.errors import invalid, nearest, short
+from pyg_negsamp.errors import invalid, short, some_of
 from pyg_negsamp.evaluation.beyond import (
     AveragePopularity,
     Coverage,
@@ -86,13 +86,9 @@ def check_metrics(metrics: Any, among: Sequence[str] = tuple(METRICS)) -> tuple[
     Raises:
         ValueError: With the name that is nearest.
     """
-    given = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
-    names = tuple(dict.fromkeys(name for name in given if isinstance(name, str)))
-    unknown = [name for name in given if not isinstance(name, str) or name not in among]
-    if not names or unknown:
-        got = unknown[0] if unknown else metrics
-        meant = nearest(got, among) if isinstance(got, str) else ""
-        raise invalid("evaluate", "metrics", f"names out of {', '.join(among)}{meant}", short(got))
+    names = some_of("evaluate", "metrics", metrics, among)
+    if not names:
+        raise invalid("evaluate", "metrics", f"names out of {', '.join(among)}", metrics)
     return names
 
 

@@ -47,7 +47,6 @@ def test_of_a_study() -> None:
 
 def test_of_optunas_own_trials() -> None:
     optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.GridSampler({"beta": [1.0, 2.0]}))
     study.optimize(lambda trial: 3 * trial.suggest_float("beta", 0, 3), 2)
     plain = [{"params": t.params, "value": t.value, "state": t.state.name} for t in study.trials]

@@ -519,16 +519,21 @@ def test_processes_take_trials_and_that_of_a_killed_one_is_tried_again() -> None
     """At once, and not after three minutes: who has handed it out knows who was killed."""
 
     def kill() -> None:
-        until(lambda: Path(SQLITE[10:]).exists() and [t for t in running() if "alive" in t])
-        for process in multiprocessing.active_children():
-            process.kill()
+        """Until one was killed at a trial, and not just after it."""
+        while "FAIL" not in states().values():
+            until(lambda: "RUNNING" in states().values())
+            tried = {number for number, state in states().items() if state == "RUNNING"}
+            for process in multiprocessing.active_children():
+                process.kill()
+            until(lambda tried=tried: all(states()[number] != "RUNNING" for number in tried))
 
-    def running() -> list[dict[str, Any]]:
+    def states() -> dict[int, str]:
+        if not Path(SQLITE[10:]).exists():
+            return {}
         try:
-            trials = all_of(study_of(SQLITE))
+            return {trial.number: trial.state.name for trial in all_of(study_of(SQLITE))}
         except KeyError:  # there is no such study yet
-            return []
-        return [trial.user_attrs for trial in trials if trial.state.name == "RUNNING"]
+            return {}
 
     killing = threading.Thread(target=kill)
     killing.start()

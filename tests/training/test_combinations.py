@@ -66,7 +66,7 @@ def step(model: Written, loss: RankingLoss) -> Negatives:
     model.loss, model.similarity, model.needs = loss, loss.similarity, loss.needs
     model.sampler.follow(model.score)
     model.encoder.zero_grad()
-    value = model._step(BATCH)
+    value, _ = model._step(BATCH)
     value.backward()
     assert value.isfinite()
     gradient = model.encoder.embedding.weight.grad

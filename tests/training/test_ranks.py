@@ -109,6 +109,7 @@ SLURM = {"SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "2"}
 def test_ranks_know_themselves(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: int
 ) -> None:
+    monkeypatch.setattr("sys.argv", [__file__])
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Ranks.here(devices=2, num_nodes=2) == Ranks(expected, 4)
