@@ -194,12 +194,22 @@ def finished_in(out: Path) -> list[str]:
     return [file.parent.name[:10] for file in out.glob("cells/*/metrics.json")]
 
 
+#: The command, whose workers are forks of it: those need not import torch.
+FORKING = """
+import multiprocessing, sys
+from pyg_negsamp.cli import main
+fork = multiprocessing.get_context("fork")
+multiprocessing.get_context = lambda how: fork
+main(sys.argv[1:])
+"""
+
+
 def test_workers_end_with_the_parent(small: Path) -> None:
     """Though it was killed, and had no time to say so."""
     out = small.parent / "out"
     small.write_text(FOR_EVER)
     words = ["compare", "--table", str(small), "--no-references", "--jobs", "2", "--out", str(out)]
-    parent = Python("-m", "pyg_negsamp", *words)
+    parent = Python("-c", FORKING, *words)
     children: list[psutil.Process] = []
     try:
         while not both_train(out):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import runpy
 import sys
-from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from pyg_negsamp.evaluation import ACCURACY
 from pyg_negsamp.experiments import Config
 from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.transforms import SAMPLERS
 
 QUICK = ["--dataset", "tiny", "--epochs", "2", "--dim", "8", "--device", "cpu"]
 
@@ -39,8 +37,11 @@ def error(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
     return said
 
 
-@pytest.mark.parametrize(("neg", "encoder"), [*zip(SAMPLERS, cycle(["mf", "lightgcn"]))])
-def test_every_sampler_runs(
+@pytest.mark.parametrize(
+    ("neg", "encoder"),
+    [("rns", "mf"), ("dins", "lightgcn"), ("srns", "mf"), ("irgan", "lightgcn"), ("mns", "mf")],
+)
+def test_samplers_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], neg: str, encoder: str
 ) -> None:
     result = run(tmp_path, "--neg", neg, encoder=encoder)

@@ -233,6 +233,7 @@ def train(model: Recommender, splits: list[HeteroData], out: Path, resume: bool 
         batch_size=256,
         patience=50,
         device="cpu",
+        diagnostics="none",
         resume=resume,
     )
 

@@ -36,7 +36,8 @@ def model(splits: list[HeteroData], dim: int = 8) -> Recommender:
 
 def train(splits: list[HeteroData], out: Path, epochs: int = 2, **options: Any) -> Fitted:
     made = options.pop("model", None) or model(splits)
-    options = {"patience": 3, "progress": False, "loggers": (), "device": "cpu", **options}
+    usual = {"patience": 3, "progress": False, "loggers": (), "device": "cpu"}
+    options = {**usual, "diagnostics": "none", **options}
     return fit(made, splits[0], splits[1], out, epochs, **options)
 
 

@@ -8,6 +8,7 @@ import random
 import threading
 import warnings
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,8 +86,7 @@ def assert_same_state(one: Recommender, other: Recommender) -> None:
 # Training does not notice -------------------------------------------------------------------------
 
 
-CASES = [(encoder, neg) for encoder in ("mf", "lightgcn") for neg in SAMPLERS]
-CASES += [(encoder, "dins") for encoder in ENCODERS]
+CASES = [*zip(cycle(("mf", "lightgcn")), SAMPLERS), *((encoder, "dins") for encoder in ENCODERS)]
 
 
 @pytest.mark.parametrize(("encoder", "neg"), dict.fromkeys(CASES))

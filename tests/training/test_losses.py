@@ -50,7 +50,8 @@ def recommender(name: str, data: HeteroData) -> Recommender:
 
 
 def train(model: Recommender, splits: list[HeteroData], out: Path | None, epochs: int, **more: Any):
-    options = {"device": "cpu", "progress": False, "loggers": [], "batch_size": 256, **more}
+    options = {"device": "cpu", "progress": False, "loggers": [], "batch_size": 256}
+    options = {**options, "diagnostics": "none", **more}
     return fit(model, splits[0], splits[1], out, epochs, **options)
 
 

@@ -44,7 +44,8 @@ def recommender(data: HeteroData, encoder: type = MF, **arguments: object) -> Re
 def train(
     model: Recommender, splits: list[HeteroData], out: Path | None = None, **options: object
 ) -> Fitted:
-    options = {"epochs": 6, "batch_size": 128, "device": "cpu", "progress": False, **options}
+    usual = {"epochs": 6, "batch_size": 128, "device": "cpu", "progress": False}
+    options = {**usual, "diagnostics": "none", **options}
     return fit(model, splits[0], splits[1], out, **options)
 
 

@@ -62,7 +62,8 @@ def train(
     epochs: int = 3,
     **arguments: object,
 ) -> Fitted:
-    arguments = {"batch_size": 128, "patience": 50, "device": "cpu", **arguments}
+    usual = {"batch_size": 128, "patience": 50, "device": "cpu", "diagnostics": "none"}
+    arguments = {**usual, **arguments}
     return fit(model, splits[0], splits[1], out, epochs=epochs, **arguments)
 
 
