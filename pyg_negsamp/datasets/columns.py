@@ -94,7 +94,7 @@ def find_catalogue(items_file: Any, category: Any) -> Catalogue | None:
     if items_file is None:
         if category is None:
             return None
-        expected = "given together with 'items_file', whose column it is"
+        expected = "given beside an items file, whose column it is"
         raise invalid(OWNER, "category", expected, describe(category))
     return Catalogue(require_path(OWNER, "items_file", items_file), category)
 

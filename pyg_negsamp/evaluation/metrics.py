@@ -132,7 +132,10 @@ def metric_collection(
         if metric.beyond and items is None:
             raise invalid("evaluate", "metrics", "of accuracy, where no items are known", name)
         if name == "Diversity" and items is not None and items.category is None:
-            expected = "without Diversity, as items have no category (data['item'].category [I])"
+            expected = (
+                "without Diversity, as items have no category (--category-column of --items-file, "
+                "or data['item'].category [I])"
+            )
             raise invalid("evaluate", "metrics", expected, short(metrics))
         if min(k) < metric.least:
             raise invalid("evaluate", "k", f"at least {metric.least} for {name}", short(k))

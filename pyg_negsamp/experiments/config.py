@@ -11,6 +11,7 @@ constructors: those of samplers under their own names, those of losses and encod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -279,6 +280,21 @@ def read_config(file: str | Path) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise ValueError(f"{file} must hold 'field: value' lines")
     return {str(name).replace("-", "_"): value for name, value in said.items()}
+
+
+def read_run(file: Path) -> dict[str, Any]:
+    """The flat fields of a run's own file, and the hash of its data as `links`, which end it.
+
+    Raises:
+        ValueError: If it is damaged, or does not end so: the disk was full, say.
+    """
+    try:
+        said = read_config(file)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not re.fullmatch("[0-9a-f]{16}", str(said.get("links"))):
+        raise ValueError(f"{file} is damaged: it does not end with the hash of its 'links'")
+    return said
 
 
 def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

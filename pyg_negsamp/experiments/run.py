@@ -23,7 +23,7 @@ from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.datasets.report import format_summary
 from pyg_negsamp.evaluation import Measured, Scorer, check_leakage
 from pyg_negsamp.experiments.arguments import ConfigError
-from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_config
+from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_run
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.kept import FOUND, as_json, measure_test, write_arrays
 from pyg_negsamp.experiments.machine import Peak
@@ -138,7 +138,8 @@ def run(
         if not ours:
             raise in_use(out)
         check_folder(out, resume)  # another process may have been here meanwhile
-        begun = {"links": digest(dataset, dataset.user_ids, dataset.item_ids), **config.flat()}
+        links = digest(dataset, dataset.user_ids, dataset.item_ids)
+        begun = {**config.flat(), "links": links}
         if resume:
             check_same_run(begun, out / "config.yaml")
         peak = Peak()
@@ -228,7 +229,7 @@ def check_folder(out: Path, resume: bool) -> None:
 
 def check_same_run(config: dict[str, Any], file: Path) -> None:
     """Refuses to go on with a run that was begun with other fields, or on other data."""
-    was = read_config(file)
+    was = read_run(file)
     names = {name for name in {*was, *config} if was.get(name) != config.get(name)}
     if changed := sorted(names.difference(MAY_CHANGE)):
         said = {"links": "set of links, or of ids"}
@@ -249,7 +250,7 @@ def to_resume(out: Path, given: dict[str, Any]) -> Config:
     """
     if not (out / "config.yaml").is_file():
         raise FileNotFoundError(f"there is no run to resume in {out}: no config.yaml")
-    was = read_config(out / "config.yaml")
+    was = read_run(out / "config.yaml")
     was.pop("links", None)
     return Config.of(**merged(was, given))
 

@@ -413,7 +413,14 @@ def test_a_run_goes_on_with_its_own_flags_or_not_at_all(
             main([*resume, *flags])
         assert stopped.value.code == 2
         assert f"was begun with another {flags[0]}" in capsys.readouterr().err
-    assert (tmp_path / "run" / "config.yaml").read_text() == config
+    file = tmp_path / "run" / "config.yaml"
+    assert file.read_text() == config
+    for end in (30, -5):  # of a file that was cut off
+        file.write_text(config[:end])
+        with pytest.raises(SystemExit):
+            main(resume)
+        assert f"{file} is damaged" in capsys.readouterr().err
+    file.write_text(config)
     main(resume)
     assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]) == 3
 

@@ -286,6 +286,7 @@ def test_refuses_what_is_no_run_in_one_line(
         ("metrics.json", '{"test": {}, "seconds": 1}'),
         ("config.yaml", "dataset: ["),
         ("config.yaml", "datasat: tiny"),
+        ("config.yaml", "dataset: tiny"),  # the rest is gone
         ("comparison.json", "{"),
         ("comparison.json", '{"format": 1}'),
         ("comparison.json", '{"format": 99}'),

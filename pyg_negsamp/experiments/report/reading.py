@@ -20,7 +20,7 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.evaluation import ACCURACY
 from pyg_negsamp.experiments.cells import Cell
 from pyg_negsamp.experiments.comparison import Comparison, Row, columns
-from pyg_negsamp.experiments.config import PLACES, Config, read_config
+from pyg_negsamp.experiments.config import PLACES, Config, read_run
 from pyg_negsamp.experiments.filling import finished_of, methods_of, tested
 from pyg_negsamp.experiments.kept import FOUND, HITS
 from pyg_negsamp.experiments.protocols import selected_on
@@ -212,7 +212,7 @@ def of_runs(folders: Sequence[Path]) -> Found:
     configs, links = [], []
     for folder in folders:
         said = config_of(folder)
-        links.append(said.pop("links", None))
+        links.append(said.pop("links"))
         configs.append(Config.of(**said))
     check_comparable(folders, configs, links)
     rows: list[Row] = []
@@ -254,7 +254,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         found["test"], found["seconds"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / FOUND} is damaged ({error})") from error
-    return read_config(folder / "config.yaml")
+    return read_run(folder / "config.yaml")
 
 
 def check_comparable(
