@@ -97,6 +97,8 @@ def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
 
     if isinstance(error, ArgumentError) and (flag := flag_of(error, flags)):
         return 2, f"{flag} {error.complaint}"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return 2, f"{error.filename}: {error.strerror}"  # and not its number
     if isinstance(error, ValueError | OSError | yaml.YAMLError):
         return 2, str(error)
     # Of torch, on the CPU and on a GPU, it is a RuntimeError.

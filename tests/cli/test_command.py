@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +91,15 @@ def test_help_and_mistakes_do_not_wait_for_torch(argv: list[str]) -> None:
     code = f"import sys; from pyg_negsamp.cli import main\ntry: main({argv})\n"
     code += "except SystemExit: pass\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_the_system_refuses_is_named_without_its_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--dataset", "tiny", "--out", str(tmp_path / "file" / "run")])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'file'}" in said
+    assert "Errno" not in said
