@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -135,6 +136,8 @@ def check_worker(asked: Asked, mark: Path, dask_worker: Any) -> None:
 def check_all(client: Any, address: str, asked: Asked, shared: Path) -> None:
     """Refuses a cluster without workers, or with one that is of no use.
 
+    A worker that ends as it is asked is none that is there.
+
     Args:
         client: Of the cluster.
         address: That of its scheduler.
@@ -151,9 +154,24 @@ def check_all(client: Any, address: str, asked: Asked, shared: Path) -> None:
     there = next(folder for folder in (shared, *shared.parents) if folder.is_dir())
     with NamedTemporaryFile(dir=there, prefix=".pyg-negsamp-") as mark:
         errors = client.run(check_worker, asked, Path(mark.name), on_error="return")
+    lost = False
     for worker, error in errors.items():
         if error is not None:
-            raise error if isinstance(error, UnfitError) else unfit(worker, str(error))
+            if not is_gone(client, worker, error):
+                raise error if isinstance(error, UnfitError) else unfit(worker, str(error))
+            lost = True
+    if lost:  # asks those that are left, or have come in their place
+        check_all(client, address, asked, shared)
+
+
+def is_gone(client: Any, worker: str, error: Exception) -> bool:
+    """Whether a worker did not answer because it has ended, which the scheduler may hear later."""
+    until = time.monotonic() + TIMEOUT
+    while isinstance(error, OSError) and time.monotonic() < until:
+        if worker not in client.nthreads():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 class Cluster(Executor):
