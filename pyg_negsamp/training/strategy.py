@@ -22,7 +22,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from pyg_negsamp.training.ranks import RankLostError, Ranks
 
-LOST = "another rank has ended, and the run needs all of them: resume it from its last checkpoint"
+LOST = "another rank has ended, and the run needs all of them"
 #: Seconds between looks at the other ranks, and those in which one may still say what was wrong.
 LOOK, GRACE = 0.5, 4.0
 #: Where a rank that was started by the first one finds the number of that process.
@@ -85,7 +85,7 @@ def watching_others() -> Iterator[None]:
             if parent not in (0, os.getpid()) and os.getppid() != parent:
                 os._exit(1)
             if any(process.poll() for process in started) and not over.wait(GRACE):
-                say(LOST)
+                say(f"{LOST}; resume it from its last checkpoint")
                 for process in started:
                     process.kill()
                 os._exit(1)
