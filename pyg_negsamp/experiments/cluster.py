@@ -24,7 +24,7 @@ from typing import Any
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.protocols import Say
-from pyg_negsamp.experiments.workers import UnfitError, Workers
+from pyg_negsamp.experiments.workers import GONE, UnfitError, Workers
 
 #: Seconds for the scheduler to answer, and for a first worker to be there.
 TIMEOUT = 5.0
@@ -43,17 +43,22 @@ def connected(address: str, shared: Path, say: Say) -> Iterator[Workers]:
 
     Raises:
         ValueError: If there is no scheduler, no worker, or one that is of no use.
+        OSError: If the scheduler ends meanwhile.
     """
     if find_spec("distributed") is None:
         raise ValueError('--cluster needs dask: pip install "pyg_negsamp[cluster]"')
     import dask
     from distributed import Client, KilledWorker
+    from distributed.comm import CommClosedError
 
     with quiet(), dask.config.set({"distributed.comm.timeouts.connect": TIMEOUT}):
         find_scheduler(address)
         with Client(address, timeout=TIMEOUT, set_as_default=False, name="pyg-negsamp") as client:
             asked = Asked(Path.cwd(), code_version())
-            check_all(client, address, asked, shared.resolve())
+            try:
+                check_all(client, address, asked, shared.resolve())
+            except CommClosedError:
+                raise OSError(GONE) from None
             executor = Cluster(client, asked, say)
             yield Workers(executor, executor.count, (KilledWorker,))
 
@@ -193,7 +198,7 @@ class Cluster(Executor):
         try:
             count = len(self.client.nthreads())
         except OSError:
-            raise OSError("the cluster's scheduler is gone") from None
+            raise OSError(GONE) from None
         if not count and not self.deserted:
             self.say("no worker is left: waits for one")
         self.deserted = not count

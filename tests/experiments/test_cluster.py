@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fresh import Python
 from small_table import numbers, until
 
 pytest.importorskip("distributed")
+from distributed.comm import CommClosedError
 
 from pyg_negsamp.cli import fill as fill_flags
 from pyg_negsamp.cli import main
@@ -224,6 +226,9 @@ def test_workers_that_are_of_no_use_are_refused_in_one_line(
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "NamedTemporaryFile", lambda **_: Elsewhere())
         assert "it does not see the same folder /elsewhere" in said()
+    with monkeypatch.context() as patch:  # the scheduler ends as they are asked
+        patch.setattr("distributed.Client.run", Mock(side_effect=CommClosedError("TCP")))
+        assert said().endswith(": error: the cluster's scheduler is gone\n")
 
 
 def test_a_worker_that_dies_as_it_is_asked_ends_nothing_while_another_is_left(
