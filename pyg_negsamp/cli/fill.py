@@ -61,10 +61,10 @@ def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) 
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on") from None
-    print("\n" + done.text)
-    print_report(out)
     if done.missing:
         are = "cell is" if done.missing == 1 else "cells are"
-        print(f"{done.missing} {are} missing, or with another process; the same command goes on")
+        print(f"\n{done.missing} {are} missing, or with another process; the same command goes on")
+    print("\n" + done.text)
+    print_report(out)
     print_remarks(done.improving, done.below)
     return done

@@ -12,12 +12,20 @@ from pyg_negsamp.evaluation import METRICS
 from pyg_negsamp.experiments.arguments import (
     METHODS,
     Argument,
+    ConfigError,
     arguments_of,
     choices_of,
     is_list,
     plain_types,
 )
-from pyg_negsamp.experiments.config import NAMES, Config, merged, read_config
+from pyg_negsamp.experiments.config import (
+    NAMES,
+    ONE_PROCESS,
+    RANKS,
+    Config,
+    merged,
+    read_config,
+)
 from pyg_negsamp.experiments.flags import flag
 from pyg_negsamp.experiments.parts import (
     FIELDS,
@@ -121,7 +129,7 @@ def add_arguments_of(group: argparse._ArgumentGroup, part: str, shown: Collectio
 
 
 def add_worker_flags(group: argparse._ArgumentGroup) -> None:
-    """Who runs what there is to run, several at a time."""
+    """Who runs what there is to run, several at a time; several for one run are refused."""
     either = group.add_mutually_exclusive_group()
     either.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="trainings at a time. Default: 1."
@@ -132,6 +140,18 @@ def add_worker_flags(group: argparse._ArgumentGroup) -> None:
         help="have the workers of a dask cluster train, one each, by the address of its scheduler, "
         "such as tcp://127.0.0.1:8786. They see the same folders. Needs the extra 'cluster'.",
     )
+    for name in RANKS:
+        group.add_argument(
+            flag(name), action=Refused, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+
+
+class Refused(argparse.Action):
+    """A flag of `train` that those look for who want several runs at a time."""
+
+    def __call__(self, parser: object, namespace: object, values: object, *_: object) -> None:
+        """Says which flag they want."""
+        raise ConfigError(self.dest, ONE_PROCESS, values)
 
 
 def named(argv: Sequence[str], part: str, several: Collection[str]) -> list[str]:

@@ -61,10 +61,10 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out or f"runs/{run_name(config)}")
     try:
         show(run_config(config, out, args.resume, say=say), out)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RankLostError) as stop:
         kept = (out / "checkpoints" / "last.ckpt").exists()
         go_on = f"go on with --resume --out {out}" if kept else "before the first checkpoint"
-        raise KeyboardInterrupt(go_on) from None
+        raise type(stop)("; ".join([*map(str, stop.args), go_on])) from None
 
 
 def run_name(config: Config) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from typing import Any
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.code import code_version
 from pyg_negsamp.experiments.protocols import Say
-from pyg_negsamp.experiments.workers import UnfitError, Workers
+from pyg_negsamp.experiments.workers import GONE, UnfitError, Workers
 
 #: Seconds for the scheduler to answer, and for a first worker to be there.
 TIMEOUT = 5.0
@@ -42,17 +43,22 @@ def connected(address: str, shared: Path, say: Say) -> Iterator[Workers]:
 
     Raises:
         ValueError: If there is no scheduler, no worker, or one that is of no use.
+        OSError: If the scheduler ends meanwhile.
     """
     if find_spec("distributed") is None:
         raise ValueError('--cluster needs dask: pip install "pyg_negsamp[cluster]"')
     import dask
     from distributed import Client, KilledWorker
+    from distributed.comm import CommClosedError
 
     with quiet(), dask.config.set({"distributed.comm.timeouts.connect": TIMEOUT}):
         find_scheduler(address)
         with Client(address, timeout=TIMEOUT, set_as_default=False, name="pyg-negsamp") as client:
             asked = Asked(Path.cwd(), code_version())
-            check_all(client, address, asked, shared.resolve())
+            try:
+                check_all(client, address, asked, shared.resolve())
+            except CommClosedError:
+                raise OSError(GONE) from None
             executor = Cluster(client, asked, say)
             yield Workers(executor, executor.count, (KilledWorker,))
 
@@ -135,6 +141,8 @@ def check_worker(asked: Asked, mark: Path, dask_worker: Any) -> None:
 def check_all(client: Any, address: str, asked: Asked, shared: Path) -> None:
     """Refuses a cluster without workers, or with one that is of no use.
 
+    A worker that ends as it is asked is none that is there.
+
     Args:
         client: Of the cluster.
         address: That of its scheduler.
@@ -151,9 +159,24 @@ def check_all(client: Any, address: str, asked: Asked, shared: Path) -> None:
     there = next(folder for folder in (shared, *shared.parents) if folder.is_dir())
     with NamedTemporaryFile(dir=there, prefix=".pyg-negsamp-") as mark:
         errors = client.run(check_worker, asked, Path(mark.name), on_error="return")
+    lost = False
     for worker, error in errors.items():
         if error is not None:
-            raise error if isinstance(error, UnfitError) else unfit(worker, str(error))
+            if not is_gone(client, worker, error):
+                raise error if isinstance(error, UnfitError) else unfit(worker, str(error))
+            lost = True
+    if lost:  # asks those that are left, or have come in their place
+        check_all(client, address, asked, shared)
+
+
+def is_gone(client: Any, worker: str, error: Exception) -> bool:
+    """Whether a worker did not answer because it has ended, which the scheduler may hear later."""
+    until = time.monotonic() + TIMEOUT
+    while isinstance(error, OSError) and time.monotonic() < until:
+        if worker not in client.nthreads():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 class Cluster(Executor):
@@ -175,7 +198,7 @@ class Cluster(Executor):
         try:
             count = len(self.client.nthreads())
         except OSError:
-            raise OSError("the cluster's scheduler is gone") from None
+            raise OSError(GONE) from None
         if not count and not self.deserted:
             self.say("no worker is left: waits for one")
         self.deserted = not count

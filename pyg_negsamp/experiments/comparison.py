@@ -20,7 +20,7 @@ from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.errors import invalid, nearest
 from pyg_negsamp.evaluation import PER_USER
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError
-from pyg_negsamp.experiments.config import Config, takes
+from pyg_negsamp.experiments.config import Config, refuse_torchrun, takes
 from pyg_negsamp.experiments.methods import try_out
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import selecting
@@ -241,6 +241,7 @@ def check_rows(comparison: Comparison) -> None:
     Raises:
         ValueError: Naming the row, and its file if it has one.
     """
+    refuse_torchrun()
     names = [row.name for row in comparison.rows]
     if twice := [name for name in names if names.count(name) > 1]:
         raise invalid(comparison.name, "rows", "of different names", f"two called '{twice[0]}'")

@@ -11,6 +11,7 @@ constructors: those of samplers under their own names, those of losses and encod
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -48,6 +49,9 @@ from pyg_negsamp.references import REFERENCES
 
 #: Fields that say on which processes a run computes.
 RANKS = ("devices", "num_nodes", "strategy")
+#: Why a table or a search has no use for them.
+SIDE_BY_SIDE = "side by side, by --jobs N or --cluster ADDRESS"
+ONE_PROCESS = f"left out: the runs of a table or a search go {SIDE_BY_SIDE}"
 #: Fields that go without saying what a run learns: where things lie, where it computes, and what is
 #: noticed meanwhile.
 PLACES = ("root", "device", *RANKS, "diagnostics")
@@ -168,8 +172,7 @@ class Config:
         """
         for name in ("devices", "num_nodes"):
             if (number := getattr(self.training, name)) > 1:
-                expected = "left out or 1: runs of a table or a search go side by side"
-                raise ConfigError(name, expected, number)
+                raise ConfigError(name, ONE_PROCESS, number)
         return self
 
     def flat(self) -> dict[str, Any]:
@@ -318,3 +321,14 @@ def _methods_in(flat: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The methods that flat fields choose."""
     said = {part: flat.get(part, FIELDS[part].default) for part in METHODS}
     return {part: name if isinstance(name, list) else [name] for part, name in said.items()}
+
+
+def refuse_torchrun() -> None:
+    """Refuses processes that torchrun has started to train one model, where there are many.
+
+    Raises:
+        ValueError: If this is one.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        said = "compare, reproduce and tune are not started by torchrun"
+        raise ValueError(f"{said}: their runs go {SIDE_BY_SIDE}")

@@ -20,7 +20,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
-from pyg_negsamp.experiments.config import PLACES, Config
+from pyg_negsamp.experiments.config import PLACES, Config, refuse_torchrun
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import make_recommender, make_reference, small_graph
 from pyg_negsamp.experiments.parts import FIELDS
@@ -98,6 +98,7 @@ def tune(
             no use, the study was begun with other fields, or the extra 'tune' is not installed.
         NonFiniteLossError: If every trial diverged.
     """
+    refuse_torchrun()
     config = Config.of(**given).for_one_process()
     check(config, trials, least_epochs)
     space = search_space(config, given, search)

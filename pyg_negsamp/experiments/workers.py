@@ -42,6 +42,8 @@ Result = TypeVar("Result")
 TRIES = 4
 #: Seconds after which workers are counted again.
 POLL = 2.0
+#: What is said of a cluster that has ended.
+GONE = "the cluster's scheduler is gone"
 
 
 class LostError(OSError):
@@ -130,7 +132,7 @@ def run_all(
             try:
                 wrong = future.exception()
             except CancelledError:
-                raise OSError("the cluster's scheduler is gone") from None
+                raise OSError(GONE) from None
             if wrong is None:
                 yield task, future.result(), None
             elif isinstance(wrong, workers.lost):

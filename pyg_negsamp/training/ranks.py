@@ -22,6 +22,8 @@ from torch.autograd.function import once_differentiable
 from pyg_negsamp.errors import invalid, whole_number
 
 T = TypeVar("T")
+#: What says by hand which machine of several this is, and where the first one listens.
+BY_HAND = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 class RankLostError(RuntimeError):
@@ -49,8 +51,9 @@ class Ranks:
             num_nodes: Machines.
 
         Raises:
-            ValueError: If a number is less than 1, if other numbers of processes were started, or
-                if there is no script to start the others with.
+            ValueError: If a number is less than 1, if other numbers of processes were started, if
+                there is no script to start the others with, or if nothing says which of several
+                machines this is.
         """
         devices = whole_number("fit", "devices", devices, least=1)
         num_nodes = whole_number("fit", "num_nodes", num_nodes, least=1)
@@ -72,8 +75,14 @@ class Ranks:
         if "LOCAL_RANK" not in environment and not Path(sys.argv[0]).is_file():
             expected = "1, unless there is a script to start again for the others (or torchrun)"
             raise invalid("fit", "devices", expected, devices)
-        local, node = (int(environment.get(name, 0)) for name in ("LOCAL_RANK", "NODE_RANK"))
-        return cls(node * devices + local, size)
+        if num_nodes > 1 and not environment.keys() >= {*BY_HAND}:
+            expected = f"1, unless torchrun or Slurm starts the machines, or {', '.join(BY_HAND)}"
+            raise invalid("fit", "num_nodes", f"{expected} say which one this is", num_nodes)
+        node = environment.get("NODE_RANK", "0")
+        if node not in map(str, range(num_nodes)):
+            expected = f"more than NODE_RANK, which counts from 0 and is {node}"
+            raise invalid("fit", "num_nodes", expected, num_nodes)
+        return cls(int(node) * devices + int(environment.get("LOCAL_RANK", 0)), size)
 
     @property
     def first(self) -> bool:

@@ -22,7 +22,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from pyg_negsamp.training.ranks import RankLostError, Ranks
 
-LOST = "another rank has ended, and the run needs all of them: resume it from its last checkpoint"
+LOST = "another rank has ended, and the run needs all of them"
 #: Seconds between looks at the other ranks, and those in which one may still say what was wrong.
 LOOK, GRACE = 0.5, 4.0
 #: Where a rank that was started by the first one finds the number of that process.
@@ -62,9 +62,17 @@ class Launcher(_SubprocessScriptLauncher):
             os.environ[STARTED_BY] = str(os.getpid())
             self._call_children_scripts()
             started.extend(self.procs)
+            if (more := self.num_nodes - 1) and environment.node_rank() == 0:
+                where = f"{environment.main_address}:{environment.main_port}"
+                say(f"waits for {more} more machine{'s' * (more > 1)} at {where}")
         _set_num_threads_if_needed(num_processes=self.num_processes)
         with watching_others():
             return function(*args, **kwargs)
+
+
+def say(text: str) -> None:
+    """Prints a line on standard error."""
+    print(f"pyg-negsamp: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -77,7 +85,7 @@ def watching_others() -> Iterator[None]:
             if parent not in (0, os.getpid()) and os.getppid() != parent:
                 os._exit(1)
             if any(process.poll() for process in started) and not over.wait(GRACE):
-                print(f"pyg-negsamp: {LOST}", file=sys.stderr, flush=True)
+                say(f"{LOST}; resume it from its last checkpoint")
                 for process in started:
                     process.kill()
                 os._exit(1)

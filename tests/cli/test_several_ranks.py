@@ -70,7 +70,8 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on_with_one(
     assert time.monotonic() - killed < 10
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert "another rank has ended" in ended.stderr
+    assert "another rank has ended, and the run needs all of them; " in ended.stderr
+    assert "go on with --resume --out run\n" in ended.stderr
     epochs = len(read_checkpoint(last)["history"]) + 1
     changed = ["--devices", "1", "--epochs", str(epochs)]
     main(["train", "--resume", "--out", str(tmp_path / "run"), *changed])
@@ -78,13 +79,37 @@ def test_a_killed_rank_ends_the_others_and_the_run_goes_on_with_one(
     assert f"epoch {epochs}/{epochs}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [["compare"], ["tune"]])
+SIDE_BY_SIDE = ["compare", "tune", "reproduce ahns/amazon-phones"]
+DEVICES, NUM_NODES = (
+    f"--{name} must be left out: the runs of" for name in ("devices", "num-nodes")
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        *((f"{command} --devices 2", DEVICES) for command in SIDE_BY_SIDE),
+        *((f"{command} --config config.yaml", DEVICES) for command in SIDE_BY_SIDE[:2]),
+        ("tune --num-nodes 2", NUM_NODES),
+        *((command, "not started by torchrun: their runs") for command in SIDE_BY_SIDE),
+    ],
+)
 def test_runs_side_by_side_have_a_process_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    typed: str,
+    expected: str,
 ) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text("dataset: tiny\ndevices: 2\n")
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("dataset: tiny\ndevices: 2\n")
+    if "torchrun" in expected:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+        monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SystemExit) as stopped:
-        main([*command, "--config", str(config)])
+        main(typed.split())
     assert stopped.value.code == 2
-    assert "--devices must be left out or 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "go side by side, by --jobs N or --cluster ADDRESS" in said
+    assert said.count("\n") == 1

@@ -6,22 +6,27 @@ The workers have no nanny, so that one that is killed stays away.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fresh import Python
 from small_table import numbers, until
 
 pytest.importorskip("distributed")
+from distributed.comm import CommClosedError
 
 from pyg_negsamp.cli import fill as fill_flags
 from pyg_negsamp.cli import main
 from pyg_negsamp.experiments import cluster
+from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.comparison import product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.search import tune
@@ -221,6 +226,36 @@ def test_workers_that_are_of_no_use_are_refused_in_one_line(
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "NamedTemporaryFile", lambda **_: Elsewhere())
         assert "it does not see the same folder /elsewhere" in said()
+    with monkeypatch.context() as patch:  # the scheduler ends as they are asked
+        patch.setattr("distributed.Client.run", Mock(side_effect=CommClosedError("TCP")))
+        assert said().endswith(": error: the cluster's scheduler is gone\n")
+
+
+def test_a_worker_that_dies_as_it_is_asked_ends_nothing_while_another_is_left(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loopback.with_workers(2)
+    monkeypatch.setattr(cluster, "TIMEOUT", 3.0)
+    monkeypatch.setattr(cluster, "check_worker", dying(tmp_path / "first"))
+    with begin_workers(1, loopback.address, tmp_path) as workers:
+        assert [result for _, result, _ in run_all(eval, ["2"], workers)] == [2]
+    monkeypatch.setattr(cluster, "check_worker", dying(tmp_path / "second"))
+    with (
+        pytest.raises(ConfigError, match="a scheduler with workers"),
+        begin_workers(1, loopback.address, tmp_path),
+    ):
+        pass
+
+
+def dying(mark: Path) -> Callable[..., None]:
+    """A check of workers in which whoever first makes a file dies."""
+
+    def die(asked: object, seen: Path, dask_worker: object) -> None:
+        with suppress(FileExistsError):
+            mark.touch(exist_ok=False)
+            os._exit(1)
+
+    return die
 
 
 def test_a_worker_that_comes_later_and_is_of_no_use_ends_it_in_one_line(

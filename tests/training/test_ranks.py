@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from itertools import chain
 from typing import Any
+from unittest.mock import patch
 
 import many_ranks as worker
 import pytest
 import torch
 from fresh import CONTEXT
+from lightning.fabric.plugins.environments import LightningEnvironment
 
-from pyg_negsamp.training import Ranks
+from pyg_negsamp.training import Ranks, strategy
 
 SIZES = (2, 3)
 Found = dict[str, dict[str, Any]]
@@ -99,12 +102,13 @@ def test_every_row_is_somebodys(size: int, num: int) -> None:
 
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_WORLD_SIZE": "2"}
+BY_HAND = {"NODE_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
 SLURM = {"SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "2"}
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({}, 0), ({"LOCAL_RANK": "1", "NODE_RANK": "1"}, 3), (TORCHRUN, 3), (SLURM, 2)],
+    [(BY_HAND, 2), ({**BY_HAND, "LOCAL_RANK": "1"}, 3), (TORCHRUN, 3), (SLURM, 2)],
 )
 def test_ranks_know_themselves(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: int
@@ -116,20 +120,42 @@ def test_ranks_know_themselves(
 
 
 @pytest.mark.parametrize(
-    ("environment", "devices", "complaint"),
+    ("environment", "devices", "num_nodes", "complaint"),
     [
-        ({}, 0, "devices"),
-        (TORCHRUN, 1, "must be 2, as torchrun has started"),
-        (SLURM, 3, "the 4 tasks of Slurm"),
+        ({}, 0, 1, "devices"),
+        (TORCHRUN, 1, 1, "must be 2, as torchrun has started"),
+        (SLURM, 3, 1, "the 4 tasks of Slurm"),
+        ({}, 2, 2, "'num_nodes' must be 1, unless .* NODE_RANK, MASTER_ADDR, MASTER_PORT say"),
+        ({"NODE_RANK": "1"}, 1, 2, "MASTER_ADDR, MASTER_PORT say which one this is"),
+        ({**BY_HAND, "NODE_RANK": "2"}, 1, 2, "more than NODE_RANK, which counts from 0 and is 2"),
+        ({**BY_HAND, "NODE_RANK": "b"}, 1, 2, "counts from 0 and is b"),
     ],
 )
-def test_other_numbers_than_were_started_are_refused(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], devices: int, complaint: str
+def test_what_was_not_started_so_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    devices: int,
+    num_nodes: int,
+    complaint: str,
 ) -> None:
+    monkeypatch.setattr("sys.argv", [__file__])
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=complaint):
-        Ranks.here(devices)
+        Ranks.here(devices, num_nodes)
+
+
+@pytest.mark.parametrize(
+    ("node", "said"), [("0", "waits for 1 more machine at HOST:1\n"), ("1", "")]
+)
+def test_the_first_of_machines_started_by_hand_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], node: str, said: str
+) -> None:
+    monkeypatch.setattr(strategy, "_set_num_threads_if_needed", lambda **_: None)
+    launcher = strategy.Launcher(LightningEnvironment(), 1, 2)
+    with patch.dict(os.environ, {**BY_HAND, "NODE_RANK": node, "MASTER_ADDR": "HOST"}):
+        assert launcher.launch(lambda: "done") == "done"
+    assert capsys.readouterr().err.removeprefix("pyg-negsamp: ") == said
 
 
 def test_others_need_a_script_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
