@@ -300,6 +300,26 @@ def test_refuses_damaged_files_in_one_line(
     assert not (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("users.npz", "PK\3\4"),
+        ("hits.npz", "no archive"),
+        ("metrics.json", '{"test": {}, "seconds": 1}'),
+        ("metrics.json", ""),
+    ],
+)
+def test_names_the_run_that_is_damaged(
+    one_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str
+) -> None:
+    shutil.copytree(one_run, bad := tmp_path / "bad")
+    if not text:  # one number was lost
+        found = json.loads((bad / file).read_text())
+        text = json.dumps({name: value for name, value in found.items() if name != "best_epoch"})
+    (bad / file).write_text(text)
+    assert f"{bad} is damaged" in refused(capsys, one_run, bad)
+
+
 def test_what_is_absent_names_flags_that_the_command_takes(tmp_path: Path) -> None:
     run(Config.of(**QUICK, neg="dns", diagnostics=("none",)), tmp_path)
     page = page_of(read([tmp_path]))

@@ -30,6 +30,8 @@ from pyg_negsamp.experiments.significance import Method, Summary, summarise
 
 #: Fields that change nothing of what is trained.
 ASIDE = (*PLACES, "metrics")
+#: What `metrics.json` has of every run that was trained.
+OF_TRAINED = ("best_epoch", "epochs", "seconds_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -184,14 +186,27 @@ def read(folders: Sequence[Path]) -> Found:
     tables = [folder for folder in folders if (folder / RECORD).exists()]
     if tables and len(folders) > 1:
         raise invalid("report", "RUN", "one comparison, or runs", f"{len(folders)} folders")
-    found = of_comparison(tables[0]) if tables else of_runs(folders)
+    if tables:
+        return whole(of_comparison(tables[0]))
+    alone = [whole(of_runs([folder])) for folder in folders]  # so that a damaged one is named
+    return alone[0] if len(alone) == 1 else of_runs(folders)
+
+
+def whole(found: Found) -> Found:
+    """The same, if it has numbers and these can be read.
+
+    Raises:
+        ValueError: If not.
+    """
+    folder = found.folders[0]
     try:
-        if not found.shown:
-            raise invalid("report", "RUN", "a folder with a finished run", str(folders[0]))
-        found.summaries  # noqa: B018
-    except (OSError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        shown, _ = found.shown, found.summaries
+        _ = [run[name] for method in found.trained for run in method.runs for name in OF_TRAINED]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{folders[0]} is damaged, its numbers cannot be read ({said})") from error
+        raise ValueError(f"{folder} is damaged, its numbers cannot be read ({said})") from error
+    if not shown:
+        raise invalid("report", "RUN", "a folder with a finished run", str(folder))
     return found
 
 
