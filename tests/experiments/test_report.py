@@ -26,6 +26,7 @@ from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
 from pyg_negsamp.experiments.report.reading import Shown, read
+from pyg_negsamp.experiments.report.setup import configuration
 from pyg_negsamp.experiments.report.styles import style_of
 from pyg_negsamp.experiments.run import run
 
@@ -145,6 +146,21 @@ def test_a_page_has_all_parts_methods_and_metrics(page: str) -> None:
         assert all(text for name, text in tree.texts if name == tag)
     assert "pyg-negsamp compare --dataset tiny" in page
     assert "pyg-negsamp train --dataset tiny --encoder mf --neg dns" in page
+
+
+def test_a_reference_has_the_settings_that_it_chose(tmp_path: Path) -> None:
+    rows = (Row("knn", {"dataset": "tiny", "encoder": "item-knn", "encoder_shrink": 3.0}),)
+    comparison = Comparison("tiny", "tiny", rows, ("clean", "paper"), "knn")
+    fill(comparison, tmp_path, seeds=1)
+    for cell, k in zip(read_record(tmp_path).cells, (20, 200), strict=True):
+        assert cell.found()["chosen"].keys() == {"k"}
+        file = cell.folder / "metrics.json"
+        file.write_text(json.dumps(cell.found() | {"chosen": {"k": k}}))
+    fields = dict(configuration(found := read([tmp_path]))[0])
+    assert fields["encoder k"] == "20 (clean) or 200 (paper)"
+    assert fields["encoder shrink"] == "3"
+    (found.cells[1].folder / "metrics.json").unlink()
+    assert dict(configuration(read([tmp_path]))[0])["encoder k"] == "20"
 
 
 def test_names_are_text_and_never_markup(page: str) -> None:
