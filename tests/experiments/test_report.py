@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from pyg_negsamp.experiments import Config, report
 from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
-from pyg_negsamp.experiments.report import FORMATS, write_report
+from pyg_negsamp.experiments.report import FORMATS, words, write_report
+from pyg_negsamp.experiments.report.groups import GroupOf
 from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
@@ -177,11 +180,113 @@ def test_an_answer_in_words_is_made_from_the_numbers(table: Path) -> None:
     assert said.startswith(f"{best} ranks best of the trained rows: NDCG@20 ")
     assert f"{100 * rows[best].mean['NDCG@20']:.2f} %" in said
     assert "Not trained, and significantly better: popularity" in said
-    assert "times that of" in said, "what it costs"
-    assert "points) and least for" in said, "who gains"
+    assert re.search(r"times that of .*\. The process held .* MB .*, torch and data included", said)
+    assert re.search(r"points\) and (gains least|loses most) for", said), "who gains"
     assert re.search(rf"{re.escape(best)} (does not over-fit|hardly over-fits|over-fits)", said)
     assert "are links held out for validation" in said
     assert "Below popularity" in said
+
+
+def shown(runs: Sequence[dict[str, Any]], **fields: Any) -> Shown:
+    """A trained row with made-up runs."""
+    return Shown(Row("x", {**QUICK, **fields}), style_of(0), runs, [])
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ([[0.1, 0.2], [0.1, 0.3]], "does not over-fit yet: V is highest at epoch 2 of 2."),
+        (
+            [[0.3, 0.2999], [0.1, 0.3]],
+            "does not over-fit yet: V is highest at epochs 1 and 2 of 2.",
+        ),
+        ([[0.3, 0.2999]], "hardly over-fits: V peaks at epoch 1 of 2 and loses next to nothing"),
+        ([[0.3, 0.297]], "hardly over-fits: V peaks at epoch 1 of 2 and loses 1.0 % until the end"),
+        ([[0.2, 0.1]], "over-fits: V peaks at epoch 1 of 2 and loses 50.0 % until the end; the"),
+        ([[0.2, 0.1], [0.1, 0.2]], "over-fits, though not with every seed: V peaks at"),
+    ],
+)
+def test_words_on_over_fitting_agree_with_the_best_epochs(
+    table: Path, curves: list[list[float]], said: str
+) -> None:
+    runs = [
+        {
+            "history": [{"epoch": n, "val/NDCG@20": x} for n, x in enumerate(curve)],
+            "best_epoch": 1 + curve.index(max(curve)),
+            "epochs": 2,
+        }
+        for curve in curves
+    ]
+    answer = words.over_fits(read([table]), shown(runs)).replace("\u00a0", " ")
+    assert f"x {said}" in answer.replace("validation NDCG@20", "V")
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((0.02, 0.01), "gains most for a items (+2.00 points) and gains least for b items (+1.00)"),
+        ((0.02, -0.01), "gains most for a items (+2.00 points) and loses most for b items (-1.00)"),
+        (
+            (-0.01, -0.02),
+            "loses least for a items (-1.00 points) and loses most for b items (-2.00)",
+        ),
+        (
+            (0.02, -1e-6),
+            "gains most for a items (+2.00 points) and gains least for b items (+0.00)",
+        ),
+    ],
+)
+def test_who_has_less_loses(
+    table: Path, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, float], said: str
+) -> None:
+    found = read([table])
+    other, best = found.trained
+    groups = [
+        GroupOf("items", name, "1-2", {best.name: 0.5 + gain, other.name: 0.5})
+        for name, gain in zip("ab", gains, strict=True)
+    ]
+    monkeypatch.setattr(words, "groups_of", lambda found: groups)
+    assert words.for_whom(found, best, other) == f"Against {other.name} it {said}."
+
+
+def test_which_row_validation_takes_and_which_tests_a_p_is_of(table: Path) -> None:
+    found = read([table])
+    by = {row.name: row.mean["validation NDCG@20"] for row in found.summaries}
+    first, second = sorted(found.trained, key=lambda method: -by[method.name])
+    assert words.chosen_otherwise(found, first) == ""
+    said = words.chosen_otherwise(found, second)
+    assert said.endswith(f"takes {first.name} of the trained rows.")
+    against = {
+        name: " ".join(
+            page_of(replace(found, comparison=found.comparison.tested_against(name))).answer
+        )
+        for name in (ODD, "dns")
+    }
+    best = next(name for name, said in against.items() if said.startswith(f"{name} ranks best"))
+    assert " of the table; the others " not in against.pop(best)
+    (said,) = against.values()
+    assert f"the others are of paired tests of {best} against every other row" in said
+
+
+@pytest.mark.parametrize(
+    ("share", "draws", "said"),
+    [
+        (0.0048, 512, ", about as many as a draw at random hits (0.15 %)"),
+        (0.0048, 64 * 512, ", 3.2 times what a draw at random hits (0.15 %)"),
+        (0.0, 64 * 512, ", 0.0 times what a draw at random hits (0.15 %)"),
+        (0.0, 0, ", about as many as"),
+        (0.0048, None, "; a draw at random hits (0.15 %)"),
+    ],
+)
+def test_more_false_negatives_than_chance_are_said_if_they_are(
+    share: float, draws: int | None, said: str
+) -> None:
+    epoch = {"epoch": 0, "false-negatives/chosen": share, "false-negatives/expected": 0.0015}
+    if draws is not None:
+        of = {"chosen": draws, "expected": 8192}
+        epoch |= {f"false-negatives/{name}-draws": number for name, number in of.items()}
+    answer = words.are_false(shown([{"history": [epoch], "best_epoch": 1}])).replace("\u00a0", " ")
+    assert f"are links held out for validation{said}" in answer
 
 
 def test_the_same_runs_give_the_same_bytes(table: Path, tmp_path: Path) -> None:
