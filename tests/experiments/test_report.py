@@ -28,7 +28,7 @@ from pyg_negsamp.experiments.report.groups import GroupOf
 from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
-from pyg_negsamp.experiments.report.reading import Shown, read
+from pyg_negsamp.experiments.report.reading import Shown, names_of, read
 from pyg_negsamp.experiments.report.setup import configuration
 from pyg_negsamp.experiments.report.styles import style_of
 from pyg_negsamp.experiments.run import run
@@ -289,11 +289,17 @@ def test_more_false_negatives_than_chance_are_said_if_they_are(
     assert f"are links held out for validation{said}" in answer
 
 
-def test_the_same_runs_give_the_same_bytes(table: Path, tmp_path: Path) -> None:
+def test_the_same_runs_give_the_same_bytes(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert tuple(FORMATS) == FORMATS_OF_COMMAND
     for form in ("html", "latex", "png"):  # the pictures of Markdown are those of 'png'
         suffix = Path(FORMATS[form][1]).suffix
-        outs = [write_report([table], form, tmp_path / f"{n}{suffix}") for n in "ab"]
+        outs = []
+        for name in "ab":
+            (tmp_path / name).mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / name)
+            outs.append(write_report([table], form, Path(f"page{suffix}")).resolve())
         files = [sorted(out.iterdir()) if out.is_dir() else [out] for out in outs]
         assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
 
@@ -306,7 +312,8 @@ def test_markdown_names_pictures_that_are_there(table: Path, tmp_path: Path) -> 
         file = tmp_path / address.replace("%20", " ")
         assert file.read_bytes().startswith(b"\x89PNG"), address
     assert "| <b>& $x$ |" in text
-    assert "## Not on this page" in text
+    assert "## Not on this page\n\nA finished run is not run again" in text
+    assert f"pyg-negsamp report {table} --format md --out '{tmp_path / 'my page.md'}'" in text
 
 
 def test_latex_has_every_table_with_names_escaped(table: Path, tmp_path: Path) -> None:
@@ -328,7 +335,8 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
     alone = " ".join(page_of(read([one_run])).answer)
     assert re.search(r" for head items and [0-9.]+\s% for tail items\.", alone)
     assert "Below popularity: mf + dns." in alone
-    assert f"pyg-negsamp report {one_run}" in text
+    assert f"pyg-negsamp report {one_run}</pre>" in text
+    assert "A finished run is not run again" in text
     others = []
     asked = {"seed": {"seed": 1, "metrics": ("NDCG", "Gini")}, "few": {"num_candidates": 2}}
     for name, fields in asked.items():
@@ -347,6 +355,25 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
     run(Config.of(**few), tmp_path / "more")
     text = write_report([*others, tmp_path / "more"], out=tmp_path / "all.html").read_text()
     assert "NDCG@20 against num candidates" in text
+
+
+def test_names_of_runs_say_yes_and_no_as_the_tables_do() -> None:
+    configs = [Config.of(**QUICK, neg="rns", shared=shared) for shared in (False, True)]
+    assert names_of(configs) == ["mf + rns, shared=no", "mf + rns, shared=yes"]
+
+
+def test_who_has_one_candidate_has_no_rank(table: Path) -> None:
+    def titles() -> list[str]:
+        (part,) = [part for part in page_of(found).parts if part.name == "false-negatives"]
+        return [block.title for block in part.blocks]
+
+    found = read([table])
+    assert "False negatives by rank" in titles()
+    for method in found.trained:
+        for epoch in (epoch for seed in method.runs for epoch in seed["history"]):
+            for tenth in range(2, 11):
+                del epoch[f"false-negatives/rank-{tenth}"]
+    assert "False negatives by rank" not in titles()
 
 
 def test_a_table_that_is_not_finished_yet(tmp_path: Path) -> None:
@@ -390,11 +417,15 @@ def test_refuses_what_is_no_run_in_one_line(
     (begun / "metrics.json").unlink()
     assert "a finished run" in refused(capsys, begun)
     for fields, said in (
-        ({"dataset": "small"}, "runs on the same data"),
-        ({"top_k": (10,)}, "runs of one --protocol, --top-k and --eval"),
-        ({"neg": "dns", "epochs": 2, "metrics": ("Gini",)}, "of one seed"),
+        ({"dataset": "small"}, "which differ in --dataset)"),
+        ({"split_seed": 1}, "which differ in --split-seed)"),
+        ({"top_k": (10,)}, "which differ in --top-k)"),
+        (
+            {"neg": "dns", "epochs": 2, "metrics": ("Gini",), "diagnostics": ("none",)},
+            "with the same settings and seed: one of them is enough)",
+        ),
     ):
-        other = tmp_path / said[:12]
+        other = tmp_path / "-".join(fields)
         run(Config.of(**{**QUICK, "epochs": 1, **fields}), other)
         assert said in refused(capsys, one_run, other)
 

@@ -7,7 +7,7 @@ differ in the seed only are seeds of one row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,9 @@ from pyg_negsamp.experiments.cells import Cell
 from pyg_negsamp.experiments.comparison import Comparison, Row, columns
 from pyg_negsamp.experiments.config import PLACES, Config, read_config
 from pyg_negsamp.experiments.filling import finished_of, methods_of, tested
+from pyg_negsamp.experiments.flags import flag
 from pyg_negsamp.experiments.kept import FOUND, HITS
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import selected_on
 from pyg_negsamp.experiments.record import RECORD, read_record
 from pyg_negsamp.experiments.report.styles import Style, style_of, style_of_reference
@@ -72,6 +74,7 @@ class Found:
         commands: What made the runs, as far as that is known.
         folders: What was asked for.
         popularity: Test metrics of ranking by popularity, where no row is that.
+        flags: Of the command that makes the page.
     """
 
     comparison: Comparison
@@ -80,6 +83,7 @@ class Found:
     commands: Sequence[str]
     folders: Sequence[Path]
     popularity: Mapping[str, float] | None = None
+    flags: Sequence[str] = ()
 
     @property
     def protocol(self) -> str:
@@ -276,20 +280,31 @@ def check_comparable(
     folders: Sequence[Path], configs: Sequence[Config], links: Sequence[str | None]
 ) -> None:
     """Refuses runs of which one page would compare what cannot be compared."""
-    how = [(c.evaluation.protocol, c.evaluation.top_k, c.evaluation.eval) for c in configs]
+    flats = [config.flat() for config in configs]
+    data = [name for name, field in FIELDS.items() if field.part == "data" and name not in PLACES]
     for number, folder in enumerate(folders):
         others = f"{folders[0]} and {folder}"
         if number and folder.resolve() in [earlier.resolve() for earlier in folders[:number]]:
             raise invalid("report", "RUN", "each given once", f"{folder} twice")
         if links[number] != links[0]:
-            raise invalid("report", "RUN", "runs on the same data, split alike", others)
-        if how[number] != how[0]:
-            raise invalid("report", "RUN", "runs of one --protocol, --top-k and --eval", others)
-    said = [{n: x for n, x in config.flat().items() if n not in ASIDE} for config in configs]
+            said = differing(flats[0], flats[number], data) or "what was in the files"
+            expected = "runs on the same data, split alike"
+            raise invalid("report", "RUN", expected, f"{others}, which differ in {said}")
+        if said := differing(flats[0], flats[number], ("protocol", "top_k", "eval")):
+            expected = "runs of one --protocol, --top-k and --eval"
+            raise invalid("report", "RUN", expected, f"{others}, which differ in {said}")
     for number, folder in enumerate(folders):
-        if (same := said.index(said[number])) < number:
-            others = f"{folders[same]} and {folder}, of one seed"
-            raise invalid("report", "RUN", "runs that differ, if in their seed only", others)
+        for earlier in range(number):
+            names = {*flats[earlier], *flats[number]}.difference(ASIDE)
+            if not differing(flats[earlier], flats[number], names):
+                expected = "runs of different settings or seeds"
+                both = f"{folders[earlier]} and {folder}, with the same settings and seed"
+                raise invalid("report", "RUN", expected, f"{both}: one of them is enough")
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The flags of the fields in which two configurations differ, of some; empty if in none."""
+    return ", ".join(flag(name) for name in names if one.get(name) != other.get(name))
 
 
 def names_of(configs: Sequence[Config]) -> list[str]:
@@ -300,7 +315,12 @@ def names_of(configs: Sequence[Config]) -> list[str]:
     for config, flat in zip(configs, flats, strict=True):
         alike = [f for c, f in zip(configs, flats, strict=True) if c.method == config.method]
         fields = dict.fromkeys(name for other in alike for name in other if name not in ignored)
-        differing = [n for n in fields if any(f.get(n) != alike[0].get(n) for f in alike)]
-        own = [f"{name}={flat[name]}" for name in differing if name in flat]
+        various = [n for n in fields if any(f.get(n) != alike[0].get(n) for f in alike)]
+        own = [f"{name}={yes_or_no(flat[name])}" for name in various if name in flat]
         names.append(", ".join([config.method, *own]))
     return names
+
+
+def yes_or_no(value: Any) -> Any:
+    """A truth as the page says it; anything else as it is."""
+    return ("yes" if value else "no") if isinstance(value, bool) else value

@@ -10,7 +10,7 @@ from pyg_negsamp.experiments.comparison import Row
 from pyg_negsamp.experiments.filling import finished_of
 from pyg_negsamp.experiments.flags import as_flags
 from pyg_negsamp.experiments.report.page import Block, Commands, Part, Table
-from pyg_negsamp.experiments.report.reading import Found
+from pyg_negsamp.experiments.report.reading import Found, yes_or_no
 from pyg_negsamp.experiments.tables import Grid
 
 
@@ -43,8 +43,7 @@ def text(value: Any) -> str:
     """A value as one reads it."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    value = yes_or_no(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
@@ -120,6 +119,6 @@ def commands(found: Found) -> Part:
     lines = [shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]) for row in rows]
     title = "One row, trained and its model kept" if found.commands else "The runs"
     blocks += [Commands(title, lines)] if lines else []
-    again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders)])
+    again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders), *found.flags])
     blocks.append(Commands("This page", [again]))
     return Part("commands", "Commands", "They made it, and make it again.", blocks)
