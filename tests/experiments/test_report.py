@@ -348,6 +348,7 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
         ("mf + dns, num_candidates=2", 1),
     ]
     said = " ".join(page_of(found).answer)
+    assert " ranks best of the trained rows: " in said
     assert "Not trained, and better, which was not tested: popularity" in said
     assert "Below popularity: mf + dns and mf + dns, num_candidates=2." in said
     # Where one number differs, alone, it is swept.

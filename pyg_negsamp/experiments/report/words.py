@@ -71,7 +71,8 @@ def lead(found: Found, best: Summary, against: Summary | None) -> str:
 
 def of_trained(found: Found) -> str:
     """`' of the trained rows'`, where there are others."""
-    return " of the trained rows" if 0 < len(found.trained) < len(found.shown) else ""
+    rows = [row for row in found.summaries if row.mean]  # popularity too, where no row is that
+    return " of the trained rows" if 0 < len(found.trained) < len(rows) else ""
 
 
 def compared(
