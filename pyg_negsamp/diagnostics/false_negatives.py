@@ -156,19 +156,43 @@ def _check_links(owner: str, name: str, links: object, num_items: int | None = N
         raise invalid(owner, name, f"links to {num_items} items", f"{links.num_items} items")
 
 
+def _independent_draws(item: Tensor, weight: Tensor | None = None) -> Tensor:
+    """How many negatives were drawn of their own: those that all rows share count once.
+
+    A share of so many draws varies as one of independent draws, or less.
+
+    Args:
+        item: `[n, K]` items of the negatives, or `[n, K, H]`, whose layers are one draw.
+        weight: `[n, K]`; a negative of weight 0 does not count. Default: all count.
+
+    Returns:
+        A scalar; of shared negatives, of which each row may leave out others, the mean over rows.
+    """
+    rows, size = item.shape[:2]
+    draws = (
+        torch.full((), rows * size, device=item.device) if weight is None else (weight != 0).sum()
+    )
+    return torch.where((item == item[:1]).all(), draws / max(rows, 1), draws)
+
+
 def look_at_false_negatives(look: Look) -> dict[str, Tensor]:
-    """`false-negatives/...`: `chosen`, `expected`, `by-popularity`, and `rank-1` to `rank-10`."""
+    """`false-negatives/...`: `chosen`, `expected`, `by-popularity`, and `rank-1` to `rank-10`.
+
+    `chosen-draws` and `expected-draws` are how many draws the first two are shares of.
+    """
     if look.liked is None:
         return {}
     found = {
         "expected": false_negative_share(look.user, look.unseen, look.liked),
+        "expected-draws": _independent_draws(look.unseen),
         "by-popularity": false_negative_share_by_popularity(
             look.user, look.count, look.liked, look.known
         ),
     }
     if look.chosen is not None:
         chosen = false_negative_share(look.user, look.chosen, look.liked, look.weight)
-        found = {"chosen": chosen, **found}
+        draws = _independent_draws(look.chosen, look.weight)
+        found = {"chosen": chosen, "chosen-draws": draws, **found}
     if look.candidates is not None and look.candidate_score is not None:
         size = look.candidates.size(1)
         shares = false_negative_share_by_rank(

@@ -137,7 +137,7 @@ def printed_beside(name: str, mean: float | None, printed: float | None) -> list
     """The printed number of a metric, and how far ours is from it."""
     if printed is None:
         return ["", ""]
-    return [number(name, printed), "" if mean is None else f"{mean / printed - 1:+.1%}"]
+    return [number(name, printed), "" if mean is None else f"{mean / printed - 1:+z.1%}"]
 
 
 def to_latex(rows: Sequence[Summary], metrics: Sequence[str], caption: str, by: str | None) -> str:

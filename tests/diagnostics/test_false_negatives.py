@@ -106,7 +106,9 @@ def test_of_a_look() -> None:
     assert {name: x.item() for name, x in found.items()} == pytest.approx(
         {
             "false-negatives/chosen": 2 / 3,
+            "false-negatives/chosen-draws": 3,
             "false-negatives/expected": 1 / 2,
+            "false-negatives/expected-draws": 6,
             "false-negatives/by-popularity": (2 / 3 + 3 / 8) / 3,
             "false-negatives/rank-1": 2 / 3,
             "false-negatives/rank-6": 2 / 3,
@@ -116,7 +118,20 @@ def test_of_a_look() -> None:
     assert reads_nothing_back(DIAGNOSTICS["false-negatives"], weighted)
     assert DIAGNOSTICS["false-negatives"](look(liked=None)) == {}
     found = DIAGNOSTICS["false-negatives"](look(chosen=None, candidates=None))
-    assert found.keys() == {"false-negatives/expected", "false-negatives/by-popularity"}
+    names = ("expected", "expected-draws", "by-popularity")
+    assert found.keys() == {f"false-negatives/{name}" for name in names}
+
+
+def test_negatives_that_rows_share_are_one_draw() -> None:
+    own, shared = torch.tensor([[1, 2], [2, 1], [1, 2]]), torch.tensor([[1, 2]]).expand(3, 2)
+    weight = torch.tensor([[1.0, 0.0], [1.0, 2.0], [0.5, 0.0]])
+    layers = own.unsqueeze(2).expand(3, 2, 4)
+    for chosen, of, draws in (
+        (own, None, 6), (own, weight, 4), (layers, None, 6),
+        (shared, None, 2), (shared, weight, 4 / 3),
+    ):  # fmt: skip
+        found = DIAGNOSTICS["false-negatives"](look(chosen=chosen, weight=of))
+        assert found["false-negatives/chosen-draws"].item() == pytest.approx(draws)
 
 
 def test_refuses_what_is_wrong() -> None:

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +23,13 @@ from pyg_negsamp.experiments import Config, report
 from pyg_negsamp.experiments.comparison import Comparison, Row, product
 from pyg_negsamp.experiments.filling import fill
 from pyg_negsamp.experiments.record import read_record
-from pyg_negsamp.experiments.report import FORMATS, write_report
+from pyg_negsamp.experiments.report import FORMATS, words, write_report
+from pyg_negsamp.experiments.report.groups import GroupOf
 from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
-from pyg_negsamp.experiments.report.reading import Shown, read
+from pyg_negsamp.experiments.report.reading import Shown, names_of, read
+from pyg_negsamp.experiments.report.setup import configuration
 from pyg_negsamp.experiments.report.styles import style_of
 from pyg_negsamp.experiments.run import run
 
@@ -147,6 +151,21 @@ def test_a_page_has_all_parts_methods_and_metrics(page: str) -> None:
     assert "pyg-negsamp train --dataset tiny --encoder mf --neg dns" in page
 
 
+def test_a_reference_has_the_settings_that_it_chose(tmp_path: Path) -> None:
+    rows = (Row("knn", {"dataset": "tiny", "encoder": "item-knn", "encoder_shrink": 3.0}),)
+    comparison = Comparison("tiny", "tiny", rows, ("clean", "paper"), "knn")
+    fill(comparison, tmp_path, seeds=1)
+    for cell, k in zip(read_record(tmp_path).cells, (20, 200), strict=True):
+        assert cell.found()["chosen"].keys() == {"k"}
+        file = cell.folder / "metrics.json"
+        file.write_text(json.dumps(cell.found() | {"chosen": {"k": k}}))
+    fields = dict(configuration(found := read([tmp_path]))[0])
+    assert fields["encoder k"] == "20 (clean) or 200 (paper)"
+    assert fields["encoder shrink"] == "3"
+    (found.cells[1].folder / "metrics.json").unlink()
+    assert dict(configuration(read([tmp_path]))[0])["encoder k"] == "20"
+
+
 def test_names_are_text_and_never_markup(page: str) -> None:
     assert "<b>" not in page
     assert "tiny &lt;data&gt;" in page
@@ -161,18 +180,126 @@ def test_an_answer_in_words_is_made_from_the_numbers(table: Path) -> None:
     assert said.startswith(f"{best} ranks best of the trained rows: NDCG@20 ")
     assert f"{100 * rows[best].mean['NDCG@20']:.2f} %" in said
     assert "Not trained, and significantly better: popularity" in said
-    assert "times that of" in said, "what it costs"
-    assert "points) and least for" in said, "who gains"
+    assert re.search(r"times that of .*\. The process held .* MB .*, torch and data included", said)
+    assert re.search(r"points\) and (gains least|loses most) for", said), "who gains"
     assert re.search(rf"{re.escape(best)} (does not over-fit|hardly over-fits|over-fits)", said)
     assert "are links held out for validation" in said
     assert "Below popularity" in said
 
 
-def test_the_same_runs_give_the_same_bytes(table: Path, tmp_path: Path) -> None:
+def shown(runs: Sequence[dict[str, Any]], **fields: Any) -> Shown:
+    """A trained row with made-up runs."""
+    return Shown(Row("x", {**QUICK, **fields}), style_of(0), runs, [])
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"),
+    [
+        ([[0.1, 0.2], [0.1, 0.3]], "does not over-fit yet: V is highest at epoch 2 of 2."),
+        (
+            [[0.3, 0.2999], [0.1, 0.3]],
+            "does not over-fit yet: V is highest at epochs 1 and 2 of 2.",
+        ),
+        ([[0.3, 0.2999]], "hardly over-fits: V peaks at epoch 1 of 2 and loses next to nothing"),
+        ([[0.3, 0.297]], "hardly over-fits: V peaks at epoch 1 of 2 and loses 1.0 % until the end"),
+        ([[0.2, 0.1]], "over-fits: V peaks at epoch 1 of 2 and loses 50.0 % until the end; the"),
+        ([[0.2, 0.1], [0.1, 0.2]], "over-fits, though not with every seed: V peaks at"),
+    ],
+)
+def test_words_on_over_fitting_agree_with_the_best_epochs(
+    table: Path, curves: list[list[float]], said: str
+) -> None:
+    runs = [
+        {
+            "history": [{"epoch": n, "val/NDCG@20": x} for n, x in enumerate(curve)],
+            "best_epoch": 1 + curve.index(max(curve)),
+            "epochs": 2,
+        }
+        for curve in curves
+    ]
+    answer = words.over_fits(read([table]), shown(runs)).replace("\u00a0", " ")
+    assert f"x {said}" in answer.replace("validation NDCG@20", "V")
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((0.02, 0.01), "gains most for a items (+2.00 points) and gains least for b items (+1.00)"),
+        ((0.02, -0.01), "gains most for a items (+2.00 points) and loses most for b items (-1.00)"),
+        (
+            (-0.01, -0.02),
+            "loses least for a items (-1.00 points) and loses most for b items (-2.00)",
+        ),
+        (
+            (0.02, -1e-6),
+            "gains most for a items (+2.00 points) and gains least for b items (+0.00)",
+        ),
+    ],
+)
+def test_who_has_less_loses(
+    table: Path, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, float], said: str
+) -> None:
+    found = read([table])
+    other, best = found.trained
+    groups = [
+        GroupOf("items", name, "1-2", {best.name: 0.5 + gain, other.name: 0.5})
+        for name, gain in zip("ab", gains, strict=True)
+    ]
+    monkeypatch.setattr(words, "groups_of", lambda found: groups)
+    assert words.for_whom(found, best, other) == f"Against {other.name} it {said}."
+
+
+def test_which_row_validation_takes_and_which_tests_a_p_is_of(table: Path) -> None:
+    found = read([table])
+    by = {row.name: row.mean["validation NDCG@20"] for row in found.summaries}
+    first, second = sorted(found.trained, key=lambda method: -by[method.name])
+    assert words.chosen_otherwise(found, first) == ""
+    said = words.chosen_otherwise(found, second)
+    assert said.endswith(f"takes {first.name} of the trained rows.")
+    against = {
+        name: " ".join(
+            page_of(replace(found, comparison=found.comparison.tested_against(name))).answer
+        )
+        for name in (ODD, "dns")
+    }
+    best = next(name for name, said in against.items() if said.startswith(f"{name} ranks best"))
+    assert " of the table; the others " not in against.pop(best)
+    (said,) = against.values()
+    assert f"the others are of paired tests of {best} against every other row" in said
+
+
+@pytest.mark.parametrize(
+    ("share", "draws", "said"),
+    [
+        (0.0048, 512, ", about as many as a draw at random hits (0.15 %)"),
+        (0.0048, 64 * 512, ", 3.2 times what a draw at random hits (0.15 %)"),
+        (0.0, 64 * 512, ", 0.0 times what a draw at random hits (0.15 %)"),
+        (0.0, 0, ", about as many as"),
+        (0.0048, None, "; a draw at random hits (0.15 %)"),
+    ],
+)
+def test_more_false_negatives_than_chance_are_said_if_they_are(
+    share: float, draws: int | None, said: str
+) -> None:
+    epoch = {"epoch": 0, "false-negatives/chosen": share, "false-negatives/expected": 0.0015}
+    if draws is not None:
+        of = {"chosen": draws, "expected": 8192}
+        epoch |= {f"false-negatives/{name}-draws": number for name, number in of.items()}
+    answer = words.are_false(shown([{"history": [epoch], "best_epoch": 1}])).replace("\u00a0", " ")
+    assert f"are links held out for validation{said}" in answer
+
+
+def test_the_same_runs_give_the_same_bytes(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert tuple(FORMATS) == FORMATS_OF_COMMAND
     for form in ("html", "latex", "png"):  # the pictures of Markdown are those of 'png'
         suffix = Path(FORMATS[form][1]).suffix
-        outs = [write_report([table], form, tmp_path / f"{n}{suffix}") for n in "ab"]
+        outs = []
+        for name in "ab":
+            (tmp_path / name).mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / name)
+            outs.append(write_report([table], form, Path(f"page{suffix}")).resolve())
         files = [sorted(out.iterdir()) if out.is_dir() else [out] for out in outs]
         assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
 
@@ -185,7 +312,8 @@ def test_markdown_names_pictures_that_are_there(table: Path, tmp_path: Path) -> 
         file = tmp_path / address.replace("%20", " ")
         assert file.read_bytes().startswith(b"\x89PNG"), address
     assert "| <b>& $x$ |" in text
-    assert "## Not on this page" in text
+    assert "## Not on this page\n\nA finished run is not run again" in text
+    assert f"pyg-negsamp report {table} --format md --out '{tmp_path / 'my page.md'}'" in text
 
 
 def test_latex_has_every_table_with_names_escaped(table: Path, tmp_path: Path) -> None:
@@ -207,7 +335,8 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
     alone = " ".join(page_of(read([one_run])).answer)
     assert re.search(r" for head items and [0-9.]+\s% for tail items\.", alone)
     assert "Below popularity: mf + dns." in alone
-    assert f"pyg-negsamp report {one_run}" in text
+    assert f"pyg-negsamp report {one_run}</pre>" in text
+    assert "A finished run is not run again" in text
     others = []
     asked = {"seed": {"seed": 1, "metrics": ("NDCG", "Gini")}, "few": {"num_candidates": 2}}
     for name, fields in asked.items():
@@ -219,6 +348,7 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
         ("mf + dns, num_candidates=2", 1),
     ]
     said = " ".join(page_of(found).answer)
+    assert " ranks best of the trained rows: " in said
     assert "Not trained, and better, which was not tested: popularity" in said
     assert "Below popularity: mf + dns and mf + dns, num_candidates=2." in said
     # Where one number differs, alone, it is swept.
@@ -226,6 +356,25 @@ def test_a_run_alone_and_beside_others(one_run: Path, tmp_path: Path) -> None:
     run(Config.of(**few), tmp_path / "more")
     text = write_report([*others, tmp_path / "more"], out=tmp_path / "all.html").read_text()
     assert "NDCG@20 against num candidates" in text
+
+
+def test_names_of_runs_say_yes_and_no_as_the_tables_do() -> None:
+    configs = [Config.of(**QUICK, neg="rns", shared=shared) for shared in (False, True)]
+    assert names_of(configs) == ["mf + rns, shared=no", "mf + rns, shared=yes"]
+
+
+def test_who_has_one_candidate_has_no_rank(table: Path) -> None:
+    def titles() -> list[str]:
+        (part,) = [part for part in page_of(found).parts if part.name == "false-negatives"]
+        return [block.title for block in part.blocks]
+
+    found = read([table])
+    assert "False negatives by rank" in titles()
+    for method in found.trained:
+        for epoch in (epoch for seed in method.runs for epoch in seed["history"]):
+            for tenth in range(2, 11):
+                del epoch[f"false-negatives/rank-{tenth}"]
+    assert "False negatives by rank" not in titles()
 
 
 def test_a_table_that_is_not_finished_yet(tmp_path: Path) -> None:
@@ -269,11 +418,15 @@ def test_refuses_what_is_no_run_in_one_line(
     (begun / "metrics.json").unlink()
     assert "a finished run" in refused(capsys, begun)
     for fields, said in (
-        ({"dataset": "small"}, "runs on the same data"),
-        ({"top_k": (10,)}, "runs of one --protocol, --top-k and --eval"),
-        ({"neg": "dns", "epochs": 2, "metrics": ("Gini",)}, "of one seed"),
+        ({"dataset": "small"}, "which differ in --dataset)"),
+        ({"split_seed": 1}, "which differ in --split-seed)"),
+        ({"top_k": (10,)}, "which differ in --top-k)"),
+        (
+            {"neg": "dns", "epochs": 2, "metrics": ("Gini",), "diagnostics": ("none",)},
+            "with the same settings and seed: one of them is enough)",
+        ),
     ):
-        other = tmp_path / said[:12]
+        other = tmp_path / "-".join(fields)
         run(Config.of(**{**QUICK, "epochs": 1, **fields}), other)
         assert said in refused(capsys, one_run, other)
 
@@ -299,6 +452,26 @@ def test_refuses_damaged_files_in_one_line(
     (tmp_path / "run" / file).write_text(text)
     refused(capsys, tmp_path / "run")
     assert not (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("users.npz", "PK\3\4"),
+        ("hits.npz", "no archive"),
+        ("metrics.json", '{"test": {}, "seconds": 1}'),
+        ("metrics.json", ""),
+    ],
+)
+def test_names_the_run_that_is_damaged(
+    one_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, text: str
+) -> None:
+    shutil.copytree(one_run, bad := tmp_path / "bad")
+    if not text:  # one number was lost
+        found = json.loads((bad / file).read_text())
+        text = json.dumps({name: value for name, value in found.items() if name != "best_epoch"})
+    (bad / file).write_text(text)
+    assert f"{bad} is damaged" in refused(capsys, one_run, bad)
 
 
 def test_what_is_absent_names_flags_that_the_command_takes(tmp_path: Path) -> None:

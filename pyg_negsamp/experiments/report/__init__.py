@@ -7,6 +7,7 @@ write_report([Path("runs/a"), Path("runs/b")], "md", Path("both.md"))
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pyg_negsamp.errors import invalid
@@ -43,11 +44,13 @@ def write_report(folders: Sequence[Path], form: str = "html", out: Path | None =
         ValueError: As :func:`read`; or if `out` is not called as its format is.
     """
     write, name = FORMATS[form]
+    flags = [] if form == "html" else ["--format", form]
+    flags += [] if out is None else ["--out", str(out)]
     out = out or (folders[0] / name if len(folders) == 1 else Path(name))
     if out.suffix != Path(name).suffix:  # so that nothing else is lost that has this name
         ending = f"ends in {Path(name).suffix}" if Path(name).suffix else "has no ending"
         raise invalid("report", "out", f"a name that {ending}, for --format {form}", out)
     if Path(name).suffix and out.is_dir():
         raise invalid("report", "out", "a file", f"the folder {out}")
-    write(page_of(read(folders)), out)
+    write(page_of(replace(read(folders), flags=flags)), out)
     return out

@@ -38,7 +38,9 @@ def cost(found: Found) -> Part:
         blocks.append(Table("Seconds of an epoch by stage", stage_grid(staged)))
     says = (
         "Seconds depend on the machine and on what else it did: compare rows of one table. A row "
-        "that needs twice the seconds for the same accuracy is no gain."
+        "that needs twice the seconds for the same accuracy is no gain. Memory is that of the "
+        "whole process, torch and data included; where a GPU trained, what torch held there. A few "
+        "MB more or less are no row's own."
     )
     absent = "" if staged else "seconds by stage were not collected; --diagnostics cost brings them"
     return Part("cost", "Time and memory", says, blocks, absent)
@@ -98,14 +100,14 @@ def grid(found: Found) -> Grid:
         mine = per_epoch(method)
         times = "" if mine is None or not other else f"{mine / other:.2f} times"
         epochs = [run["epochs"] for run in method.runs if "epochs" in run]
-        memory = [run["memory_mb"] for run in method.runs if run.get("memory_mb") is not None]
+        memory = most_memory(method)
         rows.append([
             method.name,
             "" if mine is None else f"{mine:.3g}",
             times,
             f"{mean(epochs):.0f}" if epochs else "",
             f"{mean(run['seconds'] for run in method.runs):.1f}",
-            f"{max(memory):,.0f}" if memory else "",
+            "" if memory is None else f"{memory:,.0f}",
         ])  # fmt: skip
     return Grid([*header, "most memory, MB"], rows).without_empty()
 
@@ -121,3 +123,9 @@ def per_epoch(method: Shown) -> float | None:
     """Mean over seeds of the seconds of an epoch; `None` of a reference."""
     seconds = [run["seconds_per_epoch"] for run in method.runs if "seconds_per_epoch" in run]
     return mean(seconds) if seconds else None
+
+
+def most_memory(method: Shown) -> float | None:
+    """The most that a run held, in MB; `None` where nobody noted it."""
+    memory = [run["memory_mb"] for run in method.runs if run.get("memory_mb") is not None]
+    return max(memory, default=None)

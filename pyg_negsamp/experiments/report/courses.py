@@ -60,6 +60,17 @@ def at_best(method: Shown, key: str) -> float | None:
     return mean(found) if found else None
 
 
+def lost_since_peak(method: Shown, key: str) -> float | None:
+    """What share of its highest value a number has lost at the end: the mean over seeds.
+
+    `None` unless all seeds have it at two epochs or more.
+    """
+    seen = [[e[key] for e in run.get("history", ()) if known(e, key)] for run in method.runs]
+    if any(len(values) < 2 for values in seen):
+        return None
+    return mean(1 - values[-1] / max(values) if max(values) else 0.0 for values in seen)
+
+
 def draw_course(axes: Axes, found: Course, label: str | None, **look: Any) -> None:
     """A line with its band; a dot where there is one epoch only."""
     lone = {"marker": "o", "markersize": 4} if len(found.epochs) == 1 else {}

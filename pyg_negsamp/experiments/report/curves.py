@@ -10,6 +10,7 @@ from pyg_negsamp.experiments.report.courses import (
     draw_course,
     draw_courses,
     in_percent,
+    lost_since_peak,
     over_epochs,
 )
 from pyg_negsamp.experiments.report.page import Block, Part, Picture, Table
@@ -57,11 +58,11 @@ def over_fitting(found: Found) -> Part:
             texts = [
                 "" if x is None else f"{100 * x:.2f}" for x in [*numbers, at_best(method, key)]
             ]
-            validated, best = course(method, key), [str(r["best_epoch"]) for r in method.runs]
-            assert validated is not None
-            lost = validated.mean[-1] / max(validated.mean) - 1 if max(validated.mean) else 0.0
+            best = [str(run["best_epoch"]) for run in method.runs]
+            lost = lost_since_peak(method, key)
             last = max(run["epochs"] for run in method.runs)
-            rows.append([method.name, ", ".join(best), str(last), *texts, f"{100 * lost:+.1f} %"])
+            texts.append("" if lost is None else f"{-100 * lost:+z.1f} %")
+            rows.append([method.name, ", ".join(best), str(last), *texts])
         header = ["method", "best epoch by seed", "epochs", "training", "gap", links]
         title = f"{key.split('/')[1]} in percent at the best epoch, on training links and the gap "
         title += "at the last look until then"

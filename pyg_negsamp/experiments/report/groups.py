@@ -90,7 +90,7 @@ def grid(found: Found, groups: Sequence[GroupOf]) -> Grid:
             mine, other = group.values.get(method.name), group.values.get(found.against)
             text = "" if mine is None else f"{100 * mine:.2f}"
             if mine is not None and other is not None and method.name != found.against:
-                text += f" ({100 * (mine - other):+.2f})"
+                text += f" ({100 * (mine - other):+z.2f})"
             texts.append(text)
         rows.append(texts)
     best = set()

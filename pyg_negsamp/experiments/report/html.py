@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pyg_negsamp.experiments.report.drawing import our_look, to_svg
-from pyg_negsamp.experiments.report.page import Block, Page
+from pyg_negsamp.experiments.report.page import ABSENT, Block, Page
 from pyg_negsamp.experiments.report.styles import COLOURS, GREY
 from pyg_negsamp.files import write
 
@@ -34,6 +34,7 @@ def to_html(page: Page) -> str:
     with our_look():
         return template.render(
             page=page,
+            absent_says=ABSENT,
             parts=[part for part in page.parts if part.blocks],
             svg=lambda picture: Markup(to_svg(picture)),
             light=list(COLOURS),

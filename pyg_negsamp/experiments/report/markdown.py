@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from pyg_negsamp.experiments.report.page import Block, Commands, Page, Picture, Table
+from pyg_negsamp.experiments.report.page import ABSENT, Block, Commands, Page, Picture, Table
 from pyg_negsamp.experiments.report.pictures import write_pictures
 from pyg_negsamp.experiments.tables import to_markdown
 from pyg_negsamp.files import write
@@ -22,7 +22,7 @@ def write_markdown(page: Page, out: Path) -> None:
         lines += [f"## {part.title}", part.says]
         lines += [text_of(block, figures) for block in part.blocks]
     if absent := [f"- {part.title}: {part.absent}." for part in page.parts if part.absent]:
-        lines += ["## Not on this page", "\n".join(absent)]
+        lines += ["## Not on this page", ABSENT, "\n".join(absent)]
     write(out, "\n\n".join(lines) + "\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isnan
 from statistics import mean
 
 from matplotlib.axes import Axes
@@ -138,7 +139,9 @@ def false_negatives(found: Found) -> Part:
             "lines are what a draw at random, and one by popularity, would hit."
         )
         blocks.append(Picture("false", "False negatives", says, false_by_epoch(methods)))
-    if ranked := having(found, "false-negatives/rank-1"):
+    ranked = having(found, "false-negatives/rank-1")
+    # One candidate is the hardest and the easiest.
+    if ranked := [m for m in ranked if not all(map(isnan, tenths(m, "false-negatives/rank-")[1:]))]:
         says = (
             "Share of held-out links among the candidates near the best epoch, by the rank of "
             "their score in tenths: the hardest first. Where it falls steeply, to take the hardest "

@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 
 from pyg_negsamp.experiments.tables import Grid
 
+#: Above what is not on a page.
+ABSENT = "A finished run is not run again: what a flag brings needs a new folder, another --out."
+
 
 @dataclass(frozen=True)
 class Table:

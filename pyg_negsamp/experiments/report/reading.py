@@ -7,7 +7,7 @@ differ in the seed only are seeds of one row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,9 @@ from pyg_negsamp.experiments.cells import Cell
 from pyg_negsamp.experiments.comparison import Comparison, Row, columns
 from pyg_negsamp.experiments.config import PLACES, Config, read_run
 from pyg_negsamp.experiments.filling import finished_of, methods_of, tested
+from pyg_negsamp.experiments.flags import flag
 from pyg_negsamp.experiments.kept import FOUND, HITS
+from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import selected_on
 from pyg_negsamp.experiments.record import RECORD, read_record
 from pyg_negsamp.experiments.report.styles import Style, style_of, style_of_reference
@@ -30,6 +32,8 @@ from pyg_negsamp.experiments.significance import Method, Summary, summarise
 
 #: Fields that change nothing of what is trained.
 ASIDE = (*PLACES, "metrics")
+#: What `metrics.json` has of every run that was trained.
+OF_TRAINED = ("best_epoch", "epochs", "seconds_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Found:
         commands: What made the runs, as far as that is known.
         folders: What was asked for.
         popularity: Test metrics of ranking by popularity, where no row is that.
+        flags: Of the command that makes the page.
     """
 
     comparison: Comparison
@@ -78,6 +83,7 @@ class Found:
     commands: Sequence[str]
     folders: Sequence[Path]
     popularity: Mapping[str, float] | None = None
+    flags: Sequence[str] = ()
 
     @property
     def protocol(self) -> str:
@@ -184,14 +190,27 @@ def read(folders: Sequence[Path]) -> Found:
     tables = [folder for folder in folders if (folder / RECORD).exists()]
     if tables and len(folders) > 1:
         raise invalid("report", "RUN", "one comparison, or runs", f"{len(folders)} folders")
-    found = of_comparison(tables[0]) if tables else of_runs(folders)
+    if tables:
+        return whole(of_comparison(tables[0]))
+    alone = [whole(of_runs([folder])) for folder in folders]  # so that a damaged one is named
+    return alone[0] if len(alone) == 1 else of_runs(folders)
+
+
+def whole(found: Found) -> Found:
+    """The same, if it has numbers and these can be read.
+
+    Raises:
+        ValueError: If not.
+    """
+    folder = found.folders[0]
     try:
-        if not found.shown:
-            raise invalid("report", "RUN", "a folder with a finished run", str(folders[0]))
-        found.summaries  # noqa: B018
-    except (OSError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        shown, _ = found.shown, found.summaries
+        _ = [run[name] for method in found.trained for run in method.runs for name in OF_TRAINED]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{folders[0]} is damaged, its numbers cannot be read ({said})") from error
+        raise ValueError(f"{folder} is damaged, its numbers cannot be read ({said})") from error
+    if not shown:
+        raise invalid("report", "RUN", "a folder with a finished run", str(folder))
     return found
 
 
@@ -261,20 +280,31 @@ def check_comparable(
     folders: Sequence[Path], configs: Sequence[Config], links: Sequence[str | None]
 ) -> None:
     """Refuses runs of which one page would compare what cannot be compared."""
-    how = [(c.evaluation.protocol, c.evaluation.top_k, c.evaluation.eval) for c in configs]
+    flats = [config.flat() for config in configs]
+    data = [name for name, field in FIELDS.items() if field.part == "data" and name not in PLACES]
     for number, folder in enumerate(folders):
         others = f"{folders[0]} and {folder}"
         if number and folder.resolve() in [earlier.resolve() for earlier in folders[:number]]:
             raise invalid("report", "RUN", "each given once", f"{folder} twice")
         if links[number] != links[0]:
-            raise invalid("report", "RUN", "runs on the same data, split alike", others)
-        if how[number] != how[0]:
-            raise invalid("report", "RUN", "runs of one --protocol, --top-k and --eval", others)
-    said = [{n: x for n, x in config.flat().items() if n not in ASIDE} for config in configs]
+            said = differing(flats[0], flats[number], data) or "what was in the files"
+            expected = "runs on the same data, split alike"
+            raise invalid("report", "RUN", expected, f"{others}, which differ in {said}")
+        if said := differing(flats[0], flats[number], ("protocol", "top_k", "eval")):
+            expected = "runs of one --protocol, --top-k and --eval"
+            raise invalid("report", "RUN", expected, f"{others}, which differ in {said}")
     for number, folder in enumerate(folders):
-        if (same := said.index(said[number])) < number:
-            others = f"{folders[same]} and {folder}, of one seed"
-            raise invalid("report", "RUN", "runs that differ, if in their seed only", others)
+        for earlier in range(number):
+            names = {*flats[earlier], *flats[number]}.difference(ASIDE)
+            if not differing(flats[earlier], flats[number], names):
+                expected = "runs of different settings or seeds"
+                both = f"{folders[earlier]} and {folder}, with the same settings and seed"
+                raise invalid("report", "RUN", expected, f"{both}: one of them is enough")
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The flags of the fields in which two configurations differ, of some; empty if in none."""
+    return ", ".join(flag(name) for name in names if one.get(name) != other.get(name))
 
 
 def names_of(configs: Sequence[Config]) -> list[str]:
@@ -285,7 +315,12 @@ def names_of(configs: Sequence[Config]) -> list[str]:
     for config, flat in zip(configs, flats, strict=True):
         alike = [f for c, f in zip(configs, flats, strict=True) if c.method == config.method]
         fields = dict.fromkeys(name for other in alike for name in other if name not in ignored)
-        differing = [n for n in fields if any(f.get(n) != alike[0].get(n) for f in alike)]
-        own = [f"{name}={flat[name]}" for name in differing if name in flat]
+        various = [n for n in fields if any(f.get(n) != alike[0].get(n) for f in alike)]
+        own = [f"{name}={yes_or_no(flat[name])}" for name in various if name in flat]
         names.append(", ".join([config.method, *own]))
     return names
+
+
+def yes_or_no(value: Any) -> Any:
+    """A truth as the page says it; anything else as it is."""
+    return ("yes" if value else "no") if isinstance(value, bool) else value

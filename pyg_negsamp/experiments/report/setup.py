@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from pyg_negsamp.experiments.comparison import Row
+from pyg_negsamp.experiments.filling import finished_of
 from pyg_negsamp.experiments.flags import as_flags
 from pyg_negsamp.experiments.report.page import Block, Commands, Part, Table
-from pyg_negsamp.experiments.report.reading import Found
+from pyg_negsamp.experiments.report.reading import Found, yes_or_no
 from pyg_negsamp.experiments.tables import Grid
 
 
@@ -21,7 +23,7 @@ def setup(found: Found) -> Part:
         blocks.append(Table("What rows differ in", own))
     if machines := machine(found):
         blocks.append(Table("Where it ran", Grid(["what", "value"], machines)))
-    says = "Every field that decides the numbers, its defaults said, too."
+    says = "Every field, its defaults said, too; of a reference what it chose from its grid."
     return Part("configuration", "Configuration and data", says, blocks)
 
 
@@ -41,8 +43,7 @@ def text(value: Any) -> str:
     """A value as one reads it."""
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    value = yes_or_no(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
@@ -54,9 +55,7 @@ def text(value: Any) -> str:
 
 def configuration(found: Found) -> tuple[list[list[str]], Grid]:
     """Fields that are the same wherever they are, and a table of the others."""
-    flats = {row.name: dict(row.config.flat()) for row in found.comparison.rows}
-    for flat in flats.values():
-        flat.pop("seed", None)
+    flats = {row.name: settings(found, row) for row in found.comparison.rows}
     names = dict.fromkeys(name for flat in flats.values() for name in flat)
     values = {n: [flat[n] for flat in flats.values() if n in flat] for n in names}
     methods = ("encoder", "neg", "loss")
@@ -78,6 +77,23 @@ def configuration(found: Found) -> tuple[list[list[str]], Grid]:
         ]
         rows.append([row.name, ", ".join(said)])
     return shared, Grid(["method", "fields"], rows if rest else [])
+
+
+def settings(found: Found, row: Row) -> dict[str, Any]:
+    """The fields of a row but its seed, as it was run: a reference with what it chose."""
+    fields = {name: value for name, value in row.config.flat().items() if name != "seed"}
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for protocol in found.comparison.protocols:
+        finished, _ = finished_of(row, protocol, found.cells)
+        if row.search and finished:
+            chosen[protocol] = finished[0].found()["chosen"]
+    for name in row.search:
+        values = {protocol: text(each[name]) for protocol, each in chosen.items()}
+        said = list(dict.fromkeys(values.values()))
+        if len(said) > 1:
+            said = [f"{value} ({protocol})" for protocol, value in values.items()]
+        fields[f"encoder_{name}"] = " or ".join(said) or "not chosen yet"
+    return fields
 
 
 def machine(found: Found) -> list[list[str]]:
@@ -103,6 +119,6 @@ def commands(found: Found) -> Part:
     lines = [shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]) for row in rows]
     title = "One row, trained and its model kept" if found.commands else "The runs"
     blocks += [Commands(title, lines)] if lines else []
-    again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders)])
+    again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders), *found.flags])
     blocks.append(Commands("This page", [again]))
     return Part("commands", "Commands", "They made it, and make it again.", blocks)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import binomtest
+
 from pyg_negsamp.experiments.filling import below_popularity, improving
-from pyg_negsamp.experiments.report.cost import per_epoch
-from pyg_negsamp.experiments.report.courses import at_best, course
+from pyg_negsamp.experiments.protocols import still_improving
+from pyg_negsamp.experiments.report.cost import most_memory, per_epoch
+from pyg_negsamp.experiments.report.courses import at_best, lost_since_peak
 from pyg_negsamp.experiments.report.curves import selected_by
 from pyg_negsamp.experiments.report.groups import GroupOf, groups_of
 from pyg_negsamp.experiments.report.reading import Found, Shown
@@ -39,7 +42,7 @@ def answer(found: Found) -> list[str]:
             for_whom(found, method, other),
             costs(found, method, other),
             over_fits(found, method),
-            are_false(found, method),
+            are_false(method),
         ]
     return [sentence for sentence in [*sentences, *remarks(found)] if sentence]
 
@@ -59,12 +62,17 @@ def lead(found: Found, best: Summary, against: Summary | None) -> str:
     if against is None:
         return f"{best.name} reaches {metric} {percent(best, metric)} on test."
     said = f"{best.name} ranks best"
-    said += " of the trained rows" if 0 < len(found.trained) < len(found.shown) else ""
-    said += f": {metric} {percent(best, metric)} on test, against "
+    said += f"{of_trained(found)}: {metric} {percent(best, metric)} on test, against "
     said += f"{100 * against.mean[metric]:.2f}\u00a0% of {against.name}"
     if against.mean[metric]:
-        said += f" ({100 * best.mean[metric] / against.mean[metric] - 100:+.1f}\u00a0%)"
+        said += f" ({100 * best.mean[metric] / against.mean[metric] - 100:+z.1f}\u00a0%)"
     return said + "."
+
+
+def of_trained(found: Found) -> str:
+    """`' of the trained rows'`, where there are others."""
+    rows = [row for row in found.summaries if row.mean]  # popularity too, where no row is that
+    return " of the trained rows" if 0 < len(found.trained) < len(rows) else ""
 
 
 def compared(
@@ -77,7 +85,8 @@ def compared(
     """
     if against is None:
         above = [row for row in ranked if row.mean[found.metric] > best.mean[found.metric]]
-        return [f"{listed([value(found, row) for row in above])} ranks better."] if above else []
+        rank = "rank" if len(above) > 1 else "ranks"
+        return [f"{listed([value(found, row) for row in above])} {rank} better."] if above else []
     tested = {row.name: row.test.p for row in found.tested(best.name) if row.test}
     if best.test is not None:
         tested[best.test.against] = best.test.p
@@ -94,7 +103,18 @@ def compared(
         if row not in below:
             named = f"{value(found, row)}{p_of(row, tested)}"
             untrained.setdefault(better(tested.get(row.name)), []).append(named)
-    return said + [f"Not trained, and {how}: {listed(names)}." for how, names in untrained.items()]
+    said += [f"Not trained, and {how}: {listed(names)}." for how, names in untrained.items()]
+    return [*said, of_which_tests(found, best, tested)]
+
+
+def of_which_tests(found: Found, best: Summary, tested: Mapping[str, float]) -> str:
+    """Which tests these p are of, where they are not all those of the table."""
+    own = f"of paired tests of {best.name} against every other row, with Holm's correction"
+    if found.by(found.protocol) != found.metric:
+        return f"These p are {own}; the table tests something else."
+    if best.test is None or tested.keys() == {best.test.against}:
+        return ""
+    return f"The p of {best.test.against} is that of the table; the others are {own}."
 
 
 def better(p: float | None) -> str:
@@ -141,7 +161,7 @@ def chosen_otherwise(found: Found, best: Shown) -> str:
     rows = [row for row in rows if name in row.mean]
     if not rows or (first := max(rows, key=lambda row: row.mean[name])).name == best.name:
         return ""
-    return f"Who chooses by validation links, as one should, takes {first.name}."
+    return f"Who chooses by validation links, as one should, takes {first.name}{of_trained(found)}."
 
 
 def for_whom(found: Found, best: Shown, other: Shown | None) -> str:
@@ -157,17 +177,18 @@ def for_whom(found: Found, best: Shown, other: Shown | None) -> str:
             ends = groups[0], groups[-1]
             said += [f"{100 * g.values[best.name]:.2f}\u00a0% for {named(g)}" for g in ends]
             continue
-        gains = [(100 * (g.values[best.name] - g.values[other.name]), g) for g in groups]
-        most, least = (end(gains, key=lambda pair: pair[0]) for end in (max, min))
+        gains = [(round(100 * (g.values[best.name] - g.values[other.name]), 2), g) for g in groups]
+        (least, last), (most, first) = (end(gains, key=lambda pair: pair[0]) for end in (min, max))
         said.append(
-            f"most for {named(most[1])} ({most[0]:+.2f} points) "
-            f"and least for {named(least[1])} ({least[0]:+.2f})"
+            f"{'gains most' if most >= 0 else 'loses least'} for {named(first)} "
+            f"({most:+z.2f} points) and {'gains least' if least >= 0 else 'loses most'} "
+            f"for {named(last)} ({least:+z.2f})"
         )
     if not said:
         return ""
     if other is None:
         return f"Its {found.metric} is {listed(said)}."
-    return f"Against {other.name} it gains {'; '.join(said)}."
+    return f"Against {other.name} it {'; '.join(said)}."
 
 
 def named(group: GroupOf) -> str:
@@ -185,28 +206,35 @@ def costs(found: Found, best: Shown, other: Shown | None) -> str:
     said = f"An epoch of {best.name} takes {mine:.2g} s"
     if other is not None and (theirs := per_epoch(other)):
         said += f", {mine / theirs:.2f} times that of {other.name}"
-    memory = [run["memory_mb"] for run in best.runs if run.get("memory_mb") is not None]
-    return said + (f", and it holds {max(memory):,.0f} MB" if memory else "") + "."
+    memory = {method.name: most_memory(method) for method in (best, other) if method}
+    held = [f"{most:,.0f} MB with {name}" for name, most in memory.items() if most is not None]
+    if held and any("gpu" in run.get("machine", {}) for run in best.runs):
+        said += f". On the GPU torch held {listed(held)}"
+    elif held:
+        said += f". The process held {listed(held)}, torch and data included"
+    return said + "."
 
 
 def over_fits(found: Found, best: Shown) -> str:
     """Whether validation fell while training went on."""
     key = selected_by(found)
-    if (seen := course(best, key)) is None or len(seen.mean) < 2 or found.selected_on == "test":
+    lost = lost_since_peak(best, key)
+    if lost is None or found.selected_on == "test":
         return ""
-    peak = max(seen.mean)
-    at = seen.epochs[seen.mean.index(peak)]
-    lost = 1 - seen.mean[-1] / peak if peak else 0.0
+    still = any(still_improving(best.row.config, run) for run in best.runs)
+    peaks = sorted({run["best_epoch"] for run in best.runs})
+    at = f"epoch{'s' if len(peaks) > 1 else ''} {listed([*map(str, peaks)])} "
+    at += f"of {max(run['epochs'] for run in best.runs)}"
+    falls = f"{100 * lost:.1f}\u00a0%" if lost >= 0.001 else "next to nothing"
     name = key.split("/")[1]
-    if seen.epochs[-1] == at:
-        said = f"{best.name} does not over-fit yet: validation {name} is highest at the last "
-        said += f"epoch, {at}"
+    course = f"validation {name} peaks at {at} and loses {falls} until the end"
+    if lost < 0.02 and (still or not lost):
+        said = f"{best.name} does not over-fit yet: validation {name} is highest at {at}"
     elif lost < 0.02:
-        said = f"{best.name} hardly over-fits: validation {name} peaks at epoch {at} of "
-        said += f"{seen.epochs[-1]} and loses {100 * lost:.1f}\u00a0% until the end"
+        said = f"{best.name} hardly over-fits: {course}"
     else:
-        said = f"{best.name} over-fits after epoch {at} of {seen.epochs[-1]}: validation {name} "
-        said += f"loses {100 * lost:.1f}\u00a0% until the end; the epoch kept is the best one"
+        said = f"{best.name} over-fits{', though not with every seed' if still else ''}: {course}; "
+        said += "the epoch kept is the best one"
     train, val = at_best(best, "over-fitting/train"), at_best(best, key)
     if train is not None and val is not None:
         said += f". Near its best epoch it has {100 * train:.2f}\u00a0% on training links, "
@@ -214,16 +242,41 @@ def over_fits(found: Found, best: Shown) -> str:
     return said + "."
 
 
-def are_false(found: Found, best: Shown) -> str:
+def are_false(best: Shown) -> str:
     """How many negatives are false ones, against chance."""
     share = at_best(best, "false-negatives/chosen")
     expected = at_best(best, "false-negatives/expected")
     if share is None:
         return ""
     said = f"Of its negatives {100 * share:.2f}\u00a0% are links held out for validation"
-    if expected:
-        said += f", {share / expected:.1f} times what a draw at random hits"
-    return said + "."
+    if not expected:
+        return said + "."
+    chance = f"a draw at random hits ({100 * expected:.2f}\u00a0%)"
+    names = (f"false-negatives/{of}-draws" for of in ("chosen", "expected"))
+    draws, others = (at_best(best, name) for name in names)
+    if draws is None or others is None:
+        return f"{said}; {chance}."
+    if p_of_rates(share, draws, expected, others, len(best.runs)) < LEVEL:
+        return f"{said}, {share / expected:.1f} times what {chance}."
+    return f"{said}, about as many as {chance}; the difference may be chance."
+
+
+def p_of_rates(share: float, draws: float, other: float, other_draws: float, seeds: int) -> float:
+    """The p of a test whether draws are hits as often as other draws.
+
+    Hits are rare. If they are as likely, then of all of them the ones have a binomial share.
+
+    Args:
+        share: Of the draws that are hits, the mean over seeds.
+        draws: How many there are with a seed.
+        other: The same of other draws.
+        other_draws: How many these are.
+        seeds: How many there are.
+    """
+    hits, rest = round(seeds * share * draws), round(seeds * other * other_draws)
+    if not hits + rest:
+        return 1.0
+    return float(binomtest(hits, hits + rest, draws / (draws + other_draws)).pvalue)
 
 
 def remarks(found: Found) -> list[str]:
