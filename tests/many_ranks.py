@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, distributed
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GraphSAGE
+from torch_geometric.typing import WITH_PYG_LIB, WITH_TORCH_SPARSE
 
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
@@ -29,6 +30,8 @@ from pyg_negsamp.training import FalseNegatives, LinkLoader, Ranks, Recommender,
 from pyg_negsamp.transforms import DINS, DNS, SAMPLERS, Compose
 
 EPOCHS = 2
+#: Whether PyG can sample neighbourhoods.
+WITH_NEIGHBOURS = WITH_PYG_LIB or WITH_TORCH_SPARSE
 #: Encoder, sampler and loss: every sampler with and without a graph, every loss, every encoder.
 CASES = [
     *((encoder, neg, "bpr") for neg in SAMPLERS for encoder in ("mf", "lightgcn")),
@@ -161,7 +164,8 @@ def all_of(ranks: Ranks, begun: Path) -> dict[str, Any]:
     found["compose"] = trained(composed().double(), ranks)
     found["run"] = run(made("mf", "dns", "bpr"), ranks)
     found["run whole"] = run(made("mf", "in-batch", "ssm"), ranks)
-    found["run neighbours"] = run(with_neighbours(), ranks)
+    if WITH_NEIGHBOURS:
+        found["run neighbours"] = run(with_neighbours(), ranks)
     found["run resumed"] = run(
         made("mf", "nscaching", "bpr"), ranks, out=begun, resume=ranks.size > 1, diagnostics="none"
     )

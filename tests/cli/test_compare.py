@@ -188,7 +188,7 @@ def test_a_config_file_with_flags_on_top(tmp_path: Path) -> None:
         ("--epochs 2 --eval-every 3", "--eval-every must be at most epochs = 2"),
         ("--dataset nofile.csv", "there is no file 'nofile.csv'"),
         ("--dataset nodata", "--dataset must be"),
-        ("--table nothing.yaml", "No such file or directory: 'nothing.yaml'"),
+        ("--table nothing.yaml", "nothing.yaml: No such file or directory"),
         ("--config nothing.yaml", "No such file"),
         ("--seeds 0", "--seeds must be at least 1"),
         ("--seeds few", "argument --seeds: invalid int value"),

@@ -1,6 +1,7 @@
-"""Every encoder with every sampler: they train together.
+"""Every encoder and every sampler train with another.
 
-MF and LightGCN do in `test_training.py`, where they learn.
+MF and LightGCN do with every sampler in `test_training.py`, where they learn; single steps of every
+pair are held to an oracle in `test_step.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import Mapping
+from itertools import cycle
 
 import pytest
 import torch
@@ -25,6 +27,7 @@ from pyg_negsamp.training import LinkLoader, Recommender
 from pyg_negsamp.transforms import SAMPLERS
 
 EPOCHS = 2
+OTHERS = [name for name in ENCODERS if name not in ("mf", "lightgcn")]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +66,7 @@ def ranking_loss(model: Recommender, triples: tuple[Tensor, Tensor, Tensor]) -> 
     return float(softplus(scores[user].gather(1, neg) - scores[user, pos].unsqueeze(1)).mean())
 
 
-@pytest.mark.parametrize("neg", list(SAMPLERS))
-@pytest.mark.parametrize("encoder", [e for e in ENCODERS if e not in ("mf", "lightgcn")])
+@pytest.mark.parametrize(("neg", "encoder"), [*zip(SAMPLERS, cycle(OTHERS))])
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated")  # lightning's own
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
 def test_trains(

@@ -72,7 +72,18 @@ def test_steps_are_those_of_one_rank(found: dict[int, list[Found]], name: str, s
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["run", "run whole", "run neighbours", "run resumed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run",
+        "run whole",
+        pytest.param(
+            "run neighbours",
+            marks=pytest.mark.skipif(not worker.WITH_NEIGHBOURS, reason="needs torch-sparse"),
+        ),
+        "run resumed",
+    ],
+)
 def test_runs_are_those_of_one_rank(found: dict[int, list[Found]], name: str, size: int) -> None:
     one, ranks = found[1][0][name], [rank[name] for rank in found[size]]
     for other in ranks:

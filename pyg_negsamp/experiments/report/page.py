@@ -11,7 +11,10 @@ from matplotlib.axes import Axes
 from pyg_negsamp.experiments.tables import Grid
 
 #: Above what is not on a page.
-ABSENT = "A finished run is not run again: what a flag brings needs a new folder, another --out."
+ABSENT = (
+    "A finished run is not run again: what a flag brings needs a new folder, another --out. "
+    "--diagnostics takes what it names and no more; --diagnostics all brings everything."
+)
 
 
 @dataclass(frozen=True)
