@@ -85,7 +85,7 @@ def arguments_of(call: Callable[..., Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [name for name, (call, _) in CALLS.items() if arguments_of(call)])
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
 def test_works_or_says_what_is_wrong(name: str, data: st.DataObject) -> None:
     call, good = CALLS[name]

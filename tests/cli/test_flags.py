@@ -28,14 +28,14 @@ LOG = ["--dataset", "log.tsv", *(word for role in ROLES for word in (f"--{role}-
 TINY = ["--dataset", "tiny", "--device", "cpu"]
 #: A call that works, of every sub-command, and how many others to try.
 CALLS: dict[str, tuple[list[str], int]] = {
-    "train": (["train", *TINY], 150),
-    "train on a file": (["train", *LOG, "--device", "cpu"], 80),
-    "describe": (["data", "describe", *LOG], 60),
+    "train": (["train", *TINY], 90),
+    "train on a file": (["train", *LOG, "--device", "cpu"], 50),
+    "describe": (["data", "describe", *LOG], 40),
     "prepare": (["data", "prepare", *LOG, "--to", "prepared"], 40),
     "compare": (["compare", *TINY], 40),
     "tune": (["tune", *TINY, "--neg", "dns", "--storage", "sqlite:///:memory:"], 20),
     "reproduce": (["reproduce", "ahns/amazon-phones"], 30),
-    "recommend": (["recommend", "RUN"], 60),
+    "recommend": (["recommend", "RUN"], 40),
     "similar": (["similar", "RUN", "--items", "i001"], 40),
     "evaluate": (["evaluate", "RUN"], 40),
     "export": (["export", "RUN", "--to", "exported"], 40),

@@ -1,7 +1,7 @@
 """Every encoder and every sampler train with another.
 
-MF and LightGCN do with every sampler in `test_training.py`, where they learn; single steps of every
-pair are held to an oracle in `test_step.py`.
+MF and LightGCN do in `test_training.py`, where they learn, and in `test_ranks.py`; single steps of
+every pair are held to an oracle in `test_step.py`.
 """
 
 from __future__ import annotations
