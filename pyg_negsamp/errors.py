@@ -104,7 +104,7 @@ def one_of(owner: object, argument: str, value: object, options: Collection[str]
     return value
 
 
-def some_of(
+def several_of(
     owner: object, argument: str, value: object, options: Collection[str]
 ) -> tuple[str, ...]:
     """The names that a caller gave, each once.
@@ -123,6 +123,8 @@ def some_of(
     for name in given:
         if not listed or not isinstance(name, str) or name not in options:
             near = nearest(name, options) if isinstance(name, str) else ""
+            if isinstance(name, str) and "," in name:
+                near = "; each by itself, and no comma"
             raise invalid(owner, argument, f"names out of {', '.join(options)}{near}", short(name))
     return tuple(dict.fromkeys(map(str, given)))
 

@@ -30,7 +30,7 @@ from pyg_negsamp.diagnostics.popularity import look_at_popularity, mean_populari
 from pyg_negsamp.diagnostics.sweep import Point, sweep, sweep_of_trials
 from pyg_negsamp.diagnostics.trap import Trap, ambiguous_trap, augmentation_gain, look_at_trap
 from pyg_negsamp.diagnostics.uniformity import alignment, look_at_uniformity, uniformity
-from pyg_negsamp.errors import invalid, short, some_of
+from pyg_negsamp.errors import invalid, several_of, short
 
 #: From a look to named numbers, 0-dim tensors: nothing is read back from the device inside.
 DIAGNOSTICS: dict[str, Callable[[Look], dict[str, Tensor]]] = {
@@ -59,7 +59,7 @@ def diagnostics_named(names: str | Sequence[str], owner: object = "fit") -> tupl
         ValueError: If a name is unknown, or stands beside `'none'`.
     """
     given = [names] if isinstance(names, str) else names
-    asked = some_of(owner, "diagnostics", given, [*DIAGNOSTICS, "all", "none"])
+    asked = several_of(owner, "diagnostics", given, [*DIAGNOSTICS, "all", "none"])
     if "none" in asked and len(asked) > 1:
         raise invalid(owner, "diagnostics", "'none' alone, or names without it", short(names))
     return tuple(name for name in DIAGNOSTICS if name in asked or "all" in asked)

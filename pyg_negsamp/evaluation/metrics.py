@@ -18,7 +18,7 @@ from torch_geometric.metrics import (
     LinkPredRecall,
 )
 
-from pyg_negsamp.errors import invalid, short, some_of
+from pyg_negsamp.errors import invalid, several_of, short
 from pyg_negsamp.evaluation.beyond import (
     AveragePopularity,
     Coverage,
@@ -86,7 +86,7 @@ def check_metrics(metrics: Any, among: Sequence[str] = tuple(METRICS)) -> tuple[
     Raises:
         ValueError: With the name that is nearest.
     """
-    names = some_of("evaluate", "metrics", metrics, among)
+    names = several_of("evaluate", "metrics", metrics, among)
     if not names:
         raise invalid("evaluate", "metrics", f"names out of {', '.join(among)}", metrics)
     return names

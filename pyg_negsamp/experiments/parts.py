@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,8 @@ from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
 from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
-from pyg_negsamp.errors import ArgumentError, nearest
-from pyg_negsamp.evaluation import METRICS
+from pyg_negsamp.errors import ArgumentError
+from pyg_negsamp.evaluation import check_metrics
 from pyg_negsamp.layers import Pool
 
 #: How a model is selected, and on what it is trained.
@@ -45,14 +46,19 @@ def _duration(text: str) -> str:
     return text
 
 
-def _diagnostics(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuses names of nothing, before anything is loaded; leaves `'all'` as it is."""
+def _named(check: Callable[[Any], object], names: Any) -> Any:
+    """What a check of names gives back; its refusal as pydantic says it, before data are read."""
     try:
-        diagnostics_named(names)
+        return check(names)
     except ArgumentError as error:
         expected = error.complaint.removeprefix("must be ").rpartition(" (got ")[0]
         said = f"Input should be {expected}"
-        raise PydanticCustomError("diagnostics", "{said}", {"said": said}) from None
+        raise PydanticCustomError("names", "{said}", {"said": said}) from None
+
+
+def _diagnostics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuses names of nothing; leaves `'all'` as it is."""
+    _named(diagnostics_named, names)
     return names
 
 
@@ -63,12 +69,7 @@ def _several(names: object) -> object:
 
 def _metrics(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """Refuses names that are no metric's; each once."""
-    if names is None:
-        return None
-    for unknown in [name for name in names if name not in METRICS] or ([] if names else [""]):
-        said = f"Input should be out of {', '.join(METRICS)}{nearest(unknown, METRICS)}"
-        raise PydanticCustomError("metrics", "{said}", {"said": said})
-    return tuple(dict.fromkeys(names))
+    return None if names is None else _named(check_metrics, names)
 
 
 @typed(config=DOCUMENTED, frozen=True)

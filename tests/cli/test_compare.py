@@ -134,8 +134,10 @@ def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "against hard" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--neg", "dns")
     assert "--neg must be left out: the rows of --table name it" in said
+    said = error(capsys, tmp_path / "no", "--table", str(file), "--metrics", "NDCG,Gini")
+    assert "each by itself, and no comma" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--metrics", "NDGC")
-    assert "--metrics must be out of Recall" in said
+    assert "--metrics must be names out of Recall" in said
     assert "did you mean 'NDCG'?" in said
     said = error(capsys, tmp_path / "no", "--table", str(file), "--against", "soft")
     assert "--against must be a row: plain, hard, popularity" in said
