@@ -57,7 +57,7 @@ def test_check_fails_where_a_ratio_is_missed(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.usefixtures("forked_workers")
 def test_parts_and_memory_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
-    speed.main([*CPU, "--dataset", "tiny", "--stages", "parts", "memory", "--repeats", "2"])
+    speed.main([*CPU, "--dataset", "tiny", "--stages", "parts", "memory", "--repeats", "1"])
     said = capsys.readouterr().out
     for part in ("draw", "propagate", "score and select", "gather", "backward", "optimiser"):
         assert f"parts      {part}" in said
