@@ -116,7 +116,8 @@ def several_of(
         options: What they may be.
 
     Raises:
-        ValueError: If it is no list, or a name is none of the options: with the nearest one.
+        ValueError: If it is no list, or a name is none of the options: with the nearest one, or
+            that names are no text with commas.
     """
     listed = isinstance(value, Sequence | Set) and not isinstance(value, str)
     given: Collection[object] = value if listed else [value]  # type: ignore[assignment]
