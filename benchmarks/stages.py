@@ -44,8 +44,8 @@ SOFTMAX, PRODUCTS = "softmax of dot products", "three products 2048 x 1024"
 GROWING = ["small", "medium", "yelp2018-like", "large"]
 #: Whole training steps, by encoder and then by sampler with its number of candidates.
 STEPS: dict[str, tuple[type[Encoder], list[str]]] = {
-    "LightGCN-3": (LightGCN, ["RNS", "DNS-32", "DINS-32", "DINS-64"]),
-    "MF": (MF, ["RNS", "DNS-32", "DINS-64"]),
+    "LightGCN-3": (LightGCN, ["RNS", "DNS-32", "DINS-32", "DINS-64", "SSM-64"]),
+    "MF": (MF, ["RNS", "DNS-32", "DINS-64", "SSM-64"]),
 }
 
 
@@ -131,14 +131,17 @@ def propagate(bench: Bench, data: HeteroData) -> None:
 
 
 def make_model(data: HeteroData, encoder: type[Encoder], sampler: str, dim: int = D) -> Recommender:
-    """A model by the names of the table: `'RNS'`, `'DNS-32'`, `'DINS-64'`."""
+    """A model by the names of the table: `'RNS'`, `'DNS-32'`, `'DINS-64'`; `'SSM-64'`, a softmax."""
     name, _, number = sampler.partition("-")
-    cls = SAMPLERS[name.lower()]
     torch.manual_seed(0)
     candidates = UniformCandidates(data)
-    model = Recommender(
-        encoder(data, dim=dim), cls(candidates, num_candidates=int(number) if number else None)
-    )
+    if name == "SSM":
+        several = RNS(candidates, num_negatives=int(number))
+        model = Recommender(encoder(data, dim=dim), several, SampledSoftmaxLoss(0.2))
+    else:
+        cls = SAMPLERS[name.lower()]
+        one = cls(candidates, num_candidates=int(number) if number else None)
+        model = Recommender(encoder(data, dim=dim), one)
     model.generator = torch.Generator(data[EDGE_TYPE].edge_index.device).manual_seed(0)
     model.loss_sum = torch.zeros((), dtype=torch.double)
     model.num_positives = 0

@@ -6,6 +6,7 @@ Scores of tables in half precision are in single precision, see :mod:`pyg_negsam
 |--------------------|------------|-----------------------|-----------|----------|
 | `dot`, `cosine`    | `[B, D]`   | `[B, K, D]`           | `[B, K]`  | yes      |
 | `candidate_scores` | `[B, D]`   | `[I, D]`, ids `[B, M]` | `[B, M]` | no       |
+| `table_scores`     | `[B, D]`   | `[I, D]`, ids `[B, K]` | `[B, K]` | yes      |
 | `shared_scores`    | `[B, D]`   | `[K, D]`              | `[B, K]`  | yes      |
 | `all_scores`       | `[b, D]`   | `[I, D]`              | `[b, I]`  | yes      |
 | `scores_by`        | ids `[b]`  | `[I, D]`              | `[b, I]`  | no       |
@@ -20,9 +21,10 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding_bag, normalize
 
 from pyg_negsamp.csr import csr
 from pyg_negsamp.errors import invalid, short
@@ -186,18 +188,63 @@ def candidate_scores(
         return rows_in_blocks(candidates, (items,), lambda block, rows: pairs(user[block], rows))
     if score == "cosine":
         user, items = unit_rows(user), unit_rows(items)
-    num_rows, num_candidates = candidates.shape
     on_cpu = user.device.type == "cpu" and user.dtype in (torch.float32, torch.float64)
     # Compiled code reads rows where they lie by itself, and knows no sparse tensors.
-    if on_cpu and not torch.compiler.is_compiling() and num_candidates <= items.size(0):
-        # Sampled dense-dense product: reads the item rows where they lie, copies none. It has no
-        # room for more entries than the dense product has.
-        pointer = torch.arange(num_rows + 1) * num_candidates
-        zeros = user.new_zeros(candidates.numel())
-        pattern = csr(pointer, candidates.reshape(-1), zeros, (num_rows, items.size(0)))
-        products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
-        return products.values().view(num_rows, num_candidates)
+    if on_cpu and not torch.compiler.is_compiling() and candidates.size(1) <= len(items):
+        return _products_at(user, items, candidates)
     return rows_in_blocks(candidates, (items,), lambda block, rows: dot(user[block], rows))
+
+
+def _products_at(user: Tensor, items: Tensor, index: Tensor) -> Tensor:
+    """Dot products `[B, M]` by a sampled dense-dense product, without gradient, on CPU.
+
+    It reads the item rows where they lie, and copies none. It has no room for more entries than
+    the dense product has: `M <= I`.
+    """
+    num_rows, num_candidates = index.shape
+    pointer = torch.arange(num_rows + 1) * num_candidates
+    zeros = user.new_zeros(index.numel())
+    pattern = csr(pointer, index.reshape(-1), zeros, (num_rows, items.size(0)))
+    products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
+    return products.values().view(num_rows, num_candidates)
+
+
+def scores_where_they_lie(user: Tensor, items: Tensor, index: Tensor, score: Score) -> bool:
+    """Whether :func:`table_scores` can, and is worth it: arguments are those.
+
+    With fewer ids than items, gathering their rows takes fewer passes than the whole table does.
+    """
+    return (
+        not callable(score)
+        and index.numel() >= len(items) >= index.size(1)
+        and user.device.type == "cpu"
+        and user.dtype == items.dtype
+        and user.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def table_scores(user: Tensor, items: Tensor, index: Tensor, score: Similarity = "dot") -> Tensor:
+    """Scores of users with items where their rows lie, with gradient, on CPU.
+
+    The same as gathering `items[index]` and scoring these, without anything as large as
+    `[B, K, D]`: with 64 negatives per row a tenth of the time, see docs/performance.md.
+
+    Args:
+        user: `[B, D]`.
+        items: `[I, D]` the whole table.
+        index: `[B, K]` item ids, `K <= I`.
+        score: Which score. Default: the dot product.
+
+    Returns:
+        `[B, K]`.
+    """
+    least, most = (int(x) for x in index.aminmax())
+    if least < 0 or most >= len(items):
+        expected = f"item ids in [0, {len(items)})"
+        raise invalid("table_scores", "index", expected, least if least < 0 else most)
+    scores: Tensor = (_CosineInTable if score == "cosine" else _InTable).apply(user, items, index)
+    return scores
 
 
 def rows_in_blocks(
@@ -285,6 +332,74 @@ class _SharedCosine(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             to_item = _across(grad.t() @ user, item, norms[1])
         return to_user, to_item
+
+
+class _InTable(torch.autograd.Function):
+    """Products of rows `[B, D]` with the rows of a table `[I, D]` that ids `[B, K]` name."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, items: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(user, items, index)
+        return _products_at(user, items, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        user, items, index = ctx.saved_tensors
+        to_user, to_items, _ = ctx.needs_input_grad
+        return (
+            _sum_by_row(grad, items, index) if to_user else None,
+            _sum_by_item(grad, user, index, len(items)) if to_items else None,
+            None,
+        )
+
+
+class _CosineInTable(torch.autograd.Function):
+    """The same of cosines, as :class:`_Cosine`: norms are divided out of scores, not of rows."""
+
+    @staticmethod
+    def forward(ctx: Any, user: Tensor, items: Tensor, index: Tensor) -> Tensor:
+        user_norm = torch.linalg.vector_norm(user, dim=1, keepdim=True)
+        item_norm = torch.linalg.vector_norm(items, dim=1)
+        direction = user / user_norm.clamp(min=LEAST)
+        length = item_norm.clamp(min=LEAST)[index]
+        cosines = _products_at(direction, items, index).div_(length)
+        ctx.save_for_backward(direction, items, index, user_norm, item_norm, length, cosines)
+        return cosines
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        direction, items, index, user_norm, item_norm, length, cosines = ctx.saved_tensors
+        scaled = grad / length
+        to_user = to_items = None
+        if ctx.needs_input_grad[0]:
+            to_user = _across(_sum_by_row(scaled, items, index), direction, user_norm)
+        if ctx.needs_input_grad[1]:
+            to_items = _sum_by_item(scaled, direction, index, len(items))
+            # What would change the length changes nothing, unless there is no length.
+            along = torch.zeros_like(item_norm)
+            along.index_add_(0, index.flatten(), (scaled * cosines).flatten())
+            shrink = (along / item_norm.clamp(min=LEAST)).masked_fill_(item_norm <= LEAST, 0)
+            to_items.addcmul_(items, shrink.unsqueeze(1), value=-1)
+        return to_user, to_items, None
+
+
+def _sum_by_row(weight: Tensor, items: Tensor, index: Tensor) -> Tensor:
+    """For each row `[B, D]`, the sum of its items' rows `[I, D]`, weighted by `[B, K]`."""
+    return embedding_bag(index, items, per_sample_weights=weight, mode="sum")
+
+
+def _sum_by_item(weight: Tensor, user: Tensor, index: Tensor, num_items: int) -> Tensor:
+    """For each item `[I, D]`, the sum of rows `[B, D]`, weighted by `[B, K]` where it stands."""
+    pointer = torch.arange(len(user) + 1) * index.size(1)
+    entries = (weight.flatten().numpy(), index.flatten().numpy(), pointer.numpy())
+    # Sorted by item, so that every row of the result is written once.
+    by_item = csr_array(entries, shape=(len(user), num_items)).tocsc()
+    row, start, value = map(torch.from_numpy, (by_item.indices, by_item.indptr, by_item.data))
+    return embedding_bag(
+        row, user, start, per_sample_weights=value, mode="sum", include_last_offset=True
+    )
 
 
 def _across(grad: Tensor, direction: Tensor, norm: Tensor) -> Tensor:

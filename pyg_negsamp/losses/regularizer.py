@@ -7,7 +7,7 @@ from torch import Tensor
 from pyg_negsamp.numerics import wide
 
 
-def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
+def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor, times: Tensor | None = None) -> Tensor:
     r"""Half the squared norms of a batch's ego embeddings, per positive.
 
     .. math:: \frac{1}{2 B} \sum_b \left( \|u_b\|^2 + \|p_b\|^2 + \sum_k \|n_{bk}\|^2 \right)
@@ -20,10 +20,13 @@ def l2_penalty(user: Tensor, pos: Tensor, neg: Tensor) -> Tensor:
         user: `[B, D]` layer-0 rows of the users.
         pos: `[B, D]` layer-0 rows of the positives.
         neg: `[B, K, D]` layer-0 rows of the negatives, or `[K, D]` of shared ones.
+        times: How often each of them counts, `[I]` with a table `neg` `[I, D]`. Default: once.
 
     Returns:
         A scalar, to be multiplied by the coefficient; in single precision at least.
     """
     user, pos, neg = wide(user), wide(pos), wide(neg)
-    total = user.square().sum() + pos.square().sum() + neg.square().sum()
+    squares = neg.square()
+    of_neg = squares.sum() if times is None else times.to(neg.dtype) @ squares.sum(1)
+    total = user.square().sum() + pos.square().sum() + of_neg
     return total / (2 * max(user.size(0), 1))

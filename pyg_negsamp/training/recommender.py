@@ -27,7 +27,15 @@ from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, po
 from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.module import FromModule
-from pyg_negsamp.scoring import Score, Similarity, ranking_tables, shared_scores, similarity_of
+from pyg_negsamp.scoring import (
+    Score,
+    Similarity,
+    ranking_tables,
+    scores_where_they_lie,
+    shared_scores,
+    similarity_of,
+    table_scores,
+)
 from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.training.ranks import ALONE
@@ -137,6 +145,7 @@ class Recommender(LightningModule):
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
         self.ranks, self.shares_rows = ALONE, False
+        self.finds_all = sampler.makes_nothing
         self.summed: list[torch.nn.Parameter] = []
 
     @property
@@ -175,7 +184,8 @@ class Recommender(LightningModule):
         return [p for part in parts if part is not None for p in part.parameters()]
 
     def on_fit_start(self) -> None:
-        """Sees to what ranks share."""
+        """Sees to what ranks share, and how the sampler's negatives are to be scored."""
+        self.finds_all = self.sampler.makes_nothing  # before anybody times its methods
         self.shares_rows = self.ranks.size > 1 and self.by_row
         self.summed = []
         if self.shares_rows:  # with sampled neighbourhoods, all that a rank computes is of its rows
@@ -232,6 +242,8 @@ class Recommender(LightningModule):
         tables = self.encoder.tables()
         # First and second pass: which unobserved items, or which mixtures of them.
         chosen = self._choose(user, pos, tables, candidates)
+        if self._lie_in_table(chosen, tables):
+            return self._step_in_table(user, pos, tables, chosen)
         # The rows of users, positives and chosen negatives, gathered once, with gradient.
         user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen))
         pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
@@ -248,6 +260,34 @@ class Recommender(LightningModule):
 
         ids = {"user": own_user, "item": own_pos, "neg_item": negatives.index}
         loss = self._loss_of(user_rows, pos_rows, negatives, ids)
+        return loss, self.encoder.auxiliary_loss(tables, user, pos)
+
+    def _lie_in_table(self, chosen: Selection, tables: XDict) -> bool:
+        """Whether to read every item's row once, instead of one for each negative."""
+        if self.shares_rows or not self.finds_all or chosen.index.dim() != 2:
+            return False
+        rows = (tables[self.user_type][0], tables[self.item_type][0])
+        return scores_where_they_lie(*rows, chosen.index, self.score)
+
+    def _step_in_table(
+        self, user: Tensor, pos: Tensor, tables: XDict, chosen: Selection
+    ) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`_step` from the rows on, for negatives `[B, K]` that are items as they are."""
+        num_items = len(tables[self.item_type][0])
+        read = torch.cat([pos, torch.arange(num_items)])
+        user_rows, item_rows = self.encoder.rows(tables, user, read)
+        pos_rows, table = item_rows.split([len(pos), num_items])
+        u, p, t = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, table))
+        assert not callable(self.score)
+        scores = table_scores(u, t, chosen.index, self.score)
+        known = self.sampler.known(chosen)
+        self.chosen_user, self.chosen, self.chosen_weight = user, chosen.index, known.get("weight")
+        ids = {"user": user, "item": pos, "neg_item": chosen.index}
+        loss = self._loss_of_scores(u, p, scores, ids | known)
+        if self.l2:
+            of_user, of_pos, of_items = map(ego_rows, (user_rows, pos_rows, table))
+            times = torch.bincount(chosen.index.flatten(), minlength=num_items)
+            loss = loss + self.l2 * l2_penalty(of_user, of_pos, of_items, times)
         return loss, self.encoder.auxiliary_loss(tables, user, pos)
 
     def _choose(
@@ -305,26 +345,39 @@ class Recommender(LightningModule):
         self.chosen_weight = None if negatives.index is None else negatives.weight
         neg_rows = negatives.xs if negatives.shared is None else negatives.shared
         u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))
-        score = similarity_of(self.score)
         shared = negatives.shared is not None
-        known = {
-            **ids,
-            "log_q": negatives.log_q,
-            "pos_log_q": negatives.pos_log_q,
-            "user_rows": u,
-            "pos_rows": p,
-        }
-        loss = self.loss(
-            score(u, p.unsqueeze(1)).squeeze(1),
-            shared_scores(self.score, u, n) if shared else score(u, n),
-            negatives.weight,
-            **{name: known[name] for name in self.needs},
+        loss = self._loss_of_scores(
+            u,
+            p,
+            shared_scores(self.score, u, n) if shared else similarity_of(self.score)(u, n),
+            {
+                **ids,
+                "weight": negatives.weight,
+                "log_q": negatives.log_q,
+                "pos_log_q": negatives.pos_log_q,
+            },
         )
         if self.l2:
             ego = map(ego_rows, (user_rows, pos_rows, neg_rows))
             loss = loss + self.l2 * l2_penalty(*ego)
         # What the sampler wants minimised besides.
         return loss if negatives.loss is None else loss + negatives.loss
+
+    def _loss_of_scores(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        neg_scores: Tensor,
+        known: Mapping[str, Tensor | None],
+    ) -> Tensor:
+        """The loss of pooled users and positives `[B, W]`, and scores of negatives `[B, K]`."""
+        known = {**known, "user_rows": user, "pos_rows": pos}
+        return self.loss(
+            similarity_of(self.score)(user, pos.unsqueeze(1)).squeeze(1),
+            neg_scores,
+            known.get("weight"),
+            **{name: known.get(name) for name in self.needs},
+        )
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items that rank: by dot products, or by the decoder."""

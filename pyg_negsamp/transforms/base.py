@@ -294,9 +294,30 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             raise invalid(self, "candidates", expected, None)
         return self.candidates(user, self.num_candidates, generator, pos, time)
 
+    def known(self, chosen: Selection) -> dict[str, Tensor | None]:
+        """What :class:`Negatives` say of a choice beside its rows: weights and probabilities.
+
+        Here, nothing. A method that looks at the rows for it overrides :meth:`make`.
+        """
+        return {}
+
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Step 3 and its packing; arguments as in :meth:`synthesize`."""
-        return Negatives(chosen.index, self.synthesize(user, pos, neg, chosen.state))
+        rows, known = self.synthesize(user, pos, neg, chosen.state), self.known(chosen)
+        if not chosen.shared:
+            return Negatives(chosen.index, rows, **known)
+        size = len(user)  # the rows [K, H, D], repeated for all positives without a copy
+        index = chosen.index.expand(size, -1)
+        return Negatives(index, rows.expand(size, *rows.shape), shared=rows, **known)
+
+    @property
+    def makes_nothing(self) -> bool:
+        """Whether its negatives are rows of the table as they are, see :meth:`known`."""
+        base = NegativeSampling
+        return all(
+            getattr(getattr(self, name), "__func__", None) is getattr(base, name)
+            for name in ("make", "synthesize")
+        )
 
     # The entrances --------------------------------------------------------------------------
 

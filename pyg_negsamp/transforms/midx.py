@@ -18,7 +18,7 @@ from pyg_negsamp.scoring import Score, ranking_tables
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.k_means import k_means
-from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.negatives import Selection
 from pyg_negsamp.transforms.rns import random_choice
 
 
@@ -239,10 +239,10 @@ class MIDX(NegativeSampling):
         total = torch.logaddexp(weight.logsumexp(dim=1), of_item[:, -1])
         return Selection(index, of_item - total.unsqueeze(1))
 
-    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
-        """The negatives as they are, with their log Q."""
-        log_q = chosen.state.to(wide(neg).dtype)
-        return Negatives(chosen.index, neg, log_q=log_q[:, :-1], pos_log_q=log_q[:, -1])
+    def known(self, chosen: Selection) -> dict[str, Tensor | None]:
+        """Log Q of the negatives and of the positives."""
+        log_q: Tensor = chosen.state
+        return {"log_q": log_q[:, :-1], "pos_log_q": log_q[:, -1]}
 
     def extra_repr(self) -> str:
         """What `print` shows between the brackets."""

@@ -25,7 +25,7 @@ from pyg_negsamp.layers import Pool
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.transforms.base import NegativeSampling
-from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.negatives import Selection
 
 
 class SharedSampling(NegativeSampling):
@@ -83,25 +83,18 @@ class SharedSampling(NegativeSampling):
         """Refused: there is nothing to choose from."""
         return self.choose(user, pos, user_xs, item_xs, candidates, generator)
 
-    def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
-        """The rows `[K, H, D]`, repeated for all positives without a copy."""
+    def known(self, chosen: Selection) -> dict[str, Tensor | None]:
+        """Weights and probabilities, see :meth:`weigh`, for every row."""
         if not chosen.shared:
-            return super().make(chosen, user, pos, neg)
+            return {}
         weight, log_q, pos_log_q = chosen.state
-        size = len(user)
-        return Negatives(
-            chosen.index.expand(size, -1),
-            neg.expand(size, *neg.shape),
-            weight=weight,
-            log_q=None if log_q is None else log_q.expand(size, -1),
-            pos_log_q=pos_log_q,
-            shared=neg,
-        )
+        log_q = None if log_q is None else log_q.expand(len(weight), -1)
+        return {"weight": weight, "log_q": log_q, "pos_log_q": pos_log_q}
 
     def weigh(
         self, item: Tensor, user: Tensor, pos: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, ...]:
-        """What is to be known of shared items, for :meth:`make`.
+        """What is to be known of shared items, for :meth:`known`.
 
         Args:
             item: `[K]`.
