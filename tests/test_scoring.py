@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +17,10 @@ from pyg_negsamp.scoring import (
     dot,
     ranking_tables,
     scores_by,
+    scores_where_they_lie,
     shared_scores,
+    similarity_of,
+    table_scores,
 )
 
 
@@ -75,6 +80,56 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
     cosine(user, item).sum().backward()
     expected = torch.autograd.grad(slow_cosine(user, item).sum(), user)[0]
     torch.testing.assert_close(user.grad, expected)
+
+
+#: A repeated item in a row, one in two rows, and one that nobody has.
+IDS = torch.tensor([[0, 2, 2], [3, 4, 5], [6, 2, 1], [8, 0, 4], [7, 7, 7]])
+
+
+@pytest.mark.parametrize("score", ["dot", "cosine"])
+def test_scores_where_rows_lie_are_those_of_copies(score: scoring.Similarity) -> None:
+    user, table = rows()[0], rows(num_items=10)[1][0]
+    user[1], table[2], table[3] = 0, 0, table[3] * 1e-13
+    weight = torch.arange(15, dtype=torch.double).view(5, 3)
+    results = []
+    for in_table in (True, False):
+        u, t = user.clone().requires_grad_(), table.clone().requires_grad_()
+        scores = table_scores(u, t, IDS, score) if in_table else similarity_of(score)(u, t[IDS])
+        results.append((scores, *torch.autograd.grad((scores * weight).sum(), (u, t))))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("score", ["dot", "cosine"])
+def test_scores_where_rows_lie_have_the_gradient_of_finite_differences(
+    score: scoring.Similarity,
+) -> None:
+    user, table = rows()[0].requires_grad_(), rows(num_items=10)[1][0].requires_grad_()
+    assert torch.autograd.gradcheck(partial(table_scores, index=IDS, score=score), (user, table))
+    for one in (user, table):  # and the other one stays as it is
+        fixed = [x if x is one else x.detach() for x in (user, table)]
+        assert torch.autograd.gradcheck(partial(table_scores, index=IDS, score=score), fixed)
+
+
+@pytest.mark.parametrize("wrong", [-1, 9])
+def test_scores_where_rows_lie_refuse_ids_of_no_row(wrong: int) -> None:
+    user, table = rows()[0], rows(num_items=9)[1][0]
+    index = IDS.clone()
+    index[2, 1] = wrong
+    with pytest.raises(ValueError, match=rf"table_scores:.*index.*\[0, 9\).*{wrong}"):
+        table_scores(user, table, index)
+
+
+def test_where_rows_are_scored_in_place() -> None:
+    user, table = rows(torch.float32)[0], rows(torch.float32, num_items=10)[1][0]
+    assert scores_where_they_lie(user, table, IDS, "cosine")
+    assert not scores_where_they_lie(user, table, IDS, lambda u, i: u)  # a decoder reads rows
+    assert not scores_where_they_lie(user, table, IDS[:3], "dot")  # fewer than there are items
+    assert not scores_where_they_lie(user, table[:2], IDS % 2, "dot")  # no room for so many
+    assert not scores_where_they_lie(user.half(), table.half(), IDS, "dot")
+    assert not scores_where_they_lie(user.to("meta"), table.to("meta"), IDS.to("meta"), "dot")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not scores_where_they_lie(user, table, IDS, "dot")
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])

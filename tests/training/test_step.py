@@ -27,7 +27,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS
 from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import MF, NGCF, Encoder, LightGCN, SimGCL
-from pyg_negsamp.training import LinkLoader, Recommender, fit
+from pyg_negsamp.training import LinkLoader, Recommender, fit, recommender
 from pyg_negsamp.transforms import SAMPLERS, Compose, NegativeSampling, Selection
 
 LR, L2, B, K, M, D = 0.05, 0.3, 16, 2, 4, 4
@@ -231,6 +231,49 @@ def test_two_steps_equal_the_oracle(encoder: str, neg: str, loss: str, pool: str
     found = run.by_hand()
     assert [len(chosen.user) for chosen in run.seen.steps] == [B, NUM_LINKS - B]
     same(found, run.equals_the_oracle(), 1e-9)
+
+
+#: What makes, weighs by rows, or remembers them; all other negatives are items as they are.
+MAKERS = {"mixgcf", "dins", "dens", "ans", "sdns", "advir", "irgan", "pris", "divns", "cbns"}
+SHARED = {"in-batch", "mns", "bir"}
+
+
+@pytest.mark.parametrize("neg", SAMPLERS)
+def test_items_as_they_are_are_scored_where_their_rows_lie(
+    neg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run("mf", neg, "bpr", "mean")
+    steps: list[Selection] = []
+    plain = run.model._step_in_table
+    monkeypatch.setattr(
+        run.model, "_step_in_table", lambda *args: steps.append(args[-1]) or plain(*args)
+    )
+    run.by_hand()
+    assert len(steps) == (0 if neg in MAKERS | SHARED else 2)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(("neg", "loss"), [("rns", "ssm"), ("dns", "bpr"), ("midx", "bsl")])
+def test_copied_rows_equal_the_oracle_too(
+    encoder: str, neg: str, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommender, "scores_where_they_lie", lambda *_: False)
+    run = Run(encoder, neg, loss, "mean")
+    same(run.by_hand(), run.equals_the_oracle(), 1e-9)
+
+
+def test_log_q_corrects_scores_of_rows_that_lie_and_of_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = []
+    for in_place in (True, False):
+        if not in_place:
+            monkeypatch.setattr(recommender, "scores_where_they_lie", lambda *_: False)
+        torch.manual_seed(0)
+        found.append(Run("lightgcn", "midx", "in-batch-softmax", "mean").by_hand())
+    same(*found, 1e-9)
+    torch.manual_seed(0)
+    assert not torch.allclose(found[0][0], Run("lightgcn", "midx", "ssm", "mean").by_hand()[0])
 
 
 @pytest.mark.parametrize("encoder", ["mf", "lightgcn"])
