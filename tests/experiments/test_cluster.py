@@ -45,8 +45,8 @@ class Loopback:
         words = ("-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self.scheduler = Python(*words, "--scheduler-file", str(file), folder=folder)
         self.folder, self.workers = folder, []
-        until(file.exists)
-        self.address = json.loads(file.read_text())["address"]
+        said = until(lambda: file.exists() and file.read_text())  # it is empty for a moment
+        self.address = json.loads(said)["address"]
 
     def with_workers(self, count: int) -> Loopback:
         """As many are there as are asked for; those that were killed are replaced."""
