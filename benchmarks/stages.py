@@ -131,7 +131,7 @@ def propagate(bench: Bench, data: HeteroData) -> None:
 
 
 def make_model(data: HeteroData, encoder: type[Encoder], sampler: str, dim: int = D) -> Recommender:
-    """A model by the names of the table: `'RNS'`, `'DNS-32'`, `'DINS-64'`; `'SSM-64'`, a softmax."""
+    """A model by the names of the table: `'RNS'`, `'DNS-32'`; `'SSM-64'` is a softmax."""
     name, _, number = sampler.partition("-")
     torch.manual_seed(0)
     candidates = UniformCandidates(data)
