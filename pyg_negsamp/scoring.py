@@ -39,6 +39,8 @@ Decoder = TypeVar("Decoder", bound=Callable[[Tensor, Tensor], Tensor])
 LEAST = 1e-12
 #: Items per row below which a matrix product takes up to three times as long as the sums.
 FEW = 8
+#: Ids per item of a table from which scoring in it is faster than copying rows out of it.
+MANY = 2
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
 BLOCK_BYTES = 2**22
 #: Bytes of item rows that a decoder gets at a time, which makes more of them.
@@ -210,13 +212,11 @@ def _products_at(user: Tensor, items: Tensor, index: Tensor) -> Tensor:
 
 
 def scores_where_they_lie(user: Tensor, items: Tensor, index: Tensor, score: Score) -> bool:
-    """Whether :func:`table_scores` can, and is worth it: arguments are those.
-
-    With fewer ids than items, gathering their rows takes fewer passes than the whole table does.
-    """
+    """Whether :func:`table_scores` can, and is faster than copies: arguments are those."""
     return (
         not callable(score)
-        and index.numel() >= len(items) >= index.size(1)
+        and index.numel() >= MANY * len(items)
+        and index.size(1) <= len(items)
         and user.device.type == "cpu"
         and user.dtype == items.dtype
         and user.dtype in (torch.float32, torch.float64)

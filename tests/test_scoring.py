@@ -121,15 +121,16 @@ def test_scores_where_rows_lie_refuse_ids_of_no_row(wrong: int) -> None:
 
 
 def test_where_rows_are_scored_in_place() -> None:
-    user, table = rows(torch.float32)[0], rows(torch.float32, num_items=10)[1][0]
-    assert scores_where_they_lie(user, table, IDS, "cosine")
-    assert not scores_where_they_lie(user, table, IDS, lambda u, i: u)  # a decoder reads rows
-    assert not scores_where_they_lie(user, table, IDS[:3], "dot")  # fewer than there are items
-    assert not scores_where_they_lie(user, table[:2], IDS % 2, "dot")  # no room for so many
-    assert not scores_where_they_lie(user.half(), table.half(), IDS, "dot")
-    assert not scores_where_they_lie(user.to("meta"), table.to("meta"), IDS.to("meta"), "dot")
+    user, table = rows(torch.float32)[0], rows(torch.float32, num_items=7)[1][0]
+    ids = IDS % 7
+    assert scores_where_they_lie(user, table, ids, "cosine")
+    assert not scores_where_they_lie(user, table, ids, lambda u, i: u)  # a decoder reads rows
+    assert not scores_where_they_lie(user, table, ids[:4], "dot")  # few ids for 7 items
+    assert not scores_where_they_lie(user, table[:2], ids % 2, "dot")  # no room for so many
+    assert not scores_where_they_lie(user.half(), table.half(), ids, "dot")
+    assert not scores_where_they_lie(user.to("meta"), table.to("meta"), ids.to("meta"), "dot")
     with torch.autocast("cpu", torch.bfloat16):
-        assert not scores_where_they_lie(user, table, IDS, "dot")
+        assert not scores_where_they_lie(user, table, ids, "dot")
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
