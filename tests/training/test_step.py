@@ -249,7 +249,7 @@ def test_items_as_they_are_are_scored_where_their_rows_lie(
         run.model, "_step_in_table", lambda *args: steps.append(args[-1]) or plain(*args)
     )
     run.by_hand()
-    assert len(steps) == (0 if neg in MAKERS | SHARED else 1)  # the second batch is small
+    assert len(steps) == (0 if neg in MAKERS | SHARED else 2)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
