@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT
 
+import tuned
 from docstrings import body, sources
 from methods import pages
 from pyg_negsamp.losses import LOSSES
@@ -28,6 +31,14 @@ def written() -> dict[Path, str]:
 def test_pages_are_those_of_the_classes(written: dict[Path, str], name: str) -> None:
     said = (ROOT / name).read_text()
     assert said == written[ROOT / name], f"{name} is old: python docs/methods.py"
+
+
+def test_tables_of_tuned_methods_are_those_that_were_measured() -> None:
+    assert tuned.PAGE.read_text() == tuned.page(), "docs/tuned.md is old: python docs/tuned.py"
+    name = next(iter(re.findall(tuned.BEGIN.format("(.+?)"), tuned.PAGE.read_text())))
+    measured = pd.read_csv(ROOT / f"docs/tables/tuned-{name}.csv").query("metric == 'NDCG@20'")
+    for row in measured.itertuples():
+        assert re.search(rf"\| {row.method} \|.*\b{100 * row.mean:.2f}\b", tuned.results(name))
 
 
 @pytest.mark.parametrize("cls", METHODS, ids=lambda cls: cls.__name__)
