@@ -34,7 +34,7 @@ from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.scoring import Similarity, shared_scores, similarity_of
 from pyg_negsamp.training import LinkLoader, Recommender, fit
 from pyg_negsamp.training.memory import freed_memory_kept
-from pyg_negsamp.training.recommender import roles
+from pyg_negsamp.training.step import roles
 from pyg_negsamp.transforms import RNS, SAMPLERS
 
 B, D, L = 2048, 64, 3

@@ -28,7 +28,7 @@ PACKAGE = ROOT / "pyg_negsamp"
 #: The ground floor itself, from the ground up.
 GROUND = (
     "errors", "files", "memory", "space", "numerics", "ragged", "graph", "pairs", "csr", "layers",
-    "scoring", "kge",
+    "products", "scoring", "kge",
 )  # fmt: skip
 
 

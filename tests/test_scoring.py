@@ -10,11 +10,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pyg_negsamp import scoring
+from pyg_negsamp.products import FEW, cosine, dot
 from pyg_negsamp.scoring import (
-    FEW,
     candidate_scores,
-    cosine,
-    dot,
     ranking_tables,
     scores_by,
     scores_where_they_lie,

@@ -14,7 +14,7 @@ from pyg_negsamp.losses.base import RankingLoss, check_neg_item, count, log_sum_
 from pyg_negsamp.losses.bilateral import BilateralSoftmaxLoss
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import reverse_gradient, wide
-from pyg_negsamp.scoring import dot
+from pyg_negsamp.products import dot
 from pyg_negsamp.space import Choice, Range, Space
 
 

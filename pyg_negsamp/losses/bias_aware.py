@@ -16,7 +16,7 @@ from pyg_negsamp.losses.base import RankingLoss, check_neg_item, softmax_loss
 from pyg_negsamp.losses.softmax import SampledSoftmaxLoss
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import wide
-from pyg_negsamp.scoring import cosine
+from pyg_negsamp.products import cosine
 from pyg_negsamp.space import Choice, Space
 
 #: How near to 1 and -1 a cosine may be, where the slope of its angle is infinite.

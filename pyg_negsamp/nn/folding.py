@@ -13,7 +13,8 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER
 from pyg_negsamp.nn.adjacency import Adjacency, inverse_root
 from pyg_negsamp.numerics import wide
-from pyg_negsamp.scoring import cosine, similarity_of
+from pyg_negsamp.products import cosine
+from pyg_negsamp.scoring import similarity_of
 
 #: Negatives per person, shared by that person's links, and the seed that they are drawn from.
 NUM_NEGATIVES, SEED = 256, 0

@@ -1,4 +1,4 @@
-"""One training step, from positive links to a loss: the whole library in order."""
+"""What trains an encoder against the negatives of a sampler, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -23,26 +22,18 @@ from pyg_negsamp.evaluation import (
     evaluate,
     metric_collection,
 )
-from pyg_negsamp.layers import as_layers, ego_rows, gather_rows, pool_layers, pool_rows
-from pyg_negsamp.losses import BPRLoss, RankingLoss, l2_penalty
-from pyg_negsamp.nn.encoder import Encoder, XDict
-from pyg_negsamp.nn.module import FromModule
-from pyg_negsamp.scoring import (
-    Score,
-    Similarity,
-    ranking_tables,
-    scores_where_they_lie,
-    shared_scores,
-    similarity_of,
-    table_scores,
-)
+from pyg_negsamp.layers import as_layers, pool_layers
+from pyg_negsamp.losses import BPRLoss, RankingLoss
+from pyg_negsamp.nn.encoder import Encoder
+from pyg_negsamp.scoring import Similarity, ranking_tables
 from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.training.ranks import ALONE
-from pyg_negsamp.transforms import Negatives, NegativeSampling, Selection
+from pyg_negsamp.training.step import TrainingStep
+from pyg_negsamp.transforms import NegativeSampling
 
 
-class Recommender(LightningModule):
+class Recommender(TrainingStep):
     """Trains an encoder against the negatives of a sampler, and ranks in full to validate.
 
     A step minimises the sum of `loss` on the scores of pooled vectors, with the sampler's weights
@@ -96,10 +87,6 @@ class Recommender(LightningModule):
             validation to look at.
     """
 
-    chosen_user: Tensor
-    chosen: Tensor
-    chosen_weight: Tensor | None
-
     def __init__(
         self,
         encoder: Encoder,
@@ -148,16 +135,6 @@ class Recommender(LightningModule):
         self.finds_all = sampler.makes_nothing
         self.summed: list[torch.nn.Parameter] = []
 
-    @property
-    def score(self) -> Score:
-        """How a user and an item become a number: the encoder's decoder, or the similarity."""
-        return self.similarity if self.encoder.decoder is None else self.encoder.decoder
-
-    @property
-    def timed(self) -> bool:
-        """Whether items exist from a time on, so that rows need theirs."""
-        return self.sampler.candidates is not None and self.sampler.candidates.since is not None
-
     # Ranks ----------------------------------------------------------------------------------
 
     @property
@@ -198,7 +175,7 @@ class Recommender(LightningModule):
         """Adds up what ranks found apart."""
         self.ranks.sum_gradients(self.summed)
 
-    # One step -------------------------------------------------------------------------------
+    # Steps ----------------------------------------------------------------------------------
 
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
@@ -229,155 +206,7 @@ class Recommender(LightningModule):
             self.mean_loss()
         return total
 
-    def _step(self, batch: HeteroData) -> tuple[Tensor, Tensor | None]:
-        """With embeddings of all users and items; the loss of the rows, and the encoder's."""
-        user, pos = batch[self.user_type].src_index, batch[self.item_type].dst_pos_index
-        drawn = batch[self.item_type].get("dst_neg_index")  # by the loader, if it did
-        candidates = None if drawn is None else drawn.view(len(user), -1)
-        if candidates is None and self.timed:  # not before an item existed
-            time = batch[self.encoder.edge_type].edge_label_time
-            candidates = self.sampler.draw(user, pos, self.generator, time)
-
-        # The encoder's layers, for every user and item.
-        tables = self.encoder.tables()
-        # First and second pass: which unobserved items, or which mixtures of them.
-        chosen = self._choose(user, pos, tables, candidates)
-        if self._lie_in_table(chosen, tables):
-            return self._step_in_table(user, pos, tables, chosen)
-        # The rows of users, positives and chosen negatives, gathered once, with gradient.
-        user_rows, item_rows = self.encoder.rows(tables, user, roles(pos, chosen))
-        pos_rows, neg_rows = item_rows.split([len(pos), len(item_rows) - len(pos)])
-        neg_rows = chosen.arrange(neg_rows)
-        own_user, own_pos = user, pos
-        if self.shares_rows:
-            mine = self.ranks.rows(len(user))
-            user_rows, pos_rows, neg_rows = self.ranks.own(user_rows, pos_rows, neg_rows)
-            chosen, own_user, own_pos = chosen.part(mine), user[mine], pos[mine]
-        # What the method makes of those rows.
-        negatives = self.sampler.make(chosen, user_rows, pos_rows, neg_rows)
-        self.chosen_user = own_user
-        self.chosen = chosen.index if negatives.index is None else negatives.index
-
-        ids = {"user": own_user, "item": own_pos, "neg_item": negatives.index}
-        loss = self._loss_of(user_rows, pos_rows, negatives, ids)
-        return loss, self.encoder.auxiliary_loss(tables, user, pos)
-
-    def _lie_in_table(self, chosen: Selection, tables: XDict) -> bool:
-        """Whether to read every item's row once, instead of one for each negative."""
-        if self.shares_rows or not self.finds_all or chosen.index.dim() != 2:
-            return False
-        rows = (tables[self.user_type][0], tables[self.item_type][0])
-        return scores_where_they_lie(*rows, chosen.index, self.score)
-
-    def _step_in_table(
-        self, user: Tensor, pos: Tensor, tables: XDict, chosen: Selection
-    ) -> tuple[Tensor, Tensor | None]:
-        """As :meth:`_step` from the rows on, for negatives `[B, K]` that are items as they are."""
-        num_items = len(tables[self.item_type][0])
-        read = torch.cat([pos, torch.arange(num_items)])
-        user_rows, item_rows = self.encoder.rows(tables, user, read)
-        pos_rows, table = item_rows.split([len(pos), num_items])
-        u, p, t = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, table))
-        assert not callable(self.score)
-        scores = table_scores(u, t, chosen.index, self.score)
-        known = self.sampler.known(chosen)
-        self.chosen_user, self.chosen, self.chosen_weight = user, chosen.index, known.get("weight")
-        ids = {"user": user, "item": pos, "neg_item": chosen.index}
-        loss = self._loss_of_scores(u, p, scores, ids | known)
-        if self.l2:
-            of_user, of_pos, of_items = map(ego_rows, (user_rows, pos_rows, table))
-            times = torch.bincount(chosen.index.flatten(), minlength=num_items)
-            loss = loss + self.l2 * l2_penalty(of_user, of_pos, of_items, times)
-        return loss, self.encoder.auxiliary_loss(tables, user, pos)
-
-    def _choose(
-        self, user: Tensor, pos: Tensor, tables: XDict, candidates: Tensor | None
-    ) -> Selection:
-        """Which items; each rank looks at a part of the rows, where the sampler allows it."""
-        sampler, xs = self.sampler, (tables[self.user_type], tables[self.item_type])
-        if self.ranks.size == 1 or not sampler.chooses_by_row:
-            return sampler.choose(user, pos, *xs, candidates, generator=self.generator)
-        if candidates is None:
-            candidates = sampler.draw(user, pos, self.generator)
-        mine = self.ranks.rows(len(user))
-        with torch.no_grad():
-            own = sampler.select(user[mine], pos[mine], *xs, candidates[mine], self.generator)
-            index = self.ranks.joined(own.index, len(user))
-            return sampler.settle(Selection(index), xs[1], self.generator)
-
-    def _step_in_subgraph(self, batch: HeteroData) -> Tensor:
-        """With embeddings of the nodes around the batch, in a numbering of its own."""
-        assert isinstance(self.encoder, FromModule)  # nobody else's loader samples
-        tables = self.encoder.sampled(batch)
-        sampled = self.sampler(batch, tables, self.generator)
-        users, items = sampled[self.user_type], sampled[self.item_type]
-        index = items.get("dst_neg_index")
-        self.chosen = items.dst_pos_index[:, :0] if index is None else items.n_id[index]
-        self.chosen_user = users.n_id[users.src_index]
-        ids = {  # those of the whole graph
-            "user": self.chosen_user,
-            "item": items.n_id[items.dst_pos_index],
-            "neg_item": None if index is None else self.chosen,
-        }
-        return self._loss_of(
-            gather_rows(tables[self.user_type], users.src_index),
-            gather_rows(tables[self.item_type], items.dst_pos_index),
-            Negatives(
-                index,
-                items.dst_neg_xs,
-                items.get("dst_neg_loss"),
-                items.get("dst_neg_weight"),
-                items.get("dst_neg_log_q"),
-                items.get("dst_pos_log_q"),
-                items.get("dst_neg_shared_xs"),
-            ),
-            ids,
-        )
-
-    def _loss_of(
-        self,
-        user_rows: Tensor,
-        pos_rows: Tensor,
-        negatives: Negatives,
-        ids: Mapping[str, Tensor | None],
-    ) -> Tensor:
-        """From rows `[B, H, D]`, the negatives and whose they are to what is minimised."""
-        self.chosen_weight = None if negatives.index is None else negatives.weight
-        neg_rows = negatives.xs if negatives.shared is None else negatives.shared
-        u, p, n = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, neg_rows))
-        shared = negatives.shared is not None
-        loss = self._loss_of_scores(
-            u,
-            p,
-            shared_scores(self.score, u, n) if shared else similarity_of(self.score)(u, n),
-            {
-                **ids,
-                "weight": negatives.weight,
-                "log_q": negatives.log_q,
-                "pos_log_q": negatives.pos_log_q,
-            },
-        )
-        if self.l2:
-            ego = map(ego_rows, (user_rows, pos_rows, neg_rows))
-            loss = loss + self.l2 * l2_penalty(*ego)
-        # What the sampler wants minimised besides.
-        return loss if negatives.loss is None else loss + negatives.loss
-
-    def _loss_of_scores(
-        self,
-        user: Tensor,
-        pos: Tensor,
-        neg_scores: Tensor,
-        known: Mapping[str, Tensor | None],
-    ) -> Tensor:
-        """The loss of pooled users and positives `[B, W]`, and scores of negatives `[B, K]`."""
-        known = {**known, "user_rows": user, "pos_rows": pos}
-        return self.loss(
-            similarity_of(self.score)(user, pos.unsqueeze(1)).squeeze(1),
-            neg_scores,
-            known.get("weight"),
-            **{name: known.get(name) for name in self.needs},
-        )
+    # Ranking --------------------------------------------------------------------------------
 
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items that rank: by dot products, or by the decoder."""
@@ -546,19 +375,3 @@ class NonFiniteLossError(RuntimeError):
 def largest_score(users: Tensor, items: Tensor) -> float:
     """A bound on the products of rows: that of the longest user and the longest item."""
     return float(torch.stack([x.norm(dim=1).max() for x in (users, items)]).prod())
-
-
-def roles(pos: Tensor, chosen: Selection) -> Tensor:
-    """Item ids of all roles in one tensor, positives first.
-
-    Args:
-        pos: `[B]` positives.
-        chosen: `N` items for negatives.
-
-    Returns:
-        `[B + N]`, or `[B + N, H]` with an id per layer.
-    """
-    neg = chosen.items
-    if neg.dim() == 2:
-        pos = pos.unsqueeze(1).expand(-1, neg.size(1))
-    return torch.cat([pos, neg])

@@ -15,7 +15,8 @@ from pyg_negsamp.errors import invalid, number_in, whole_number
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean
-from pyg_negsamp.scoring import Score, dot
+from pyg_negsamp.products import dot
+from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Negatives, Selection

@@ -22,7 +22,7 @@ from pyg_negsamp.losses import (
 )
 from pyg_negsamp.nn import ENCODERS, MF, NGCF, SGL, Encoder, LightGCN, SimGCL
 from pyg_negsamp.nn.folding import _negatives, fitted_rows
-from pyg_negsamp.scoring import cosine, dot
+from pyg_negsamp.products import cosine, dot
 
 #: Three persons; the third takes an item twice, and item 10, which has no link.
 PERSONS = [[2, 0, 7], [4], [9, 9, 10]]

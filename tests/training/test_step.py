@@ -27,7 +27,7 @@ from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import POOLS
 from pyg_negsamp.losses import LOSSES, graph_arguments
 from pyg_negsamp.nn import MF, NGCF, Encoder, LightGCN, SimGCL
-from pyg_negsamp.training import LinkLoader, Recommender, fit, recommender
+from pyg_negsamp.training import LinkLoader, Recommender, fit, step
 from pyg_negsamp.transforms import SAMPLERS, Compose, NegativeSampling, Selection
 
 LR, L2, B, K, M, D = 0.05, 0.3, 16, 2, 4, 4
@@ -257,7 +257,7 @@ def test_items_as_they_are_are_scored_where_their_rows_lie(
 def test_copied_rows_equal_the_oracle_too(
     encoder: str, neg: str, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recommender, "scores_where_they_lie", lambda *_: False)
+    monkeypatch.setattr(step, "scores_where_they_lie", lambda *_: False)
     run = Run(encoder, neg, loss, "mean")
     same(run.by_hand(), run.equals_the_oracle(), 1e-9)
 
@@ -268,7 +268,7 @@ def test_log_q_corrects_scores_of_rows_that_lie_and_of_copies(
     found = []
     for in_place in (True, False):
         if not in_place:
-            monkeypatch.setattr(recommender, "scores_where_they_lie", lambda *_: False)
+            monkeypatch.setattr(step, "scores_where_they_lie", lambda *_: False)
         torch.manual_seed(0)
         found.append(Run("lightgcn", "midx", "in-batch-softmax", "mean").by_hand())
     same(*found, 1e-9)
