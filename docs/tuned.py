@@ -32,7 +32,9 @@ def found(flags: dict[str, Any], usual: dict[str, Any]) -> str:
     for name, value in flags.items():
         if name not in SAID and usual.get(name) != value:
             shown = f"{value:.3g}" if isinstance(value, float) else value
-            parts.append(f"{name.removeprefix('loss_')} {shown}")
+            short = name.removeprefix("loss_")
+            both = short != name and short in flags  # the sampler has one of this name, too
+            parts.append(f"{name if both else short} {shown}")
     return ", ".join(parts)
 
 
