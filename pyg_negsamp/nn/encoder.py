@@ -28,10 +28,11 @@ class Encoder(torch.nn.Module, ABC):
     """Turns the training graph into per-layer embeddings of users and items.
 
     A subclass writes :meth:`forward`. Training calls :meth:`tables` once per step, lets the
-    sampler choose from them, and then :meth:`rows` once, for the few rows that the loss needs.
-    By default both go through :meth:`forward` and autograd; an encoder that knows a cheaper
-    way to the same gradient overrides the two. A self-supervised encoder adds its own loss in
-    :meth:`auxiliary_loss`; what it draws for a whole epoch, in :meth:`start_epoch`.
+    sampler choose from them, and then :meth:`rows` once, for the few rows that the loss needs, or
+    :meth:`rows_and_items`, if it needs most items. By default all go through :meth:`forward` and
+    autograd; an encoder that knows a cheaper way to the same gradient overrides them. A
+    self-supervised encoder adds its own loss in :meth:`auxiliary_loss`; what it draws for a whole
+    epoch, in :meth:`start_epoch`.
 
     Dropout, noise and the like come from `generator` and only while training, as with
     :class:`torch.nn.Dropout`.
@@ -136,6 +137,22 @@ class Encoder(torch.nn.Module, ABC):
             gather_rows(tables[self.user_type], user),
             gather_rows(tables[self.item_type], item),
         )
+
+    def rows_and_items(self, tables: XDict, user: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Reads users' rows of all layers, and those of all items, with gradient.
+
+        Args:
+            tables: What :meth:`tables` returned.
+            user: `[B]` user ids.
+
+        Returns:
+            `[B, H, D]`, and `H` tensors `[I, D]`.
+        """
+        if type(self).rows is Encoder.rows:
+            return gather_rows(tables[self.user_type], user), tables[self.item_type]
+        item = torch.arange(self.num_items, device=user.device)
+        user_rows, item_rows = self.rows(tables, user, item)
+        return user_rows, item_rows.unbind(1)
 
     def holds(self, links: Tensor) -> Tensor:
         """Which links `[2, E]` the encoder's graph holds: `[E]` bool.

@@ -20,7 +20,7 @@ from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import new_link_weights, sum_by_owner
-from pyg_negsamp.nn.propagation import propagate, read_rows
+from pyg_negsamp.nn.propagation import propagate, read_rows, read_rows_and_items
 from pyg_negsamp.space import Choice, Space
 
 
@@ -267,6 +267,16 @@ class LightGCN(Encoder):
         """Reads users' and items' rows in one operation, see :func:`read_rows`."""
         entries = tables.entries if isinstance(tables, Drawn) else None
         return self._read(tables, self._matrices(entries), user, item)
+
+    def rows_and_items(self, tables: XDict, user: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Reads users' rows and all items in one operation, see :func:`read_rows_and_items`."""
+        if tables[self.user_type][-1].requires_grad:
+            return super().rows_and_items(tables, user)
+        entries = tables.entries if isinstance(tables, Drawn) else None
+        both = tables[self.user_type], tables[self.item_type]
+        return read_rows_and_items(
+            self.embedding.weight, self._matrices(entries), both, user, self._scale()
+        )
 
     @torch.no_grad()
     def fold_in(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -11,7 +13,7 @@ from pyg_negsamp.errors import yes_or_no
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import fitted_rows
-from pyg_negsamp.nn.propagation import read_rows
+from pyg_negsamp.nn.propagation import read_rows, read_rows_and_items
 
 
 class MF(Encoder):
@@ -79,6 +81,15 @@ class MF(Encoder):
             x_dict = self._widen(user_rows, item_rows, user, item)
             return x_dict[self.user_type][0], x_dict[self.item_type][0]
         return user_rows, item_rows
+
+    def rows_and_items(self, tables: XDict, user: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Reads users' rows and all items in one operation, see :func:`read_rows_and_items`."""
+        users, items = self._split(self.embedding.weight.detach())
+        user_rows, (of_items,) = read_rows_and_items(
+            self.embedding.weight, (), ((users,), (items,)), user
+        )
+        x_dict = self._widen(user_rows, of_items, user)
+        return x_dict[self.user_type][0], x_dict[self.item_type]
 
     @torch.no_grad()
     def fold_in(

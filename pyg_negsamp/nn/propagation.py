@@ -117,17 +117,69 @@ class _ReadRows(torch.autograd.Function):
         if ctx.scale is not None:
             scale = ctx.scale.to(user_grad).view(-1, 1)
             user_grad, item_grad = user_grad * scale, item_grad * scale
-        num_layers = len(ctx.adjacencies)
-        first = num_layers + 1 - user_grad.size(1)  # the lowest layer that the tables hold
-        # In single precision at least: what many rows of a batch add to one node is a large sum.
-        out = wide(user_grad.new_zeros(ctx.size))
-        for layer in range(num_layers, -1, -1):
-            if layer >= first:
-                _add_rows(out[: ctx.num_users], user, user_grad, layer - first)
-                _add_rows(out[ctx.num_users :], item, item_grad, layer - first)
-            if layer:
-                out = multiply(ctx.adjacencies[layer - 1], out)
-        return out.to(user_grad.dtype), None, None, None, None, None
+
+        def add(users: Tensor, items: Tensor, layer: int) -> None:
+            _add_rows(users, user, user_grad, layer)
+            _add_rows(items, item, item_grad, layer)
+
+        return _towards_ego(ctx, user_grad, add), None, None, None, None, None
+
+
+class _ReadRowsAndItems(torch.autograd.Function):
+    """The same, with the items' tables as they are in the place of rows of them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        adjacencies: Sequence[Tensor],
+        tables: Tables,
+        user: Tensor,
+        scale: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
+        ctx.scale = scale
+        ctx.save_for_backward(user)
+        ctx.set_materialize_grads(False)  # some poolings read a single layer
+        return gather_rows(tables[0], user), *(items.view_as(items) for items in tables[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, user_grad: Tensor, *item_grads: Tensor | None
+    ) -> tuple[Tensor, None, None, None, None]:
+        (user,) = ctx.saved_tensors
+        scale = None if ctx.scale is None else ctx.scale.to(user_grad)
+        if scale is not None:
+            user_grad = user_grad * scale.view(-1, 1)
+
+        def add(users: Tensor, items: Tensor, layer: int) -> None:
+            _add_rows(users, user, user_grad, layer)
+            if (grad := item_grads[layer]) is not None:
+                items += grad if scale is None else grad * scale[layer]
+
+        return _towards_ego(ctx, user_grad, add), None, None, None, None
+
+
+def _towards_ego(ctx: Any, grad: Tensor, add: Callable[[Tensor, Tensor, int], None]) -> Tensor:
+    """Horner's scheme: the gradient to `x`, where `add` adds those of a layer's users and items.
+
+    Args:
+        ctx: Of the function whose backward it is.
+        grad: `[B, H, D]` any gradient of rows.
+        add: Called with the users' and the items' part of the sum, and the number of the layer
+            among the `H`, highest first.
+    """
+    num_layers = len(ctx.adjacencies)
+    first = num_layers + 1 - grad.size(1)  # the lowest layer that the tables hold
+    # In single precision at least: what many rows of a batch add to one node is a large sum.
+    out = wide(grad.new_zeros(ctx.size))
+    for layer in range(num_layers, -1, -1):
+        if layer >= first:
+            add(out[: ctx.num_users], out[ctx.num_users :], layer - first)
+        if layer:
+            out = multiply(ctx.adjacencies[layer - 1], out)
+    return out.to(grad.dtype)
 
 
 def _add_rows(out: Tensor, index: Tensor, grad: Tensor, layer: int) -> None:
@@ -164,3 +216,19 @@ def read_rows(
         `[B, H, D]` and `[R, H, D]`.
     """
     return _ReadRows.apply(x, adjacencies, tables, user, item, scale)
+
+
+def read_rows_and_items(
+    x: Tensor,
+    adjacencies: Sequence[Tensor],
+    tables: Tables,
+    user: Tensor,
+    scale: Tensor | None = None,
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Reads users' rows, and all items', in one operation; arguments as of :func:`read_rows`.
+
+    Returns:
+        `[B, H, D]`, and `H` tensors `[I, D]`, which are the tables themselves.
+    """
+    rows, *items = _ReadRowsAndItems.apply(x, adjacencies, tables, user, scale)
+    return rows, items

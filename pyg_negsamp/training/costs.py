@@ -84,7 +84,8 @@ class Costs(Callback):
             self._time(pl_module.sampler, method, "choice")
         self._time(pl_module.encoder, "tables", "propagate")
         self._time(pl_module.encoder, "sampled", "propagate")
-        self._time(pl_module.encoder, "rows", "gather")
+        for method in ("rows", "rows_and_items"):
+            self._time(pl_module.encoder, method, "gather")
         self._time(pl_module.sampler, "make", "gather")
 
     def on_before_backward(self, *_: Any) -> None:

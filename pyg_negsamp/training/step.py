@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.layers import ego_rows, gather_rows, pool_rows
+from pyg_negsamp.layers import ego_rows, gather_rows, pool_layers, pool_rows
 from pyg_negsamp.losses import l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.module import FromModule
@@ -100,21 +100,21 @@ class TrainingStep(LightningModule):
         self, user: Tensor, pos: Tensor, tables: XDict, chosen: Selection
     ) -> tuple[Tensor, Tensor | None]:
         """As :meth:`_step` from the rows on, for negatives `[B, K]` that are items as they are."""
-        num_items = len(tables[self.item_type][0])
-        read = torch.cat([pos, torch.arange(num_items)])
-        user_rows, item_rows = self.encoder.rows(tables, user, read)
-        pos_rows, table = item_rows.split([len(pos), num_items])
-        u, p, t = (pool_rows(x, self.encoder.pool) for x in (user_rows, pos_rows, table))
+        user_rows, layers = self.encoder.rows_and_items(tables, user)
+        items = pool_layers(layers, self.encoder.pool)
+        u, p = pool_rows(user_rows, self.encoder.pool), items.index_select(0, pos)
         assert not callable(self.score)
-        scores = table_scores(u, t, chosen.index, self.score)
+        scores = table_scores(u, items, chosen.index, self.score)
         known = self.sampler.known(chosen)
         self.chosen_user, self.chosen, self.chosen_weight = user, chosen.index, known.get("weight")
         ids = {"user": user, "item": pos, "neg_item": chosen.index}
         loss = self._loss_of_scores(u, p, scores, ids | known)
         if self.l2:
-            of_user, of_pos, of_items = map(ego_rows, (user_rows, pos_rows, table))
-            times = torch.bincount(chosen.index.flatten(), minlength=num_items)
-            loss = loss + self.l2 * l2_penalty(of_user, of_pos, of_items, times)
+            times = torch.bincount(chosen.index.flatten(), minlength=len(items))
+            ego = layers[0]
+            loss = loss + self.l2 * l2_penalty(
+                ego_rows(user_rows), ego.index_select(0, pos), ego, times
+            )
         return loss, self.encoder.auxiliary_loss(tables, user, pos)
 
     def _choose(

@@ -146,6 +146,35 @@ def test_tables_and_rows_equal_forward_and_autograd(case: str, training: bool) -
             same(x, y)
 
 
+class OnlyRows(LightGCN):
+    """Reads rows in a way of its own, and says nothing of all items."""
+
+    rows_and_items = Encoder.rows_and_items
+
+
+CASES_OF_ITEMS = {**CASES, "only rows": (OnlyRows, {})}
+
+
+@pytest.mark.parametrize("case", CASES_OF_ITEMS)
+@pytest.mark.parametrize("layers", [slice(None), slice(-1, None)], ids=["all", "last"])
+def test_all_items_are_the_rows_of_each(
+    case: str, layers: slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In values and gradients, also where a pooling reads a single layer."""
+    monkeypatch.setitem(CASES, case, CASES_OF_ITEMS[case])
+    encoder = build(case).train()
+    encoder.start_epoch(seeded(4))
+    encoder.generator = seeded(5)
+    tables = encoder.tables()
+    users, items = encoder.rows_and_items(tables, BATCH_USER)
+    found = users[:, layers], torch.stack(items, dim=1)[:, layers]
+    expected = [x[:, layers] for x in encoder.rows(tables, BATCH_USER, torch.arange(NUM_ITEMS))]
+    same(found, tuple(expected))
+    ours, theirs = (gradients(weighted(x), encoder.parameters()) for x in (found, expected))
+    same(ours, theirs)
+    assert any(bool((x != 0).any()) for x in ours)
+
+
 @every_case
 def test_evaluation_is_deterministic_and_draws_nothing(case: str) -> None:
     encoder = build(case)
