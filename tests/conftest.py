@@ -41,6 +41,13 @@ def _same_numbers() -> None:
     random.seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _no_disk_is_waited_for(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands on the disk after a power cut is no matter but of those who test just that."""
+    if request.node.path.name != "test_files.py":
+        monkeypatch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
+
+
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools of processes have torch from the beginning, and import the library anew."""

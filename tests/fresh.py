@@ -24,7 +24,15 @@ LIBRARIES = [
     "pandas",
     "pyarrow.parquet",
     "scipy.stats",
-    "pydantic",
+    "pydantic.dataclasses",
+    "docstring_parser",
+    "safetensors.torch",
+    "filelock",
+    "matplotlib.pyplot",
+    "distributed.cli.dask_scheduler",
+    "distributed.cli.dask_worker",
+    "optuna",
+    "sqlalchemy",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(LIBRARIES)
@@ -69,6 +77,7 @@ def become(
     assert not [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream)
+    os.fsync = os.fstat  # as in the tests themselves, see conftest.py
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -6,6 +6,7 @@ import os
 import signal
 import warnings
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,15 +33,19 @@ from pyg_negsamp.transforms import DINS, DNS, SAMPLERS, Compose
 EPOCHS = 2
 #: Whether PyG can sample neighbourhoods.
 WITH_NEIGHBOURS = WITH_PYG_LIB or WITH_TORCH_SPARSE
-#: Encoder, sampler and loss: every sampler with and without a graph, every loss, every encoder.
-CASES = [
-    *((encoder, neg, "bpr") for neg in SAMPLERS for encoder in ("mf", "lightgcn")),
-    *(("mf", "rns", loss) for loss in LOSSES if loss != "bpr"),
-    *((encoder, "dns", "bpr") for encoder in ENCODERS if encoder not in ("mf", "lightgcn")),
-]
 #: What three ranks do, who do nothing that two do not, and what is done in single precision: one
 #: of every way to choose and to make.
 FOR_THREE = [("mf", neg, "bpr") for neg in ("dns", "bns", "mixgcf", "ans", "irgan", "cbns")]
+#: Encoder, sampler and loss: every sampler with or without a graph, some with both; every loss,
+#: every encoder.
+CASES = dict.fromkeys(
+    [
+        *((encoder, neg, "bpr") for encoder, neg in zip(cycle(("lightgcn", "mf")), SAMPLERS)),
+        *FOR_THREE,
+        *(("mf", "rns", loss) for loss in LOSSES),
+        *((encoder, "dns", "bpr") for encoder in ENCODERS),
+    ]
+)
 
 
 @cache

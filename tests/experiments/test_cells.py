@@ -259,7 +259,8 @@ def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
   - {method: CuCo, flags: {neg: cuco, lr: 0.5, epochs: 8}, source: none}
   - {method: EASE, encoder: ease, flags: {}, source: none}
 """
-    file = table_in(tmp_path, SMALL.replace("[clean, paper]", "[clean, refit, paper]") + more)
+    few = "\n".join(line for line in SMALL.splitlines() if "neg: d" not in line) + more
+    file = table_in(tmp_path, few.replace("[clean, paper]", "[clean, refit, paper]"))
     out, fits = tmp_path / "out", []
 
     def stop_before_the_end(*args: object, **options: int) -> object:
@@ -282,15 +283,15 @@ def test_refit_trains_anew_on_all_of_train_and_survives_a_kill(
         refit, clean, paper = (result(out, f"{name}-{p}-0") for p in ("refit", "clean", "paper"))
         assert refit["test"] == paper["test"]
         assert refit["validation"] == clean["validation"]
-    for name in ("rns", "dns", "ours", "cuco"):
+    for name in ("rns", "cuco"):
         refit, clean = (result(out, f"{name}-{p}-0") for p in ("refit", "clean"))
         assert refit["test"]["NDCG@10"] != clean["test"]["NDCG@10"]
         for selected in ("best_epoch", "validation", "epochs", "history"):
             assert refit[selected] == clean[selected]
     # Alone and uninterrupted, it selects by itself, and finds the same.
-    file = table_in(tmp_path, SMALL.replace("[clean, paper]", "[refit]") + more)
+    file = table_in(tmp_path, few.replace("[clean, paper]", "[refit]"))
     fill(read_table(file), tmp_path / "alone", 1)
-    for name in ("rns", "dns", "ours", "cuco"):
+    for name in ("rns", "cuco"):
         alone = result(tmp_path / "alone", f"{name}-refit-0")
         assert alone["test"] == result(out, f"{name}-refit-0")["test"]
     # As a run does, and as `fit` does with the schedule of the whole run.

@@ -363,7 +363,7 @@ def test_without_validation_trains_to_the_end(splits: list[HeteroData], tmp_path
 
 @pytest.mark.parametrize("neg", list(SAMPLERS))
 def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
-    options = {"epochs": 3, "progress": False, "loggers": []}
+    options = {"epochs": 2, "progress": False, "loggers": []}
     whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", **options)
     cut = recommender(splits[0], neg)
     start_epoch = cut.on_train_epoch_start
