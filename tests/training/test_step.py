@@ -65,19 +65,14 @@ ENCODERS = {
 #: Losses that meet every sampler; the others meet one without weights, one with, and mixtures.
 OFTEN = oracle.LOSSES[:6]
 SOME = ("rns", "pris", "dins")
-#: With layers to pool, every sampler meets every loss, and every pool with one loss or another.
+#: Every sampler meets every loss: with layers of one kind or of the other, which one by turns; with
+#: a single layer, every other loss. With layers, it meets every pool with one loss or another.
 CASES = [
-    ("lightgcn", neg, loss, POOLS[(n + m) % len(POOLS)])
+    (encoder, neg, loss, POOLS[(n + m + n // 2) % len(POOLS)])
+    for encoder, turns in (("lightgcn", 1), ("ngcf", 0), ("mf", 0))
     for n, neg in enumerate(SAMPLERS)
     for m, loss in enumerate(OFTEN)
-]
-#: With these encoders, it meets every other loss.
-CASES += [
-    (encoder, neg, loss, POOLS[(n // 2 + m // 2) % len(POOLS)])
-    for encoder in ("mf", "ngcf")
-    for n, neg in enumerate(SAMPLERS)
-    for m, loss in enumerate(OFTEN)
-    if (n + m) % 2 == 0
+    if (n + m) % 2 == turns
 ]
 CASES += [
     (encoder, neg, "bpr", "mean")
