@@ -92,6 +92,17 @@ def check_metrics(metrics: Any, among: Sequence[str] = tuple(METRICS)) -> tuple[
     return names
 
 
+def check_list_lengths(k: Any) -> None:
+    """Refuses what are no lengths of recommendation lists.
+
+    Raises:
+        ValueError: If one is no whole number of at least 1, or there is none.
+    """
+    lengths = k if isinstance(k, Collection) and not hasattr(k, "dtype") else ()
+    if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
+        raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
+
+
 def nobody_else() -> bool:
     """What metrics are told that are one process's own."""
     return False
@@ -122,9 +133,7 @@ def metric_collection(
         ValueError: If a name is unknown, a `k` is no whole number of at least 1, or there is none;
             or if the metric needs what is not known of the items.
     """
-    lengths = k if isinstance(k, Collection) and not hasattr(k, "dtype") else ()
-    if not lengths or not all(isinstance(n, Integral) and 1 <= int(n) <= LONGEST for n in lengths):
-        raise invalid("evaluate", "k", f"list lengths in [1, {LONGEST}], such as (20,)", short(k))
+    check_list_lengths(k)
     names = check_metrics(metrics)
     made = {}
     for name in names:

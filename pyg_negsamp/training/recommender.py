@@ -18,9 +18,9 @@ from pyg_negsamp.errors import invalid, number_in, short, whole_number
 from pyg_negsamp.evaluation import (
     ACCURACY,
     Scorer,
+    check_list_lengths,
     check_not_held,
     evaluate,
-    metric_collection,
 )
 from pyg_negsamp.layers import as_layers, pool_layers
 from pyg_negsamp.losses import BPRLoss, RankingLoss
@@ -105,7 +105,7 @@ class Recommender(TrainingStep):
             raise invalid(self, "lr", "left out, since optimizer has its own", lr)
         if lr is None and optimizer is None:
             lr = 1e-3
-        metric_collection(k)  # refuses what validation would stumble over after an epoch
+        check_list_lengths(k)  # or validation would stumble over them after an epoch
         loss = BPRLoss() if loss is None else loss
         for name, module, kind in (
             ("encoder", encoder, Encoder),
