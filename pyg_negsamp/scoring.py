@@ -189,7 +189,7 @@ def table_scores(user: Tensor, items: Tensor, index: Tensor, score: Similarity =
     """Scores of users with items where their rows lie, with gradient, on CPU.
 
     The same as gathering `items[index]` and scoring these, without anything as large as
-    `[B, K, D]`: with 64 negatives per row a tenth of the time, see docs/performance.md.
+    `[B, K, D]`: what it brings to whole steps is in docs/performance.md.
 
     Args:
         user: `[B, D]`.

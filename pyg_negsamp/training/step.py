@@ -198,12 +198,13 @@ class TrainingStep(LightningModule):
         known: Mapping[str, Tensor | None],
     ) -> Tensor:
         """The loss of pooled users and positives `[B, W]`, and scores of negatives `[B, K]`."""
-        known = {**known, "user_rows": user, "pos_rows": pos}
+        unknown = dict.fromkeys(("weight", "log_q", "pos_log_q"))
+        known = {**unknown, **known, "user_rows": user, "pos_rows": pos}
         return self.loss(
             similarity_of(self.score)(user, pos.unsqueeze(1)).squeeze(1),
             neg_scores,
-            known.get("weight"),
-            **{name: known.get(name) for name in self.needs},
+            known["weight"],
+            **{name: known[name] for name in self.needs},
         )
 
 
