@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import time
@@ -19,6 +20,17 @@ def stolen_seconds() -> float:
     if not stat.exists():
         return 0.0
     return int(stat.read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def run_parser(description: str | None) -> argparse.ArgumentParser:
+    """The flags of a script that measures a run: which data, which encoder and sampler."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--dataset", default="small")
+    parser.add_argument("--root", default="datasets")
+    parser.add_argument("--encoder", default="mf")
+    parser.add_argument("--neg", default="dns")
+    parser.add_argument("--num-candidates", type=int, default=32)
+    return parser
 
 
 class Cost(NamedTuple):

@@ -6,7 +6,6 @@ python benchmarks/ranks.py --dataset gowalla --root DATA --num-candidates 512 --
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,6 +16,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 
+from bench import run_parser
 from pyg_negsamp.experiments import Config, load_data
 from pyg_negsamp.experiments.methods import make_recommender
 from pyg_negsamp.training import fit
@@ -45,12 +45,7 @@ class Steps(Callback):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains, and says what a step took."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", default="small")
-    parser.add_argument("--root", default="datasets")
-    parser.add_argument("--encoder", default="mf")
-    parser.add_argument("--neg", default="dns")
-    parser.add_argument("--num-candidates", type=int, default=32)
+    parser = run_parser(__doc__)
     parser.add_argument("--devices", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--steps", type=int, default=50, help="how many count")
     said = vars(parser.parse_args(argv))

@@ -5,7 +5,6 @@ python benchmarks/watching.py --dataset gowalla --root DATA --encoder mf --neg d
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from bench import run_parser
 from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
 from pyg_negsamp.experiments import Config, load_data
 from pyg_negsamp.experiments.methods import make_recommender
@@ -52,12 +52,7 @@ class Epochs(Callback):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains with the default diagnostics, and with all."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", default="small")
-    parser.add_argument("--root", default="datasets")
-    parser.add_argument("--encoder", default="mf")
-    parser.add_argument("--neg", default="dns")
-    parser.add_argument("--num-candidates", type=int, default=32)
+    parser = run_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=3)
     said = vars(parser.parse_args(argv))
     torch.set_num_threads(1)

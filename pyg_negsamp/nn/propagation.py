@@ -90,6 +90,14 @@ def propagate(
 Tables: TypeAlias = tuple[Sequence[Tensor], Sequence[Tensor]]
 
 
+def _note(
+    ctx: Any, x: Tensor, adjacencies: Sequence[Tensor], tables: Tables, scale: Tensor | None
+) -> None:
+    """Keeps what :func:`_towards_ego` needs."""
+    ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
+    ctx.scale = scale
+
+
 class _ReadRows(torch.autograd.Function):
     """Rows of users and items out of finished tables, with Horner's backward towards `x`."""
 
@@ -103,8 +111,7 @@ class _ReadRows(torch.autograd.Function):
         item: Tensor,
         scale: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
-        ctx.scale = scale
+        _note(ctx, x, adjacencies, tables, scale)
         ctx.save_for_backward(user, item)
         return gather_rows(tables[0], user), gather_rows(tables[1], item)
 
@@ -137,8 +144,7 @@ class _ReadRowsAndItems(torch.autograd.Function):
         user: Tensor,
         scale: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        ctx.adjacencies, ctx.size, ctx.num_users = adjacencies, x.size(), tables[0][0].size(0)
-        ctx.scale = scale
+        _note(ctx, x, adjacencies, tables, scale)
         ctx.save_for_backward(user)
         ctx.set_materialize_grads(False)  # some poolings read a single layer
         return gather_rows(tables[0], user), *(items.view_as(items) for items in tables[1])
