@@ -248,15 +248,26 @@ def epochs(bench: Bench, train: HeteroData, val: HeteroData) -> None:
         float(model.loss_sum)  # waits for the device
         seconds = time.perf_counter() - started
         bench.keep(Row("epoch", f"{name} + {sampler}, a bare step", seconds * 1e3 / batches))
-        model = make_model(train, encoder, sampler)
-        with tempfile.TemporaryDirectory() as out:
-            fitted = fit(model, train, val, out, epochs=2, device=bench.device, progress=False)
-        seconds = fitted.history[-1]["seconds"]  # the first epoch makes the optimiser's state
-        for what, ms in (
-            (f"{name} + {sampler}, an epoch of {batches} steps", seconds * 1e3),
-            (f"{name} + {sampler}, a step of it", seconds * 1e3 / batches),
-        ):
-            bench.keep(Row("epoch", what, ms))
+        for replayed in (False, True) if bench.device == "cuda" else (False,):
+            model = make_model(train, encoder, sampler)
+            with tempfile.TemporaryDirectory() as out:
+                fitted = fit(
+                    model,
+                    train,
+                    val,
+                    out,
+                    epochs=2,
+                    device=bench.device,
+                    progress=False,
+                    cuda_graph=replayed,
+                )
+            seconds = fitted.history[-1]["seconds"]  # the first epoch makes the optimiser's state
+            how = ", replayed" if replayed else ""
+            for what, ms in (
+                (f"{name} + {sampler}{how}, an epoch of {batches} steps", seconds * 1e3),
+                (f"{name} + {sampler}{how}, a step of it", seconds * 1e3 / batches),
+            ):
+                bench.keep(Row("epoch", what, ms))
 
 
 def recbole(bench: Bench, args: argparse.Namespace) -> None:

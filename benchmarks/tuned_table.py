@@ -10,7 +10,9 @@ searched stays.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,33 @@ TABLES = {
 }
 
 
+def searched(
+    method: str, own: dict[str, Any], where: dict[str, Any], trials: int, stem: Path
+) -> dict[str, Any] | None:
+    """The row of a method, with what a search finds for it; `None` if it is refused.
+
+    Args:
+        method: Its name in the table.
+        own: Its flags.
+        where: Flags of all rows that depend on the table.
+        trials: Most trials.
+        stem: Path of its study and of what it found, without suffix.
+    """
+    row: dict[str, Any] = {"method": method, "flags": own, "source": "nothing to search"}
+    if search := to_search(own):
+        storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
+        try:
+            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=print)
+        except ValueError as error:  # a combination that is refused, in its own words
+            print(f"{method}: {error}", flush=True)
+            return None
+        assert found is not None
+        row["flags"] = own | found.chosen
+        row["source"] = f"best of at most {trials} by validation NDCG@20, {found.value:.4f}"
+    print(f"{method}: {row['flags']} ({row['source']})", flush=True)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -81,31 +110,32 @@ def main() -> None:
     parser.add_argument("--root", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--jobs", type=int, default=1, help="methods to search side by side")
     args = parser.parse_args()
     name = f"{args.table}-{args.encoder}-{args.dataset}"
     (args.out / name).mkdir(parents=True, exist_ok=True)
-    where = {"dataset": args.dataset, "encoder": args.encoder}
-    rows = []
-    for method, own in TABLES[args.table]():
-        row: dict[str, Any] = {"method": method, "flags": own, "source": "nothing to search"}
-        if search := to_search(own):
-            stem = args.out / name / method.replace(", ", "-")
-            given = FLAGS | where | own | {"root": args.root}
-            storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
-            try:
-                found = tune(given, args.trials, search, 12, storage, to, say=print)
-            except ValueError as error:  # a combination that is refused, in its own words
-                print(f"{method}: {error}", flush=True)
+    of_table = {"dataset": args.dataset, "encoder": args.encoder}
+    where = of_table | {"root": args.root}
+    with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
+        searches = [
+            pool.submit(
+                searched,
+                method,
+                own,
+                where,
+                args.trials,
+                args.out / name / method.replace(", ", "-"),
+            )
+            for method, own in TABLES[args.table]()
+        ]
+        rows = []
+        for search in searches:
+            if (row := search.result()) is None:
                 continue
-            assert found is not None
-            row["flags"] = own | found.chosen
-            value = f"{found.value:.4f}"
-            row["source"] = f"best of at most {args.trials} by validation NDCG@20, {value}"
-        print(f"{method}: {row['flags']} ({row['source']})", flush=True)
-        rows.append(row)
-        table = {"dataset": args.dataset, "encoder": args.encoder, "flags": FLAGS, "rows": rows}
-        text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
-        (args.out / f"{name}.yaml").write_text(text)
+            rows.append(row)
+            table = {**of_table, "flags": FLAGS, "rows": rows}
+            text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
+            (args.out / f"{name}.yaml").write_text(text)
 
 
 if __name__ == "__main__":

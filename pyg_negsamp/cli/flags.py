@@ -100,12 +100,13 @@ def add_field(group: argparse._ArgumentGroup, each: FieldOf, several: bool) -> N
     default_metavar = {"neg": "NAME", "loss": "NAME", "encoder": "NAME"}.get(each.name, "VALUE")
     metavar = METAVARS.get(each.name, default_metavar)
     many = several or is_list(each.kind)
+    kind: dict[str, Any] = {"metavar": metavar}
+    if bool in plain_types(each.kind):
+        kind = {"action": argparse.BooleanOptionalAction}
+    elif many:
+        kind["nargs"] = len(metavar) if isinstance(metavar, tuple) else "+"
     group.add_argument(
-        flag(each.name),
-        nargs=(len(metavar) if isinstance(metavar, tuple) else "+") if many else None,
-        metavar=metavar,
-        default=argparse.SUPPRESS,
-        help=said.replace("%", "%%"),
+        flag(each.name), default=argparse.SUPPRESS, help=said.replace("%", "%%"), **kind
     )
 
 

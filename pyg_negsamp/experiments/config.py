@@ -54,7 +54,7 @@ SIDE_BY_SIDE = "side by side, by --jobs N or --cluster ADDRESS"
 ONE_PROCESS = f"left out: the runs of a table or a search go {SIDE_BY_SIDE}"
 #: Fields that go without saying what a run learns: where things lie, where it computes, and what is
 #: noticed meanwhile.
-PLACES = ("root", "device", *RANKS, "diagnostics")
+PLACES = ("root", "device", *RANKS, "cuda_graph", "diagnostics")
 #: What may change when a run goes on.
 MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "metrics", "max_time")
 #: Fields that a reference has no use for.

@@ -20,7 +20,7 @@ from pyg_negsamp.losses import LOSSES, RankingLoss, graph_arguments
 from pyg_negsamp.memory import shortage
 from pyg_negsamp.nn import ENCODERS, Encoder
 from pyg_negsamp.references import REFERENCES
-from pyg_negsamp.training import LinkLoader, Ranks, Recommender, check_schedule
+from pyg_negsamp.training import LinkLoader, Ranks, Recommender, check_replays, check_schedule
 from pyg_negsamp.transforms import SAMPLERS, NegativeSampling
 
 
@@ -90,11 +90,13 @@ def try_out(config: Config) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run itself will say it
-        make_recommender(config, data)
+        model = make_recommender(config, data)
     said = config.training
     if said.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "'auto' or 'cpu': torch sees no CUDA device", said.device)
-    Ranks.here(said.devices, said.num_nodes)
+    model.ranks = Ranks.here(said.devices, said.num_nodes)
+    if said.cuda_graph:
+        check_replays(model, said.device, said.precision, noticed(config))
     LinkLoader(data, said.batch_size)
     check_schedule(said.epochs, said.patience, said.eval_every)
 
@@ -153,6 +155,7 @@ def fit_options(config: Config) -> dict[str, Any]:
         "num_nodes": said.num_nodes,
         "strategy": said.strategy,
         "precision": said.precision,
+        "cuda_graph": said.cuda_graph,
         "max_time": said.max_time,
         "diagnostics": noticed(config),
     }

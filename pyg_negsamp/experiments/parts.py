@@ -195,6 +195,9 @@ class TrainingConfig:
     """How devices work together, by lightning's names; auto is ddp for several."""
     precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"] = "32-true"
     """Floating point of training, by lightning's names."""
+    cuda_graph: bool = False
+    """Record a training step once per epoch as a CUDA graph and replay it: the same steps, faster
+    on a GPU that waits for Python, see docs/performance.md."""
     max_time: Annotated[str, AfterValidator(_duration)] | None = None
     """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
     diagnostics: Annotated[

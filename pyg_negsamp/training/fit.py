@@ -33,6 +33,7 @@ from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.ranks import ALONE, Ranks
 from pyg_negsamp.training.recommender import Recommender
+from pyg_negsamp.training.replay import check_replays
 from pyg_negsamp.training.strategy import lost_ranks_named
 from pyg_negsamp.training.trainer import (
     WEIGHTS,
@@ -85,6 +86,7 @@ def fit(
     devices: int = 1,
     num_nodes: int = 1,
     strategy: str = "auto",
+    cuda_graph: bool = False,
 ) -> Fitted:
     """Trains a recommender, selecting by NDCG at its first `k` on `val_data` only.
 
@@ -138,14 +140,19 @@ def fit(
         num_nodes: Machines, each with as many processes. Default 1.
         strategy: `'auto'` or `'ddp'`, lightning's name of how they work together. Default
             `'auto'`: what `devices` and `num_nodes` need.
+        cuda_graph: Whether to record a step as a CUDA graph, and to replay it: the same steps, on a
+            GPU several times as fast where it waits for Python, see `docs/performance.md`. For one
+            GPU, whole graphs, and samplers that are `replayable`. An encoder, sampler or loss of
+            one's own may not change, from step to step, anything outside of the GPU's memory.
+            Default: no.
 
     Raises:
         ValueError: If nothing is held out to validate on, if what is held out can be read off a
             graph (see :func:`check_leakage`) or the encoder's graph holds it, if links to train on
             are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
-            of range, if a diagnostic is unknown, if there are fewer devices, or other numbers of
-            processes were started, if `resume` has no `out`, if a checkpoint is damaged or of
-            another model, or if more than `epochs` are trained already.
+            of range, if a diagnostic is unknown, if a step cannot be recorded, if there are fewer
+            devices, or other numbers of processes were started, if `resume` has no `out`, if a
+            checkpoint is damaged or of another model, or if more than `epochs` are trained already.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         OSError: If a checkpoint cannot be written; the one before is kept.
@@ -160,6 +167,9 @@ def fit(
     if out is None and resume:
         raise invalid("fit", "out", "the folder of the run to resume", None)
     ranks = recommender.ranks = Ranks.here(devices, num_nodes)
+    if cuda_graph:
+        check_replays(recommender, device, precision, diagnostics)
+    recommender.replays = cuda_graph
     watched_by = watching(diagnostics, train_data, val_data)
     validation = _validation(train_data, val_data, edge_type, ranks)
     loader = _loader(recommender, train_data, batch_size)
@@ -196,7 +206,10 @@ def fit(
         recommender.train()  # an earlier run has left it in evaluation mode
         recommender.planned_epochs = planned  # and perhaps with a schedule of its own
         checkpoint = str(last) if resume else None
-        trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
+        finally:
+            recommender.replay = None  # a recording can neither be copied nor saved
         validated = validation is not None and any(monitor in e for e in recommender.history)
         best = last.with_name("best.ckpt") if validated else last
         # Of the first rank, whose folder it is.

@@ -29,6 +29,7 @@ from pyg_negsamp.scoring import Similarity, ranking_tables
 from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.training.ranks import ALONE
+from pyg_negsamp.training.replay import Replay
 from pyg_negsamp.training.step import TrainingStep
 from pyg_negsamp.transforms import NegativeSampling
 
@@ -71,6 +72,7 @@ class Recommender(TrainingStep):
             (`'val/NDCG@20'`, ...) where it was validated, and what :class:`Diagnostics` saw
             (`'hardness/negative'`, ...) where they looked.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
+        replays: Whether steps are recorded as a CUDA graph and replayed, see :func:`fit`.
         monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
         noticed: What diagnostics saw in this epoch, by name: callbacks put it here at its end.
         ranks: Which process of how many trains it. Default: the only one.
@@ -134,6 +136,8 @@ class Recommender(TrainingStep):
         self.ranks, self.shares_rows = ALONE, False
         self.finds_all = sampler.makes_nothing
         self.summed: list[torch.nn.Parameter] = []
+        self.replays = False
+        self.replay: Replay | None = None
 
     # Ranks ----------------------------------------------------------------------------------
 
@@ -180,7 +184,9 @@ class Recommender(TrainingStep):
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
         size: int = batch.get("num_rows", len(batch[self.user_type].src_index))
-        if "n_id" in batch[self.item_type]:
+        if self.replay is not None:
+            loss, auxiliary = self.replay(batch), None
+        elif "n_id" in batch[self.item_type]:
             loss, auxiliary = self._step_in_subgraph(batch), None
         else:
             loss, auxiliary = self._step(batch)
@@ -205,6 +211,11 @@ class Recommender(TrainingStep):
         if now_and_then:  # reading a number makes a GPU wait
             self.mean_loss()
         return total
+
+    def _minimised(self, batch: HeteroData) -> Tensor:
+        """All that a step minimises, where one process takes it."""
+        loss, auxiliary = self._step(batch)
+        return loss if auxiliary is None else loss + auxiliary
 
     # Ranking --------------------------------------------------------------------------------
 
@@ -277,6 +288,10 @@ class Recommender(TrainingStep):
             for stream in (NEGATIVES, ENCODER)
         )
         self.encoder.start_epoch(of_encoder)
+        self.replay = None
+        if self.replays:  # anew in each epoch: its schedules and generators are in the recording
+            drawn_from = (self.generator, of_encoder)
+            self.replay = Replay(self._minimised, list(self.parameters()), drawn_from)
         planned = self.planned_epochs or self.trainer.max_epochs or 0
         whole = None if sampled else self.encoder.settled_tables()
         self.sampler.start_epoch(epoch, planned, whole)

@@ -47,7 +47,7 @@ def make_trainer(
     if precision not in PRECISIONS:
         raise invalid("fit", "precision", f"one of {PRECISIONS}", repr(precision))
     several = one_of("fit", "strategy", strategy, STRATEGIES) == "ddp" or devices * num_nodes > 1
-    accelerator = _accelerator(device)
+    accelerator = accelerator_of(device)
     if accelerator == "gpu" and devices > (there := torch.cuda.device_count()):
         raise invalid("fit", "devices", f"at most {there}, as many as there are", devices)
     return Trainer(
@@ -67,8 +67,15 @@ def make_trainer(
     )
 
 
-def _accelerator(device: str) -> str:
-    """What lightning calls the device."""
+def accelerator_of(device: str) -> str:
+    """What lightning calls the device.
+
+    Args:
+        device: As for :func:`fit`.
+
+    Raises:
+        ValueError: If it is not there.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise invalid("fit", "device", "one that is there", "'cuda', and torch sees no CUDA device")
     if device == "auto":  # lightning would take Apple's, which has no double precision
