@@ -22,6 +22,9 @@ from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.table_files import find, packaged, read_table
 
+#: Fields that the table leaves open, as they say nothing of what a cell learns.
+SAME_CELLS = ("metrics", "cuda_graph")
+
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
     """Which table, and where the data are."""
@@ -36,7 +39,9 @@ def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
         help="folder that holds benchmarks by name. Default: datasets.",
     )
     add_table_flags(parser, "runs/reproduce/TABLE")
-    add_field(parser.add_argument_group("metrics"), FIELDS["metrics"], several=False)
+    group = parser.add_argument_group("for all rows")
+    for name in SAME_CELLS:
+        add_field(group, FIELDS[name], several=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.table is None:
         raise ValueError("which table? --list names all")
-    given = {name: x for name, x in vars(args).items() if name in ("root", "metrics")}
+    given = {name: x for name, x in vars(args).items() if name in ("root", *SAME_CELLS)}
     comparison = read_table(find(args.table), given)
     out = Path(args.out or f"runs/reproduce/{comparison.name}")
     done = fill_and_print(comparison, out, args)

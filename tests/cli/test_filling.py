@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from fresh import Python
 from small_table import SMALL, result
 
@@ -301,6 +302,16 @@ def test_a_table_by_name_is_filled(
     out = str(small.parent / "out")
     main(["reproduce", "own/tiny", "--root", "nowhere", "--budget", "0s", "--out", out])
     assert "ahns, table 2, tiny, protocol clean" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_steps_are_recorded_on_a_gpu_only(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = error(capsys, "reproduce", "ahns/amazon-phones", "--cuda-graph", "--out", str(out))
+    assert "'cuda_graph' must be False, as the run is not on a GPU" in said
+    assert not out.exists()
 
 
 def test_reproduce_takes_names_only(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
