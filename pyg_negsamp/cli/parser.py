@@ -132,5 +132,5 @@ def flag_of(error: ArgumentError, flags: Collection[str]) -> str | None:
                 return mine
     if error.argument == "k" and "--top-k" in flags:
         return "--top-k"
-    alike = {other for other in flags if other.endswith(flag[1:])}
+    alike = {other for other in flags if other.endswith(flag[1:])} - {f"--no{flag[1:]}"}
     return flag if alike == {flag} else None

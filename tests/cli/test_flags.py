@@ -47,6 +47,7 @@ FILES = {"--config", "--dataset", "--test-file", "--val-file", "--items-file", "
 OTHERS = {
     **dict.fromkeys((f"--{role}-column" for role in ROLES), "-column"),
     **dict.fromkeys(("--sep", "--encoding"), "log.tsv"),
+    "--cuda-graph": "'cuda_graph'",  # of a row
     "--date-format": "--time-column",
     "--split": "time",
     "--test-share": "test link",
