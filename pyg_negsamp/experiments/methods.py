@@ -122,14 +122,19 @@ def check_memory(config: Config, data: HeteroData) -> None:
     if of_batch or said.arguments.get("shared"):
         each = 2 * number  # a score and a weight, since vectors are shared
         kept = batch if of_batch and said.num_negatives is None else kept
-    uniform = batch * flat.get("num_uniform", 0) * 2 * number  # shared besides the positives
+    # Shared besides the positives: a score and a weight; past ones, with a row for each layer.
+    uniform = batch * flat.get("num_uniform", 0) * 2 * number
+    past = flat.get("num_cached", 0) * (
+        batch * 2 * number + width * ((config.encoder.layers or 0) + 1)
+    )
     needs = {
         "dim": table * 4,  # weights, gradient, two of Adam's
         "layers": table * (4 + (config.encoder.layers or 0)),
         "num_candidates": batch * drawn * 8,  # ids
         "num_negatives": batch * kept * each,  # vectors
         "num_uniform": uniform,
-        "batch_size": batch * (drawn * 8 + kept * each) + uniform,
+        "num_cached": past,
+        "batch_size": batch * (drawn * 8 + kept * each) + uniform + past,
     }
     for name, needed in needs.items():
         if (short := shortage(needed)) is not None:

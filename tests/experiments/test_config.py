@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -13,7 +15,13 @@ from pyg_negsamp.diagnostics import DIAGNOSTICS
 from pyg_negsamp.experiments import Config, ConfigError
 from pyg_negsamp.experiments.arguments import METHODS, arguments_of, choices_of
 from pyg_negsamp.experiments.config import merged, read_config
-from pyg_negsamp.experiments.methods import fit_options, make_encoder, make_recommender
+from pyg_negsamp.experiments.methods import (
+    check_memory,
+    fit_options,
+    make_encoder,
+    make_recommender,
+    small_graph,
+)
 from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.training.trainer import PRECISIONS
 
@@ -198,3 +206,29 @@ def test_diagnostics_look_at_no_test_links(
     config = Config.of(diagnostics=said, protocol=protocol)
     assert fit_options(config)["diagnostics"] == names
     assert config.flat()["diagnostics"] == (["all"] if said == "all" else said)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("dim", {"dim": 10_000}),
+        ("layers", {"layers": 1000}),
+        ("num_candidates", {"neg": "dns", "num_candidates": 10_000}),
+        ("num_negatives", {"neg": "rns", "num_negatives": 100}),
+        ("num_uniform", {"neg": "mns", "num_uniform": 10_000}),
+        ("num_cached", {"neg": "cbns", "num_cached": 10_000}),
+        ("batch_size", {"neg": "dns", "num_candidates": 1000, "num_negatives": 50}),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, Any]
+) -> None:
+    """With 10 MB; a tenth of each is fine."""
+    memory = psutil.virtual_memory()._replace(available=10**7)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(ConfigError, match=f"'{name}' must be less: it needs .* GiB of memory"):
+        check_memory(Config.of(**given), small_graph())
+    check_memory(
+        Config.of(**{n: x // 10 if isinstance(x, int) else x for n, x in given.items()}),
+        small_graph(),
+    )
