@@ -78,8 +78,8 @@ class Recommender(TrainingStep):
         ranks: Which process of how many trains it. Default: the only one.
         chosen_user: `[B]` user ids of the last step: of the rows that this process made negatives
             for, which usually are all.
-        chosen: `[B, K]` or `[B, K, H]` item ids that these were taken from. With `replays`, the next
-            step writes the same tensors.
+        chosen: `[B, K]` or `[B, K, H]` item ids that these were taken from. With `replays`, the
+            next step writes the same tensors.
         chosen_weight: `[B, K]` how much each of them counts; `None` for all alike.
 
     Raises:
