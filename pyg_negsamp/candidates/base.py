@@ -77,6 +77,9 @@ class Candidates(torch.nn.Module, ABC):
     #: Whether it draws items that all users share, see :meth:`shared`.
     draws_shared: ClassVar[bool] = False
 
+    #: Whether a draw makes a device wait, also without times.
+    draws_wait: ClassVar[bool] = False
+
     items: Tensor | None
     position: Tensor | None
     linked: Tensor | None
@@ -383,6 +386,11 @@ class Candidates(torch.nn.Module, ABC):
         if self.position is not None:
             mass.masked_fill_(self.position[item] < 0, -torch.inf)
         return mass
+
+    @property
+    def waits(self) -> bool:
+        """Whether a draw makes a device wait."""
+        return self.draws_wait or self.since is not None
 
     @property
     def is_uniform(self) -> bool:

@@ -38,6 +38,7 @@ class BatchCandidates(UniformCandidates):
 
     #: What all rows share here are the positives themselves, see :class:`~.InBatch`.
     draws_shared = False
+    draws_wait = True
 
     def _draw(
         self,

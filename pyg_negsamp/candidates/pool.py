@@ -48,6 +48,7 @@ class PoolCandidates(Candidates):
             nothing to draw; with `by='item'`, where that depends on the pair, when it is drawn.
     """
 
+    draws_wait = True
     allowed: Tensor
     pointer: Tensor
     row: Tensor

@@ -9,7 +9,7 @@ from pyg_negsamp.training.neighbors import NeighborLinkLoader
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.ranks import RankLostError, Ranks
 from pyg_negsamp.training.recommender import NonFiniteLossError, Recommender
-from pyg_negsamp.training.replay import check_replays
+from pyg_negsamp.training.replayable import check_replays
 
 __all__ = [
     "Costs",

@@ -33,7 +33,7 @@ from pyg_negsamp.training.process import process_left_as_found
 from pyg_negsamp.training.progress import Progress
 from pyg_negsamp.training.ranks import ALONE, Ranks
 from pyg_negsamp.training.recommender import Recommender
-from pyg_negsamp.training.replay import check_replays
+from pyg_negsamp.training.replayable import check_replays
 from pyg_negsamp.training.strategy import lost_ranks_named
 from pyg_negsamp.training.trainer import (
     WEIGHTS,
@@ -140,10 +140,11 @@ def fit(
         num_nodes: Machines, each with as many processes. Default 1.
         strategy: `'auto'` or `'ddp'`, lightning's name of how they work together. Default
             `'auto'`: what `devices` and `num_nodes` need.
-        cuda_graph: Whether to record a step as a CUDA graph, and to replay it: the same steps, on a
-            GPU several times as fast where it waits for Python, see `docs/performance.md`. For one
-            GPU, whole graphs, and samplers that are `replayable`. An encoder, sampler or loss of
-            one's own may not change, from step to step, anything outside of the GPU's memory.
+        cuda_graph: Whether to record a step as a CUDA graph, and to replay it: the same steps, in
+            less time where a GPU waits for Python, see `docs/performance.md`. For one GPU, whole
+            graphs, and samplers that are `replayable`. An encoder, sampler, loss, callback or
+            optimiser of one's own may keep something from step to step only by writing into
+            tensors: new tensors and numbers of Python's are not seen, and nothing says so.
             Default: no.
 
     Raises:
@@ -168,7 +169,7 @@ def fit(
         raise invalid("fit", "out", "the folder of the run to resume", None)
     ranks = recommender.ranks = Ranks.here(devices, num_nodes)
     if cuda_graph:
-        check_replays(recommender, device, precision, diagnostics)
+        check_replays(recommender, device, precision, diagnostics, callbacks)
     recommender.replays = cuda_graph
     watched_by = watching(diagnostics, train_data, val_data)
     validation = _validation(train_data, val_data, edge_type, ranks)
@@ -210,6 +211,7 @@ def fit(
             trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
         finally:
             recommender.replay = None  # a recording can neither be copied nor saved
+            recommender.replays = False
         validated = validation is not None and any(monitor in e for e in recommender.history)
         best = last.with_name("best.ckpt") if validated else last
         # Of the first rank, whose folder it is.

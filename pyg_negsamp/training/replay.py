@@ -9,20 +9,14 @@ recorded one, and random numbers go on in the generators that the recorded step 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.diagnostics import diagnostics_named
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.training.trainer import accelerator_of
-from pyg_negsamp.transforms import NegativeSampling
-
-if TYPE_CHECKING:
-    from pyg_negsamp.training.recommender import Recommender
 
 #: A loss, and a gradient for each parameter, or `None` where it has none.
 Found: TypeAlias = tuple[Tensor, tuple[Tensor | None, ...]]
@@ -43,8 +37,13 @@ def recorded(
     graph = torch.cuda.CUDAGraph()
     for generator in generators:
         graph.register_generator_state(generator)
-    with torch.cuda.graph(graph):
-        found = work()
+    stream = torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph):
+            found = work()
+    except BaseException:
+        torch.cuda.set_stream(stream)  # torch leaves its own where the recording fails
+        raise
     return graph.replay, found
 
 
@@ -55,9 +54,10 @@ class Replay:
     batch of another size, as the last one of an epoch often is.
 
     Args:
-        step: From a batch on the GPU to the loss `[]`. May not wait for the GPU, nor depend on
-            anything that changes from step to step outside of the GPU's memory.
-        parameters: What to differentiate the loss towards.
+        step: From a batch on the GPU to the loss `[]`. May not wait for the GPU. What it keeps from
+            step to step it writes into tensors that stay; a new tensor, or a number of Python's,
+            is not seen.
+        parameters: What to differentiate the loss towards; those that are frozen are left alone.
         generators: What a step draws from.
     """
 
@@ -68,7 +68,7 @@ class Replay:
         generators: Sequence[torch.Generator],
     ) -> None:
         self.step = step
-        self.parameters = list(parameters)
+        self.parameters = [x for x in parameters if x.requires_grad]
         self.generators = list(generators)
         self.batch: HeteroData | None = None
         self.again: Callable[[], None] | None = None
@@ -86,8 +86,13 @@ class Replay:
         if self.again is None:
             try:
                 self.again, self.found = recorded(self._work, self.generators)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
-                expected = f"False, as a step cannot be recorded ({str(error).splitlines()[0]})"
+                cause: BaseException = error  # the end of a failed recording fails as well
+                while cause.__context__ is not None:
+                    cause = cause.__context__
+                expected = f"False, as a step cannot be recorded ({str(cause).splitlines()[0]})"
                 raise invalid("fit", "cuda_graph", expected, True) from error
         return _Replayed.apply(self, *self.parameters)
 
@@ -124,35 +129,3 @@ def tensors_of(batch: HeteroData) -> list[Tensor]:
         if isinstance(value, Tensor)
     }
     return [named[name] for name in sorted(named)]
-
-
-def check_replays(
-    recommender: Recommender, device: str, precision: str, diagnostics: str | Sequence[str]
-) -> None:
-    """Refuses runs whose steps cannot be replayed.
-
-    Args:
-        recommender: What is to be trained.
-        device: As for :func:`fit`.
-        precision: As for :func:`fit`.
-        diagnostics: As for :func:`fit`.
-
-    Raises:
-        ValueError: If they cannot.
-    """
-    keeps = [
-        type(part).__name__
-        for part in recommender.sampler.modules()
-        if isinstance(part, NegativeSampling) and not part.replayable
-    ]
-    reasons = {
-        "the run is not on a GPU": accelerator_of(device) != "gpu",
-        "several processes exchange numbers in a step": recommender.ranks.size > 1,
-        "the encoder samples neighbourhoods": recommender.encoder.num_neighbors is not None,
-        "precision is 'bf16-mixed'": precision == "bf16-mixed",
-        "the diagnostic 'cost' looks into single steps": "cost" in diagnostics_named(diagnostics),
-        f"{', '.join(keeps)} grows from step to step": bool(keeps),
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            raise invalid("fit", "cuda_graph", f"False, as {reason}", True)

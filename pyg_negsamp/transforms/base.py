@@ -119,7 +119,7 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     by_row: bool = False
     #: Whether a step does the same to the same memory whatever steps came before it in the epoch:
     #: then it can be recorded and replayed, see `cuda_graph` of :func:`pyg_negsamp.training.fit`.
-    replayable: ClassVar[bool] = True
+    replayable: bool = True
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True
     #: Whether it chooses among candidates; if not, all positives share the negatives that it finds,

@@ -54,7 +54,7 @@ class CBNS(OfTheBatch):
     #: Ours.
     search_space: ClassVar[Space] = {"num_cached": Choice((1024, 2048, 8192))}
     #: Its memory grows, and lies elsewhere after each step.
-    replayable: ClassVar[bool] = False
+    replayable = False
     epoch = 0
     #: `[n]` ids and `[n, H, D]` rows of past positives, the latest first.
     past: Tensor | None

@@ -114,6 +114,7 @@ class MIDX(NegativeSampling):
         self.num_clusters = whole_number(self, "num_clusters", num_clusters, least=1)
         self.temperature = number_in(self, "temperature", temperature, "(0, inf)")
         self.exact = yes_or_no(self, "exact", exact)
+        self.replayable = not exact  # which makes a device wait
         counts = 4 * self.candidates.num_users * self.num_clusters**2
         check_memory(self, "num_clusters", num_clusters, counts)
         nowhere = torch.zeros(self.candidates.num_items, dtype=torch.long)

@@ -310,7 +310,7 @@ def test_steps_are_recorded_on_a_gpu_only(
 ) -> None:
     out = tmp_path / "out"
     said = error(capsys, "reproduce", "ahns/amazon-phones", "--cuda-graph", "--out", str(out))
-    assert "'cuda_graph' must be False, as the run is not on a GPU" in said
+    assert "'cuda_graph' must be False, as the run is not on CUDA" in said
     assert not out.exists()
 
 

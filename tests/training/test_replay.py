@@ -1,45 +1,30 @@
 """Steps that are replayed are the steps that are taken; what cannot be replayed is refused.
 
-A stand-in takes the place of the CUDA graph: it does the work again, into the same tensors. That
-the real one does so too is tested where there is a GPU, see `test_cuda.py`.
+An emulation takes the place of the CUDA graph, see `emulated_graph.py`. The real one is tested
+where there is a GPU, see `test_cuda.py`.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
+from emulated_graph import as_on_a_gpu, emulated
 from torch import Tensor
 from torch_geometric.data import HeteroData
+from torch_geometric.nn import GraphSAGE
 
-from pyg_negsamp.candidates import UniformCandidates
+from pyg_negsamp.candidates import BatchCandidates, UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.losses import BPRLoss, SampledSoftmaxLoss
-from pyg_negsamp.nn import MF, Encoder, LightGCN, SimGCL
-from pyg_negsamp.training import Recommender, fit, replay
+from pyg_negsamp.losses import LOSSES, graph_arguments
+from pyg_negsamp.nn import ENCODERS, FromModule
+from pyg_negsamp.training import Costs, Ranks, Recommender, check_replays, fit, replay
 from pyg_negsamp.training.replay import Found, Replay
-from pyg_negsamp.transforms import ANS, CBNS, DINS, DNS, RNS, NegativeSampling
-
-
-def standing_in(
-    work: Callable[[], Found], generators: Sequence[torch.Generator]
-) -> tuple[Callable[[], None], Found]:
-    """As `recorded`, on any device."""
-    states = [generator.get_state() for generator in generators]
-    loss, grads = work()
-    for generator, state in zip(generators, states, strict=True):  # recording draws nothing
-        generator.set_state(state)
-
-    def again() -> None:
-        new_loss, new_grads = work()
-        for kept, new in zip((loss, *grads), (new_loss, *new_grads), strict=True):
-            assert (kept is None) == (new is None)
-            if kept is not None and new is not None:
-                kept.copy_(new)
-
-    return again, (loss, grads)
+from pyg_negsamp.transforms import DNS, MIDX, SAMPLERS
 
 
 @pytest.fixture(scope="module")
@@ -48,57 +33,127 @@ def splits() -> Sequence[HeteroData]:
 
 
 def recommender(
-    data: HeteroData, encoder: type[Encoder], neg: type[NegativeSampling]
+    data: HeteroData, encoder: str, neg: str, loss: str = "bpr", **own: Any
 ) -> Recommender:
+    """With whatever begins after some epochs in the second."""
     torch.manual_seed(0)
-    loss = SampledSoftmaxLoss() if neg is RNS else BPRLoss()
-    own = {"dim": 8} if neg is ANS else {}
-    sampler = neg(UniformCandidates(data), num_negatives=4 if neg is RNS else None, **own)
-    return Recommender(encoder(data, dim=8), sampler, loss, lr=0.05)
+    network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
+    known = inspect.signature(cls).parameters
+    own |= {"dim": network.width} if "dim" in known else {}
+    own |= {"warmup": 1} if "warmup" in known else {}
+    sampler = cls(cls.proposal(data), pool=network.pool, **own)
+    arguments = graph_arguments(LOSSES[loss], data, network.width)
+    arguments |= {"warmup": 1} if "warmup" in inspect.signature(LOSSES[loss]).parameters else {}
+    return Recommender(network, sampler, LOSSES[loss](**arguments), lr=0.05)
 
 
-@pytest.fixture
-def without_gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Replays on a CPU; gives what was recorded."""
-    made: list[int] = []
+def trained(splits: Sequence[HeteroData], model: Recommender, replayed: bool) -> list[Any]:
+    """All that three epochs of ten steps leave behind."""
+    fit(model, splits[0], splits[1], epochs=3, batch_size=64, device="cpu", progress=False,
+        diagnostics="false-negatives", cuda_graph=replayed)  # fmt: skip
+    assert model.replay is None
+    assert not model.replays
+    history = [{n: x for n, x in epoch.items() if n != "seconds"} for epoch in model.history]
+    return [history, *(x.detach() for x in model.parameters())]
 
-    def noting(work: Callable[[], Found], generators: Sequence[torch.Generator]) -> object:
-        made.append(len(generators))
-        return standing_in(work, generators)
 
-    monkeypatch.setattr(replay, "recorded", noting)
-    monkeypatch.setattr(replay, "accelerator_of", lambda device: "gpu")
-    return made
+CASES = [(encoder, neg, "bpr") for encoder in ("mf", "lightgcn") for neg in SAMPLERS]
+CASES += [(encoder, "dins", "bpr") for encoder in ENCODERS]
+CASES += [("mf", "rns", loss) for loss in LOSSES]
 
 
 @pytest.mark.parametrize(
-    ("encoder", "neg"), [(MF, RNS), (LightGCN, DINS), (SimGCL, DNS), (LightGCN, ANS)]
+    ("encoder", "neg", "loss"),
+    [case for case in dict.fromkeys(CASES) if SAMPLERS[case[1]].replayable],
 )
 def test_replayed_runs_find_the_same(
-    splits: Sequence[HeteroData],
-    without_gpu: list[int],
-    encoder: type[Encoder],
-    neg: type[NegativeSampling],
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch, encoder: str, neg: str, loss: str
 ) -> None:
-    """Bit by bit; also resting links of an epoch, which are a smaller batch."""
+    as_on_a_gpu(monkeypatch)
+    own = {} if loss == "bpr" else {"num_negatives": 4}
+    usual, replayed = (
+        trained(splits, recommender(splits[0], encoder, neg, loss, **own), how)
+        for how in (False, True)
+    )
+    assert usual[0] == replayed[0]
+    assert all(map(torch.equal, usual[1:], replayed[1:]))
+
+
+@pytest.mark.parametrize("kind", ["a memory that grows", "numbers that stay"])
+def test_the_emulation_sees_what_a_gpu_would_miss(
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    as_on_a_gpu(monkeypatch)
+    neg = "cbns" if kind == "a memory that grows" else "rns"
+    usual = trained(splits, recommender(splits[0], "mf", neg), replayed=False)
+    if neg == "cbns":
+        monkeypatch.setattr(SAMPLERS["cbns"], "replayable", True)
+    else:
+
+        def always_the_same(work: Any, generators: Sequence[torch.Generator]) -> Any:
+            states = [x.get_state() for x in generators]
+            again, found = emulated(work, generators)
+
+            def replays() -> None:
+                for generator, state in zip(generators, states, strict=True):
+                    generator.set_state(state)
+                again()
+
+            return replays, found
+
+        monkeypatch.setattr(replay, "recorded", always_the_same)
+    assert usual[0] != trained(splits, recommender(splits[0], "mf", neg), replayed=True)[0]
+
+
+def test_each_epoch_is_recorded_with_its_generators(
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_on_a_gpu(monkeypatch)
+    made: list[list[torch.Generator]] = []
+
+    def noting(work: Callable[[], Found], generators: Sequence[torch.Generator]) -> object:
+        made.append(list(generators))
+        return emulated(work, generators)
+
+    monkeypatch.setattr(replay, "recorded", noting)
+    model = recommender(splits[0], "mf", "rns")
+    trained(splits, model, replayed=True)
+    assert [len(generators) for generators in made] == [2, 2, 2]
+    assert made[-1] == [model.generator, model.encoder.generator]
+    copy.deepcopy(model)
+
+
+def test_a_run_that_fails_leaves_no_recording(
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_on_a_gpu(monkeypatch)
+    model = recommender(splits[0], "mf", "rns")
+
+    def fails(*_: object) -> None:
+        raise OSError("disk")
+
+    model.on_train_epoch_end = fails  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="disk"):
+        trained(splits, model, replayed=True)
+    assert model.replay is None
+    assert not model.replays
+
+
+def test_frozen_parameters_are_left_alone(
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_on_a_gpu(monkeypatch)
     found = []
-    for replayed in (False, True):
-        model = recommender(splits[0], encoder, neg)
-        fit(model, splits[0], splits[1], epochs=3, batch_size=256, device="cpu", progress=False,
-            diagnostics="false-negatives", cuda_graph=replayed)  # fmt: skip
-        assert model.replay is None
-        for epoch in model.history:
-            del epoch["seconds"]
-        found.append((model.history, [x.detach() for x in model.parameters()]))
-    assert without_gpu == [2, 2, 2]  # once per epoch, with the generators of sampler and encoder
+    for how in (False, True):
+        model = recommender(splits[0], "mf", "ans")
+        next(model.sampler.parameters()).requires_grad_(False)
+        found.append(trained(splits, model, how))
     assert found[0][0] == found[1][0]
-    for one, other in zip(found[0][1], found[1][1], strict=True):
-        assert torch.equal(one, other)
 
 
 def test_gradients_are_scaled_and_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with any loss: towards what is made of it, also if it is not used yet."""
-    monkeypatch.setattr(replay, "recorded", standing_in)
+    monkeypatch.setattr(replay, "recorded", emulated)
     weight, unused = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
 
     def step(batch: HeteroData) -> Tensor:
@@ -126,8 +181,13 @@ def test_gradients_are_scaled_and_add_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_cannot_be_recorded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what went wrong first: where a recording fails, torch fails again as it ends it."""
+
     def refuses(*_: object) -> None:
-        raise RuntimeError("operation not permitted\nwhen stream is capturing")
+        try:
+            raise RuntimeError("operation not permitted\nwhen stream is capturing")
+        finally:
+            raise RuntimeError("the capture was invalidated")
 
     monkeypatch.setattr(replay, "recorded", refuses)
     weight, batch = torch.nn.Parameter(torch.ones(())), HeteroData()
@@ -137,26 +197,75 @@ def test_what_cannot_be_recorded_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ValueError, match=r"cuda_graph.*recorded \(operation not permitted\)"):
         again(batch)
 
+    def runs_out(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(replay, "recorded", runs_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        again(batch)
+
+
+def hooked(model: Recommender) -> None:
+    next(model.parameters()).register_hook(lambda grad: grad * 2)
+
+
+def sampling(model: Recommender) -> None:
+    model.encoder.num_neighbors = [2]
+
+
+def exact(model: Recommender) -> None:
+    model.sampler = MIDX(model.sampler.candidates, exact=True)
+
+
+def of_the_batch(model: Recommender) -> None:
+    known = model.sampler.candidates
+    assert isinstance(known, UniformCandidates)
+    model.sampler = DNS(BatchCandidates(SyntheticInteractions("tiny")[0]))
+
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("options", "change", "reason"),
     [
-        ({"precision": "bf16-mixed"}, "precision is 'bf16-mixed'"),
-        ({"diagnostics": ("cost", "hardness")}, "the diagnostic 'cost'"),
-        ({"neg": CBNS}, "CBNS grows"),
+        ({"precision": "bf16-mixed"}, None, "precision is 'bf16-mixed'"),
+        ({"diagnostics": ("cost", "hardness")}, None, "the diagnostic 'cost'"),
+        ({"callbacks": [Costs()]}, None, "the diagnostic 'cost'"),
+        ({"neg": "cbns"}, None, "CBNS cannot be replayed"),
+        ({}, exact, "MIDX cannot be replayed"),
+        ({}, of_the_batch, "a draw of BatchCandidates waits"),
+        ({}, hooked, "hooks on parameters"),
+        ({}, sampling, "the encoder samples neighbourhoods"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused(
-    splits: Sequence[HeteroData], without_gpu: list[int], options: dict, reason: str
+    splits: Sequence[HeteroData],
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    change: Callable[[Recommender], None] | None,
+    reason: str,
 ) -> None:
+    as_on_a_gpu(monkeypatch)
     options = copy.copy(options)
-    model = recommender(splits[0], MF, options.pop("neg", DNS))
+    model = recommender(splits[0], "mf", options.pop("neg", "dns"))
+    if change is not None:
+        change(model)
     with pytest.raises(ValueError, match=f"cuda_graph.*False, as {reason}"):
         fit(model, splits[0], splits[1], device="cpu", cuda_graph=True, **options)
-    assert without_gpu == []
+
+
+def test_several_ranks_and_modules_of_ones_own_are_refused(
+    splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_on_a_gpu(monkeypatch)
+    model = recommender(splits[0], "mf", "dns")
+    model.ranks = Ranks(0, 2)
+    with pytest.raises(ValueError, match="several processes"):
+        check_replays(model, "cuda", "32-true", "none")
+    own = FromModule(GraphSAGE(4, 8, 1), splits[0], dim=4)
+    with pytest.raises(ValueError, match="modules of one's own"):
+        check_replays(Recommender(own, DNS(splits[0])), "cuda", "32-true", "none")
 
 
 def test_a_cpu_is_refused(splits: Sequence[HeteroData]) -> None:
-    model = recommender(splits[0], MF, DNS)
-    with pytest.raises(ValueError, match="False, as the run is not on a GPU"):
+    model = recommender(splits[0], "mf", "dns")
+    with pytest.raises(ValueError, match="False, as the run is not on CUDA"):
         fit(model, splits[0], splits[1], device="cpu", cuda_graph=True)
