@@ -170,7 +170,6 @@ def fit(
     ranks = recommender.ranks = Ranks.here(devices, num_nodes)
     if cuda_graph:
         check_replays(recommender, device, precision, diagnostics, callbacks)
-    recommender.replays = cuda_graph
     watched_by = watching(diagnostics, train_data, val_data)
     validation = _validation(train_data, val_data, edge_type, ranks)
     loader = _loader(recommender, train_data, batch_size)
@@ -207,6 +206,7 @@ def fit(
         recommender.train()  # an earlier run has left it in evaluation mode
         recommender.planned_epochs = planned  # and perhaps with a schedule of its own
         checkpoint = str(last) if resume else None
+        recommender.replays = cuda_graph
         try:
             trainer.fit(recommender, loader, validation, ckpt_path=checkpoint, weights_only=True)
         finally:

@@ -71,17 +71,19 @@ class Replay:
         self.parameters = [x for x in parameters if x.requires_grad]
         self.generators = list(generators)
         self.batch: HeteroData | None = None
+        self.kept: list[Tensor] = []
         self.again: Callable[[], None] | None = None
 
     def __call__(self, batch: HeteroData) -> Tensor:
         """The loss `[]` of a batch, differentiable towards the parameters."""
         if self.batch is None:
             self.batch = batch.clone()
+            self.kept = tensors_of(self.batch)
             return self.step(batch)
-        kept, given = tensors_of(self.batch), tensors_of(batch)
-        if [x.shape for x in kept] != [x.shape for x in given]:
+        given = tensors_of(batch)
+        if [x.shape for x in self.kept] != [x.shape for x in given]:
             return self.step(batch)
-        for to, x in zip(kept, given, strict=True):
+        for to, x in zip(self.kept, given, strict=True):
             to.copy_(x)
         if self.again is None:
             try:

@@ -117,8 +117,9 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     #: learned parts alone, and every tensor in `Selection.state` has a row for each: then ranks
     #: make negatives for a part of the rows.
     by_row: bool = False
-    #: Whether a step does the same to the same memory whatever steps came before it in the epoch:
-    #: then it can be recorded and replayed, see `cuda_graph` of :func:`pyg_negsamp.training.fit`.
+    #: Whether a step waits for no number, and does the same to the same memory whatever steps came
+    #: before it in the epoch: then it can be recorded and replayed, see `cuda_graph` of
+    #: :func:`pyg_negsamp.training.fit`.
     replayable: bool = True
     #: Whether its negatives, unless synthesised, are existing items.
     finds_items: ClassVar[bool] = True

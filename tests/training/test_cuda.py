@@ -5,12 +5,12 @@ These tests are skipped where torch sees no GPU.
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
 import torch
 from given import made, needed
+from small_recommenders import REPLAYED, recommender
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.candidates import PopularityCandidates, UniformCandidates
@@ -18,11 +18,11 @@ from pyg_negsamp.cli import main
 from pyg_negsamp.datasets import InteractionDataset, SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import known_links
-from pyg_negsamp.losses import LOSSES, graph_arguments
+from pyg_negsamp.losses import LOSSES
 from pyg_negsamp.nn import ENCODERS, MF
 from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.serving import TrainedModel
-from pyg_negsamp.training import LinkLoader, Recommender, fit
+from pyg_negsamp.training import LinkLoader, fit
 from pyg_negsamp.transforms import SAMPLERS
 
 GPU = torch.device("cuda")
@@ -37,15 +37,6 @@ def splits() -> InteractionDataset:
 @pytest.fixture(scope="module")
 def data(splits: InteractionDataset) -> HeteroData:
     return splits[0]
-
-
-def recommender(data: HeteroData, encoder: str, neg: str, loss: str = "bpr") -> Recommender:
-    torch.manual_seed(0)
-    network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
-    own = {"dim": network.width} if "dim" in inspect.signature(cls.__init__).parameters else {}
-    arguments = graph_arguments(LOSSES[loss], data, network.width)
-    sampler = cls(cls.proposal(data), pool=network.pool, **own)
-    return Recommender(network, sampler, LOSSES[loss](**arguments), lr=0.05)
 
 
 def take_steps(data: HeteroData, encoder: str, neg: str, loss: str = "bpr") -> None:
@@ -144,15 +135,7 @@ def test_training_and_resuming(
     assert model.history[-1]["loss"] < 1e3
 
 
-REPLAYED = [(encoder, neg, "bpr") for encoder in ("mf", "lightgcn") for neg in SAMPLERS]
-REPLAYED += [(encoder, "dins", "bpr") for encoder in ENCODERS]
-REPLAYED += [("mf", "rns", loss) for loss in LOSSES]
-
-
-@pytest.mark.parametrize(
-    ("encoder", "neg", "loss"),
-    [case for case in dict.fromkeys(REPLAYED) if SAMPLERS[case[1]].replayable],
-)
+@pytest.mark.parametrize(("encoder", "neg", "loss"), REPLAYED)
 def test_a_graph_takes_the_same_steps(data: HeteroData, encoder: str, neg: str, loss: str) -> None:
     runs = []
     for replayed in (False, True):

@@ -7,21 +7,20 @@ where there is a GPU, see `test_cuda.py`.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
 from emulated_graph import as_on_a_gpu, emulated
+from small_recommenders import REPLAYED, recommender
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GraphSAGE
 
-from pyg_negsamp.candidates import BatchCandidates, UniformCandidates
+from pyg_negsamp.candidates import BatchCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
-from pyg_negsamp.losses import LOSSES, graph_arguments
-from pyg_negsamp.nn import ENCODERS, FromModule
+from pyg_negsamp.nn import FromModule
 from pyg_negsamp.training import Costs, Ranks, Recommender, check_replays, fit, replay
 from pyg_negsamp.training.replay import Found, Replay
 from pyg_negsamp.transforms import DNS, MIDX, SAMPLERS
@@ -30,21 +29,6 @@ from pyg_negsamp.transforms import DNS, MIDX, SAMPLERS
 @pytest.fixture(scope="module")
 def splits() -> Sequence[HeteroData]:
     return SyntheticInteractions("tiny")
-
-
-def recommender(
-    data: HeteroData, encoder: str, neg: str, loss: str = "bpr", **own: Any
-) -> Recommender:
-    """With whatever begins after some epochs in the second."""
-    torch.manual_seed(0)
-    network, cls = ENCODERS[encoder](data, dim=8), SAMPLERS[neg]
-    known = inspect.signature(cls).parameters
-    own |= {"dim": network.width} if "dim" in known else {}
-    own |= {"warmup": 1} if "warmup" in known else {}
-    sampler = cls(cls.proposal(data), pool=network.pool, **own)
-    arguments = graph_arguments(LOSSES[loss], data, network.width)
-    arguments |= {"warmup": 1} if "warmup" in inspect.signature(LOSSES[loss]).parameters else {}
-    return Recommender(network, sampler, LOSSES[loss](**arguments), lr=0.05)
 
 
 def trained(splits: Sequence[HeteroData], model: Recommender, replayed: bool) -> list[Any]:
@@ -57,22 +41,15 @@ def trained(splits: Sequence[HeteroData], model: Recommender, replayed: bool) ->
     return [history, *(x.detach() for x in model.parameters())]
 
 
-CASES = [(encoder, neg, "bpr") for encoder in ("mf", "lightgcn") for neg in SAMPLERS]
-CASES += [(encoder, "dins", "bpr") for encoder in ENCODERS]
-CASES += [("mf", "rns", loss) for loss in LOSSES]
-
-
-@pytest.mark.parametrize(
-    ("encoder", "neg", "loss"),
-    [case for case in dict.fromkeys(CASES) if SAMPLERS[case[1]].replayable],
-)
+@pytest.mark.parametrize(("encoder", "neg", "loss"), REPLAYED)
 def test_replayed_runs_find_the_same(
     splits: Sequence[HeteroData], monkeypatch: pytest.MonkeyPatch, encoder: str, neg: str, loss: str
 ) -> None:
     as_on_a_gpu(monkeypatch)
-    own = {} if loss == "bpr" else {"num_negatives": 4}
+    given = {"warmup": 1}  # what begins after some epochs begins in the second
+    given |= {} if loss == "bpr" else {"num_negatives": 4}
     usual, replayed = (
-        trained(splits, recommender(splits[0], encoder, neg, loss, **own), how)
+        trained(splits, recommender(splits[0], encoder, neg, loss, **given), how)
         for how in (False, True)
     )
     assert usual[0] == replayed[0]
@@ -218,8 +195,6 @@ def exact(model: Recommender) -> None:
 
 
 def of_the_batch(model: Recommender) -> None:
-    known = model.sampler.candidates
-    assert isinstance(known, UniformCandidates)
     model.sampler = DNS(BatchCandidates(SyntheticInteractions("tiny")[0]))
 
 
