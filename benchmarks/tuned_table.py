@@ -85,18 +85,22 @@ def searched(
         trials: Most trials.
         stem: Path of its study and of what it found, without suffix.
     """
+
+    def say(text: str) -> None:  # by name, as others may search beside it
+        print(f"{method}: {text}", flush=True)
+
     row: dict[str, Any] = {"method": method, "flags": own, "source": "nothing to search"}
     if search := to_search(own):
         storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
         try:
-            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=print)
+            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=say)
         except ValueError as error:  # a combination that is refused, in its own words
-            print(f"{method}: {error}", flush=True)
+            say(str(error))
             return None
         assert found is not None
         row["flags"] = own | found.chosen
         row["source"] = f"best of at most {trials} by validation NDCG@20, {found.value:.4f}"
-    print(f"{method}: {row['flags']} ({row['source']})", flush=True)
+    say(f"{row['flags']} ({row['source']})")
     return row
 
 
