@@ -32,7 +32,9 @@ class BilateralSoftmaxLoss(RankingLoss):
     Cost: `O(B * (K + log B))`.
 
     When to use it: where some of the positives are wrong, as clicks by mistake are, and batches
-    have several positives of a user.
+    have several positives of a user. Not with low :math:`\tau_1` and many of them: the highest gets
+    nearly all of the gradient, and the others are not learned (docs/tuned.md, the table of losses).
+    :math:`\tau_1 = 10, c = \tau_2 / 10` treats them nearly alike.
 
     Args:
         temperature: :math:`\tau_2`, of the negatives, above 0. Default 0.1; the paper's are from
