@@ -58,7 +58,7 @@ PLACES = ("root", "device", *RANKS, "cuda_graph", "diagnostics")
 #: What may change when a run goes on.
 MAY_CHANGE = (*PLACES, "epochs", "patience", "eval", "metrics", "max_time")
 #: Fields that a reference has no use for.
-ONLY_TRAINED = {"dim", "layers", "pool"} | {
+ONLY_TRAINED = {"dim", "layers", "pool", "rank_by"} | {
     each.name
     for each in FIELDS.values()
     if each.part in ("sampler", "loss", "training") and each.name not in ("seed", "device")

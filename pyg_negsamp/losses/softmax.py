@@ -24,13 +24,16 @@ class SampledSoftmaxLoss(RankingLoss):
     Cost: `O(B * K)`.
 
     When to use it: with many random or popular negatives. The temperature says how much the highest
-    count, so no sampler has to look for them.
+    count, so no sampler has to look for them. With a graph encoder and negatives of the batch, try
+    `rank_by='dot'` (`--rank-by dot`) as well: cosines leave the lengths of vectors alone, which
+    there tell how popular an item is.
 
     Args:
         temperature: :math:`\tau`, above 0. Default 0.1, to be tuned: the method is known to
             depend on it.
         similarity: `'cosine'` or `'dot'`: what the scores should be. The loss only sees scores;
-            training reads this to compute them, and ranks by the same.
+            training reads this to compute them, and ranks by the same unless told otherwise
+            (`rank_by`).
 
     Raises:
         ValueError: If an argument is out of range.

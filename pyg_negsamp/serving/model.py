@@ -98,7 +98,7 @@ class TrainedModel:
             config: Hyper-parameters, seed and whatever else should be kept, as plain values.
             metrics: What was measured, by name.
             similarity: How vectors of an encoder or of tables become scores, `'dot'` or
-                `'cosine'`. Default: `'dot'`. A recommender knows it by itself.
+                `'cosine'`. Default: `'dot'`. A recommender knows it by itself (`rank_by`).
 
         Raises:
             ValueError: If `trained` is none of these, if graphs do not go together, if a vector is

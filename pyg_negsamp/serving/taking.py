@@ -80,10 +80,10 @@ def _taken(
         _check_sizes(trained.seen.size(0), trained.seen.size(1), links)
         return ByReference(copy.copy(trained)), {"method": {"class": type(trained).__name__}}, None
     if hasattr(trained, "scoring_tables"):
-        if similarity not in (None, trained.similarity):
-            expected = f"left out, as the recommender has {trained.similarity!r}"
+        if similarity not in (None, trained.rank_by):
+            expected = f"left out, as the recommender has {trained.rank_by!r}"
             raise invalid(OWNER, "similarity", expected, similarity)
-        return _of_encoder(trained.encoder, links, trained.similarity, trained.loss, trained.l2)
+        return _of_encoder(trained.encoder, links, trained.rank_by, trained.loss, trained.l2)
     by = one_of(OWNER, "similarity", similarity or "dot", ("dot", "cosine"))
     if isinstance(trained, Encoder):
         return _of_encoder(trained, links, by, BPRLoss(), 0.0)

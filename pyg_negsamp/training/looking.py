@@ -176,7 +176,8 @@ def look_at(
         else:
             neg_score = scored(rows, pool_rows(made.xs, pool))
         types = (recommender.user_type, recommender.item_type)
-        scorer: Scorer = dict(zip(types, (users, items), strict=True))
+        ranking = (ranking_tables(x, recommender.rank_by) for x in pooled)
+        scorer: Scorer = dict(zip(types, ranking, strict=True))
         if callable(score):
             scorer = scores_by(score, *pooled)
 

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.errors import invalid, number_in, short, whole_number
+from pyg_negsamp.errors import invalid, number_in, one_of, short, whole_number
 from pyg_negsamp.evaluation import (
     ACCURACY,
     Scorer,
@@ -46,14 +46,18 @@ class Recommender(TrainingStep):
         sampler: Chooses or makes the negatives; see :mod:`pyg_negsamp.transforms`. Its learned
             parts, if any, are trained by the same optimiser.
         loss: From scores `[B]`, `[B, K]` and weights `[B, K]` or `None` to a scalar.
-            Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and ranking
-            goes by them too, and so does the sampler's choice. One with `needs` gets what these
-            name besides, see :data:`pyg_negsamp.losses.base.NEEDS`. What it learns itself is
-            trained by the same optimiser.
+            Default: :class:`BPRLoss`. A loss with `similarity = 'cosine'` gets cosines, and the
+            sampler chooses by them. One with `needs` gets what these name besides, see
+            :data:`pyg_negsamp.losses.base.NEEDS`. What it learns itself is trained by the same
+            optimiser.
         lr: Learning rate of Adam. Default 1e-3. Not to be given with `optimizer`.
         l2: Coefficient of :func:`l2_penalty`. Default 1e-4.
         k: Lengths of the recommendation lists that validation looks at. Default: 20 alone.
         seed: Seed of the negatives, not negative. Default 0.
+        rank_by: What pooled vectors are ranked by, `'dot'` or `'cosine'`. Default: the loss's
+            similarity. A graph encoder that was trained by cosines may rank better by dot
+            products: the length of a vector, which cosines leave alone, tells a node's degree
+            (Wu et al., 2022, arXiv:2201.02327). Not to be given where the encoder has a decoder.
         optimizer: From a list of parameters to the optimiser that trains them, such as
             `functools.partial(torch.optim.SGD, lr=0.1)`. Default: Adam with `lr`.
         scheduler: From the optimiser to a scheduler of its learning rate, which is stepped once
@@ -100,6 +104,7 @@ class Recommender(TrainingStep):
         k: Sequence[int] = (20,),
         seed: int = 0,
         *,
+        rank_by: Similarity | None = None,
         optimizer: Callable[[list[torch.nn.Parameter]], Optimizer] | None = None,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     ) -> None:
@@ -130,6 +135,11 @@ class Recommender(TrainingStep):
         self.monitor = f"val/NDCG@{self.k[0]}"
         self.user_type, _, self.item_type = encoder.edge_type
         self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
+        if rank_by is not None:
+            one_of(self, "rank_by", rank_by, ("dot", "cosine"))
+            if encoder.decoder is not None:
+                raise invalid(self, "rank_by", "left out, since the encoder has a decoder", rank_by)
+        self.rank_by: Similarity = rank_by or self.similarity
         self.needs: tuple[str, ...] = tuple(getattr(self.loss, "needs", ()))
         sampler.follow(self.score)
         self.history: list[dict[str, float]] = []
@@ -223,7 +233,7 @@ class Recommender(TrainingStep):
     def scoring_tables(self) -> dict[str, Tensor]:
         """The vectors of all users and items that rank: by dot products, or by the decoder."""
         tables = self.encoder.pooled_tables()
-        return {name: ranking_tables(x, self.similarity) for name, x in tables.items()}
+        return {name: ranking_tables(x, self.rank_by) for name, x in tables.items()}
 
     def scorer(self) -> Scorer:
         """What :func:`pyg_negsamp.evaluation.evaluate` ranks by."""

@@ -111,6 +111,22 @@ def test_config_file_gives_defaults_and_flags_win(tmp_path: Path) -> None:
     assert again["test"] == first["test"]
 
 
+def test_the_saved_model_ranks_as_the_run_was_told(tmp_path: Path) -> None:
+    """Trained by cosines, ranked by products: selecting, testing and the model say the same."""
+    flags = ("--loss", "ssm", "--top-k", "5")
+    found = {}
+    for by in ("cosine", "dot"):
+        result = run(tmp_path / by, *flags, "--rank-by", by, encoder="lightgcn")
+        found[by] = [result["test"]["NDCG@5"], result["validation"]]
+        model = TrainedModel.load(tmp_path / by)
+        assert model.evaluate(k=(5,))["NDCG@5"] == pytest.approx(found[by][0], abs=1e-6)
+        users, _ = model.embeddings()
+        lengths = torch.from_numpy(users.to_numpy()).norm(dim=1)
+        assert bool((lengths - 1).abs().max() < 1e-5) == (by == "cosine")
+    assert found["cosine"] != found["dot"]
+    assert run(tmp_path / "c", *flags, encoder="lightgcn")["validation"] == found["cosine"][1]
+
+
 def test_another_method_takes_the_place_of_that_in_a_file(tmp_path: Path) -> None:
     run(tmp_path / "run", "--num-candidates", "4")
     file = str(tmp_path / "run" / "config.yaml")
@@ -301,6 +317,7 @@ def test_own_files(tmp_path: Path) -> None:
         ("--warm-start nowhere", "nowhere"),
         ("--layers 2", "--layers must be left out: mf has none"),
         ("--encoder ease --dim 8", "must be left out: ease is not trained"),
+        ("--rank-by cos", "--rank-by"),
         ("--split temporal", "time"),
         ("--val-time 3", "--val-time must be given with the other one"),
         ("--unknown 1", "unrecognized arguments"),

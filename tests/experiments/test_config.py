@@ -112,6 +112,8 @@ def test_the_learning_rate_is_that_of_the_data() -> None:
         ({"k_core": [5]}, "'k_core' must be two whole numbers (got [5])"),
         ({"neg": "ans", "gain": "perhaps"}, "'gain' must be a valid boolean"),
         ({"encoder": "ease", "neg": "dns"}, "'neg' must be left out: ease is not trained"),
+        ({"encoder": "ease", "rank_by": "dot"}, "'rank_by' must be left out: ease is not trained"),
+        ({"rank_by": "cos"}, "'rank_by' must be"),
         (
             {"encoder": "ease", "epochs": 3},
             "'epochs' must be left out: ease is not trained (got 3)",

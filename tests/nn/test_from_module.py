@@ -335,3 +335,5 @@ def test_a_decoder_and_a_cosine_loss_do_not_go_together() -> None:
     encoder = make(decoder=MLP())
     with pytest.raises(ValueError, match="Recommender: 'loss' must be one of dot products"):
         Recommender(encoder, DNS(graph()), SampledSoftmaxLoss(similarity="cosine"))
+    with pytest.raises(ValueError, match=r"Recommender: 'rank_by' must be left out.*a decoder"):
+        Recommender(encoder, DNS(graph()), rank_by="dot")

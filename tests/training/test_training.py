@@ -230,9 +230,10 @@ def test_tables_that_rank_are_without_dropout_and_leave_the_mode(
     torch.testing.assert_close([*found.values()], [x.detach() for x in expected])
 
 
+@pytest.mark.parametrize("rank_by", [None, "dot", "cosine"])
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
-def test_validation_ranks_by_the_scores_of_the_loss(
-    splits: list[HeteroData], similarity: str
+def test_validation_ranks_by_the_scores_of_the_loss_or_as_it_is_told(
+    splits: list[HeteroData], similarity: str, rank_by: str | None
 ) -> None:
     """Vectors of all lengths, and no learning: ranking is by products, or by cosines."""
     encoder = MF(splits[0], dim=8)
@@ -240,11 +241,18 @@ def test_validation_ranks_by_the_scores_of_the_loss(
     x_dict = {"dot": encoder.tables(), "cosine": {}}
     x_dict["cosine"] = {name: normalize(xs[0]) for name, xs in encoder.tables().items()}
     loss = SampledSoftmaxLoss(similarity=similarity)
-    model = Recommender(encoder, RNS(UniformCandidates(splits[0])), loss, lr=0.0)
+    model = Recommender(encoder, RNS(UniformCandidates(splits[0])), loss, lr=0.0, rank_by=rank_by)
+    assert model.sampler.score == similarity
     by = {name: evaluate(x, splits[1])["NDCG@20"] for name, x in x_dict.items()}
     assert abs(by["dot"] - by["cosine"]) > 1e-3
     fitted = fit(model, splits[0], splits[1], epochs=1, device="cpu", progress=False)
-    assert fitted.best == pytest.approx(by[similarity], abs=1e-6)
+    assert fitted.best == pytest.approx(by[rank_by or similarity], abs=1e-6)
+
+
+def test_refuses_to_rank_otherwise_than_it_can(splits: list[HeteroData]) -> None:
+    sampler = RNS(UniformCandidates(splits[0]))
+    with pytest.raises(ValueError, match=r"^Recommender: 'rank_by'.*'dot', 'cosine'.*got 'cos'"):
+        Recommender(MF(splits[0], dim=8), sampler, rank_by="cos")
 
 
 @pytest.mark.parametrize("k", [(20, 5), (5, 20)])
