@@ -58,6 +58,8 @@ def samplers(loss: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if "num_candidates" in cls.search_space:  # one that chooses: all from as many
                 flags["num_candidates"] = NUM_CANDIDATES
         yield name, flags
+        if loss == "ssm" and "log_q" in cls.gives and cls.takes_candidates:  # made to be corrected
+            yield f"{name}, log Q", {**flags, "loss": "in-batch-softmax"}
 
 
 def to_search(flags: dict[str, Any]) -> list[str]:
@@ -128,7 +130,7 @@ def main() -> None:
                 own,
                 where,
                 args.trials,
-                args.out / name / method.replace(", ", "-"),
+                args.out / name / method.replace(", ", "-").replace(" ", "-"),
             )
             for method, own in TABLES[args.table]()
         ]
