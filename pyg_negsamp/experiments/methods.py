@@ -75,7 +75,7 @@ def make_recommender(config: Config, data: HeteroData) -> Recommender:
             l2=config.training.l2,
             k=config.evaluation.top_k,
             seed=config.training.seed,
-            rank_by=config.evaluation.rank_by,
+            rank_by=config.encoder.rank_by,
         )
 
 

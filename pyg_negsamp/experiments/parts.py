@@ -140,6 +140,9 @@ class EncoderConfig:
     """Propagations, L. Default: the encoder's own, 3 for all that propagate."""
     pool: Pool | None = None
     """How layers become a score. Default: the encoder's own."""
+    rank_by: Literal["dot", "cosine"] | None = None
+    """What vectors are ranked by, for selecting, testing and in the saved model. Default: what the
+    loss is of. A graph encoder trained by cosines may rank better by dot."""
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
@@ -219,9 +222,6 @@ class EvaluationConfig:
     """How a model is selected, and on what it is trained."""
     top_k: Annotated[tuple[Positive, ...], Field(min_length=1)] = (20, 50)
     """Lengths of the lists, K; the first one selects."""
-    rank_by: Literal["dot", "cosine"] | None = None
-    """What vectors are ranked by, for selecting, testing and in the saved model. Default: what the
-    loss is of. A graph encoder trained by cosines may rank better by dot."""
     eval: Literal["full", "sampled", "with-known"] = "full"
     """How to test, beside full ranking."""
     metrics: Annotated[tuple[str, ...] | None, AfterValidator(_metrics)] = None

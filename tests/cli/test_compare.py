@@ -145,6 +145,23 @@ def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "the reference of that name" in error(capsys, tmp_path / "no", "--table", str(file))
 
 
+def test_rows_differ_by_what_they_rank_by(tmp_path: Path) -> None:
+    flags = {"neg": "rns", "loss": "ssm", "num-negatives": 4}
+    rows = [{"method": by, "flags": {**flags, "rank-by": by}} for by in ("cosine", "dot")]
+    rows.append({"method": "as the loss", "flags": flags})
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"rows": rows, "flags": {"epochs": 3, "dim": 4}}))
+    words = ["--table", str(file), "--seeds", "1", "--device", "cpu", "--no-references"]
+    main(["compare", "--dataset", "tiny", "--out", str(tmp_path / "out"), *words])
+    with (tmp_path / "out" / "table.csv").open() as lines:
+        found = {
+            row["method"]: row["mean"]
+            for row in csv.DictReader(lines)
+            if row["metric"] == "NDCG@20"
+        }
+    assert found["cosine"] == found["as the loss"] != found["dot"]
+
+
 def test_a_papers_table_keeps_its_printed_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
