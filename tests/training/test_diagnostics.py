@@ -217,6 +217,18 @@ def test_scores_are_those_of_the_loss(splits: list[HeteroData], similarity: str)
     assert not known & {(user, item) for user, row in pairs for item in row}
 
 
+def test_over_fitting_is_of_what_ranks(splits: list[HeteroData]) -> None:
+    """Of vectors of all lengths that do not learn, by cosines and by products."""
+    found = []
+    for similarity, rank_by in (("cosine", "dot"), ("dot", None), ("cosine", None)):
+        torch.manual_seed(0)
+        encoder, loss = MF(splits[0], dim=8), SampledSoftmaxLoss(similarity=similarity)
+        torch.nn.init.normal_(encoder.embedding.weight, std=2.0)
+        model = Recommender(encoder, RNS(splits[0]), loss, lr=0.0, rank_by=rank_by)
+        found.append(train(model, splits)[-1]["over-fitting/train"])
+    assert found[0] == found[1] != found[2]
+
+
 def test_draws_by_popularity_leave_out_what_users_have_seen(splits: list[HeteroData]) -> None:
     """As the candidates do: nobody's known item counts, of whatever user the sample has."""
     seen = look(recommender(splits[0], "mf", "pns"), splits)
