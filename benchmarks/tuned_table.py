@@ -116,12 +116,14 @@ def main() -> None:
     parser.add_argument("--root", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--rank-by", choices=("dot", "cosine"), help="default: as each loss")
     parser.add_argument("--jobs", type=int, default=1, help="methods to search side by side")
     args = parser.parse_args()
     name = f"{args.table}-{args.encoder}-{args.dataset}"
     (args.out / name).mkdir(parents=True, exist_ok=True)
     of_table = {"dataset": args.dataset, "encoder": args.encoder}
-    where = of_table | {"root": args.root}
+    flags = FLAGS | ({"rank_by": args.rank_by} if args.rank_by else {})
+    where = of_table | {"root": args.root, "rank_by": args.rank_by}
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         searches = [
             pool.submit(
@@ -139,7 +141,7 @@ def main() -> None:
             if (row := search.result()) is None:
                 continue
             rows.append(row)
-            table = {**of_table, "flags": FLAGS, "rows": rows}
+            table = {**of_table, "flags": flags, "rows": rows}
             text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
             (args.out / f"{name}.yaml").write_text(text)
 
