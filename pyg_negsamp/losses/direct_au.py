@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -78,10 +79,13 @@ def distances(user: Tensor, item: Tensor) -> Tensor:
 
 
 def spread(x: Tensor) -> Tensor:
-    """How close together unit rows `x [B, W]` lie: a scalar, 0 for fewer than two."""
+    """How close together rows `x [B, W]` of length 1, or 0, lie: a scalar, 0 for fewer than two."""
     size = len(x)
     if size < 2:
         return x.new_zeros(())
-    # Of unit rows, -2 |x_a - x_b|^2 = 4 x_a . x_b - 4: what is exponentiated never overflows.
-    exponents = ((4 * x) @ x.t()).fill_diagonal_(-math.inf)
-    return exponents.exp().sum().log() - 4 - math.log(size * (size - 1))
+    # -2 |x_a - x_b|^2 by one product, and then in place: at least -8, so no largest is needed.
+    norm = 2 * x.square().sum(dim=1, keepdim=True)
+    one = torch.ones_like(norm)
+    left, right = torch.cat([2 * x, -norm, one], dim=1), torch.cat([2 * x, one, -norm], dim=1)
+    exponents = (left @ right.t()).fill_diagonal_(-math.inf)
+    return exponents.exp().sum().log() - math.log(size * (size - 1))
