@@ -132,7 +132,7 @@ def main() -> None:
                 own,
                 where,
                 args.trials,
-                args.out / name / method.replace(", ", "-").replace(" ", "-"),
+                args.out / name / method.replace(",", "").replace(" ", "-"),
             )
             for method, own in TABLES[args.table]()
         ]

@@ -18,7 +18,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -36,6 +36,8 @@ from pyg_negsamp.products import (
 )
 
 Similarity: TypeAlias = Literal["dot", "cosine"]
+#: Their names.
+SIMILARITIES: tuple[str, ...] = get_args(Similarity)
 #: How a user and an item become a number: `'dot'`, `'cosine'`, or a function (or a module, such as
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
 Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]

@@ -20,6 +20,7 @@ from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
 from pyg_negsamp.errors import ArgumentError
 from pyg_negsamp.evaluation import check_metrics
 from pyg_negsamp.layers import Pool
+from pyg_negsamp.scoring import Similarity
 
 #: How a model is selected, and on what it is trained.
 PROTOCOLS = {
@@ -140,7 +141,7 @@ class EncoderConfig:
     """Propagations, L. Default: the encoder's own, 3 for all that propagate."""
     pool: Pool | None = None
     """How layers become a score. Default: the encoder's own."""
-    rank_by: Literal["dot", "cosine"] | None = None
+    rank_by: Similarity | None = None
     """What vectors are ranked by, for selecting, testing and in the saved model. Default: what the
     loss is of. A graph encoder trained by cosines may rank better by dot."""
     arguments: dict[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from pyg_negsamp.losses import BPRLoss, RankingLoss
 from pyg_negsamp.nn import Encoder
 from pyg_negsamp.nn.adjacency import Adjacency
 from pyg_negsamp.references import Reference
-from pyg_negsamp.scoring import Similarity, ranking_tables
+from pyg_negsamp.scoring import SIMILARITIES, Similarity, ranking_tables
 from pyg_negsamp.serving.ids import ids_of
 from pyg_negsamp.serving.links import SavedLinks
 from pyg_negsamp.serving.making import class_name, described, plain
@@ -84,7 +84,7 @@ def _taken(
             expected = f"left out, as the recommender has {trained.rank_by!r}"
             raise invalid(OWNER, "similarity", expected, similarity)
         return _of_encoder(trained.encoder, links, trained.rank_by, trained.loss, trained.l2)
-    by = one_of(OWNER, "similarity", similarity or "dot", ("dot", "cosine"))
+    by = one_of(OWNER, "similarity", similarity or "dot", SIMILARITIES)
     if isinstance(trained, Encoder):
         return _of_encoder(trained, links, by, BPRLoss(), 0.0)
     if isinstance(trained, Mapping):

@@ -25,7 +25,7 @@ from pyg_negsamp.evaluation import (
 from pyg_negsamp.layers import as_layers, pool_layers
 from pyg_negsamp.losses import BPRLoss, RankingLoss
 from pyg_negsamp.nn.encoder import Encoder
-from pyg_negsamp.scoring import Similarity, ranking_tables
+from pyg_negsamp.scoring import SIMILARITIES, Similarity, ranking_tables
 from pyg_negsamp.training.combinations import clash, waste
 from pyg_negsamp.training.randomness import ENCODER, NEGATIVES, epoch_generator
 from pyg_negsamp.training.ranks import ALONE
@@ -136,7 +136,7 @@ class Recommender(TrainingStep):
         self.user_type, _, self.item_type = encoder.edge_type
         self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
         if rank_by is not None:
-            one_of(self, "rank_by", rank_by, ("dot", "cosine"))
+            one_of(self, "rank_by", rank_by, SIMILARITIES)
             if encoder.decoder is not None:
                 raise invalid(self, "rank_by", "left out, since the encoder has a decoder", rank_by)
         self.rank_by: Similarity = rank_by or self.similarity
