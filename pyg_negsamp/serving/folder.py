@@ -84,16 +84,26 @@ def _restore(old: Path, path: Path) -> None:
 
 def check_replaceable(path: Path) -> None:
     """Refuses a path that holds something else than a model, or nothing."""
-    if not path.exists():
-        return
-    inside = {entry.name for entry in path.iterdir()} if path.is_dir() else {path.name}
-    if path.is_dir() and (not inside or (RECORD in inside and inside <= set(FILES))):
-        return
+    inside, before = _inside(path), None
+    while inside != before:  # looks again, as another process may be replacing a model
+        if not inside or (RECORD in inside and inside <= set(FILES)):
+            return
+        inside, before = _inside(path), inside
     foreign = sorted(inside - set(FILES))[:3] or sorted(inside)[:3]
     raise ValueError(
         f"TrainedModel: {path} holds something else than a saved model ({', '.join(foreign)}): "
         "choose another folder"
     )
+
+
+def _inside(path: Path) -> set[str]:
+    """The names in a folder, none if there is no such folder; the path itself if it is a file."""
+    try:
+        return {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
+        return set()
+    except NotADirectoryError:
+        return {str(path)}
 
 
 def aside(path: Path, what: str) -> Path:

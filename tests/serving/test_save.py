@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -377,6 +378,28 @@ def test_two_who_save_and_one_who_loads_meanwhile(tmp_path: Path) -> None:
     assert not failed
     assert found <= {repr(made) for made in models}
     assert not left_over(tmp_path)
+
+
+@pytest.mark.parametrize("seen", [["users.parquet"], None])
+def test_a_model_that_is_being_replaced_is_no_reason_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[str] | None
+) -> None:
+    """Another process deletes it while its folder is read, or has just renamed it."""
+    path, iterdir, looked = tmp_path / "model", Path.iterdir, []
+    model().save(path)
+
+    def meanwhile(self: Path) -> Iterator[Path]:
+        looked.append(self)
+        if len(looked) > 1:
+            return iterdir(self)
+        if seen is None:
+            raise FileNotFoundError(self)
+        return iter([self / name for name in seen])
+
+    monkeypatch.setattr(Path, "iterdir", meanwhile)
+    model("ease").save(path)
+    assert looked[0] == path
+    assert "EASE" in repr(TrainedModel.load(path))
 
 
 def test_replaces_a_model_and_nothing_else(tmp_path: Path) -> None:
