@@ -80,6 +80,8 @@ def become(
     os.fsync = os.fstat  # as in the tests themselves, see conftest.py
     os.environ.clear()
     os.environ.update(environment)
+    if (config := sys.modules.get("dask.config")) is not None:
+        config.refresh()  # it has read the environment of the process that this one is a fork of
     os.chdir(folder)
     kind, *rest = words
     if kind == "-m":

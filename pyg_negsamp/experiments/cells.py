@@ -330,5 +330,4 @@ class Watch:
     def __call__(self, name: str) -> Sequence[Callback]:
         """Those of one run, by what is added to its name."""
         self.false = FalseNegatives(self.test_data)
-        monitor = f"val/NDCG@{self.cell.config.evaluation.top_k[0]}"
-        return [self.false, Progress(monitor, every=60.0, name=f"{self.cell}{name}")]
+        return [self.false, Progress(every=60.0, name=f"{self.cell}{name}")]

@@ -224,7 +224,8 @@ def on_worker(asked: Asked, work: Callable[..., Any], *args: Any, **kwargs: Any)
     def look() -> None:
         while not over.wait(LOOK):
             task = worker.state.tasks.get(key)
-            if task is None or task.state == "cancelled":
+            unwanted = task is None or task.state == "cancelled"
+            if unwanted and not over.is_set():  # nor is it wanted once it is done
                 os._exit(1)
 
     threading.Thread(target=look, daemon=True).start()

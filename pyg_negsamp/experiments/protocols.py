@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -109,10 +109,10 @@ def select(
     fitted, seconds = None, []
     if protocol != "refit" or selection is None:
         model = start(config, train_data, dataset, say)
+        model.selects_on = "test" if protocol == "paper" else "val"
         say(f"\n{model.sampler}\n{model.loss}\n")
         options = {**fit_options(config), "progress": progress, "callbacks": watch("")}
         fitted = fit(model, train_data, by, out, **options, resume=resume)
-        fitted = on_test(fitted) if protocol == "paper" else fitted
         seconds += [epoch["seconds"] for epoch in fitted.history]
         selection = {
             "best_epoch": fitted.best_epoch + 1,
@@ -134,15 +134,6 @@ def select(
     # Of training; with what came before an interruption, and without the stop.
     notes |= {"seconds": sum(seconds), "seconds_per_epoch": median(seconds)}
     return Selected(model, model.scoring_tables(), known, notes, fitted, checkpoint)
-
-
-def on_test(fitted: Fitted) -> Fitted:
-    """A run that validated on test links, with its metrics called so."""
-    history = [
-        {name.replace("val/", "test/"): value for name, value in epoch.items()}
-        for epoch in fitted.history
-    ]
-    return replace(fitted, monitor=fitted.monitor.replace("val/", "test/"), history=history)
 
 
 def select_reference(

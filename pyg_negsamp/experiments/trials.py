@@ -44,7 +44,7 @@ class Pruning(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks the study whether to go on."""
         assert isinstance(pl_module, Recommender)
-        value = pl_module.validated[f"val/NDCG@{pl_module.k[0]}"]
+        value = pl_module.validated[pl_module.monitor]
         self.trial.report(value, trainer.current_epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned

@@ -193,7 +193,7 @@ def fit(
             logger=loggers,
             callbacks=[
                 *watched_by,
-                *([Progress(monitor)] if progress and ranks.first else []),
+                *([Progress()] if progress and ranks.first else []),
                 *([] if max_time is None else [TimeLimit(max_time)]),
                 *run_callbacks(last.parent, None if validation is None else monitor, patience),
                 *callbacks,

@@ -17,14 +17,13 @@ class Progress(Callback):
     """Shows epochs, loss, the monitored metric, and the time left if no epoch is saved.
 
     Args:
-        monitor: Validation metric to show, such as `'val/NDCG@20'`.
         every: Seconds between plain lines.
         name: What to call the run, if it is one of several: its lines begin so, on a terminal
             too, where bars would get into each other's way.
     """
 
-    def __init__(self, monitor: str, every: float = 5.0, name: str = "") -> None:
-        self.monitor, self.every, self.name = monitor, every, name
+    def __init__(self, every: float = 5.0, name: str = "") -> None:
+        self.every, self.name = every, name
         self.bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
@@ -47,8 +46,8 @@ class Progress(Callback):
         """Says where the epoch has led, on the bar or in a line."""
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         said = f"epoch {epoch}/{epochs}  loss {pl_module.mean_loss():.4f}"
-        if self.monitor in pl_module.validated:
-            said += f"  {self.monitor} {pl_module.validated[self.monitor]:.4f}"
+        if (monitor := pl_module.monitor) in pl_module.validated:
+            said += f"  {monitor} {pl_module.validated[monitor]:.4f}"
         if self.bar is not None:
             self.bar.set_description_str(said, refresh=False)
             return

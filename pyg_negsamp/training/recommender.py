@@ -77,7 +77,8 @@ class Recommender(TrainingStep):
             (`'hardness/negative'`, ...) where they looked.
         planned_epochs: Epochs that the sampler's schedule counts on; `None` for the trainer's.
         replays: Whether steps are recorded as a CUDA graph and replayed, see :func:`fit`.
-        monitor: Name of the metric that runs select by, such as `'val/NDCG@20'`.
+        selects_on: What the links that runs select by are called in names of metrics: `'val'`, or
+            `'test'` where they are test links. Default `'val'`.
         noticed: What diagnostics saw in this epoch, by name: callbacks put it here at its end.
         ranks: Which process of how many trains it. Default: the only one.
         chosen_user: `[B]` user ids of the last step: of the rows that this process made negatives
@@ -132,7 +133,7 @@ class Recommender(TrainingStep):
         self.k = tuple(k)
         self.seed = whole_number(self, "seed", seed, most=2**63 - 1)
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.monitor = f"val/NDCG@{self.k[0]}"
+        self.selects_on = "val"
         self.user_type, _, self.item_type = encoder.edge_type
         self.similarity: Similarity = getattr(self.loss, "similarity", "dot")
         if rank_by is not None:
@@ -351,7 +352,7 @@ class Recommender(TrainingStep):
             edge_type=self.encoder.edge_type,
             with_others=self.ranks.size > 1,  # each with users of its own
         )
-        self.validated = {f"val/{name}": value for name, value in metrics.items()}
+        self.validated = {f"{self.selects_on}/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)
 
     def on_train_epoch_end(self) -> None:
@@ -365,6 +366,11 @@ class Recommender(TrainingStep):
         self.log("train/seconds", seconds)
         found = {"loss": loss, "seconds": seconds, **self.validated, **self.noticed}
         self.history.append({"epoch": self.current_epoch, **found})
+
+    @property
+    def monitor(self) -> str:
+        """Name of the metric that runs select by, such as `'val/NDCG@20'`."""
+        return f"{self.selects_on}/NDCG@{self.k[0]}"
 
     def mean_loss(self) -> float:
         """The epoch's loss so far; refuses to go on with one that is not a number."""

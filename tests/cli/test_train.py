@@ -159,6 +159,11 @@ def test_paper_protocol_says_so_and_selects_on_test(
     said = capsys.readouterr().out
     assert "SELECTED ON TEST" in said
     assert f"{'loss':>9} {'test/NDCG@20':>14}" in said
+    assert "val/" not in said  # while it trains, too
+    (logged,) = (tmp_path / "logs" / "csv").rglob("metrics.csv")
+    header = logged.read_text().splitlines()[0].split(",")
+    assert "test/NDCG@20" in header
+    assert not any(name.startswith("val/") for name in header)
     assert result["protocol"] == "paper"
     best = result["history"][result["best_epoch"] - 1]
     on_test = pytest.approx(result["test"]["NDCG@20"], abs=1e-6)

@@ -478,7 +478,7 @@ def test_one_run_of_several_says_which_it_is_and_draws_no_bar(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    named = Progress("val/NDCG@20", every=60.0, name="DINS, seed 3")
+    named = Progress(every=60.0, name="DINS, seed 3")
     train(recommender(splits[0]), splits, tmp_path, epochs=5, progress=False, callbacks=[named])
     out, err = capfd.readouterr()
     first, last = out.splitlines()
@@ -491,11 +491,11 @@ def test_one_run_of_several_says_which_it_is_and_draws_no_bar(
 def test_progress_says_long_times_in_minutes(
     seconds: float, said: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    progress = Progress("val/NDCG@20")
+    progress = Progress()
     progress.started, progress.printed, progress.first = 0.0, 0.0, 0
     monkeypatch.setattr("time.monotonic", lambda: seconds)
     trainer = SimpleNamespace(current_epoch=0, max_epochs=4)
-    model = SimpleNamespace(mean_loss=lambda: 0.5, validated={})
+    model = SimpleNamespace(mean_loss=lambda: 0.5, validated={}, monitor="val/NDCG@20")
     progress.on_train_epoch_end(trainer, model)  # type: ignore[arg-type]
     assert f"epoch 1/4  loss 0.5000  {said} left" in capfd.readouterr().out
 
