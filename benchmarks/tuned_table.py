@@ -3,8 +3,8 @@
     python benchmarks/tuned_table.py losses --dataset lastfm --encoder mf --root DATA --out tuned
     pyg-negsamp compare --table tuned/losses-mf-lastfm.yaml --root DATA --seeds 3 --out tables
 
-Searches go on where they were stopped. A table can be written again with more rows: what was
-searched stays.
+Searches go on where they were stopped. Rows that the written table has already are kept as they
+are, so that a table can get more rows, on another machine too.
 """
 
 from __future__ import annotations
@@ -106,6 +106,16 @@ def searched(
     return row
 
 
+def found_before(file: Path, flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of a table that was written before, by method."""
+    if not file.exists():
+        return {}
+    table = yaml.safe_load(file.read_text())
+    if table["flags"] != flags:
+        raise SystemExit(f"{file} has other flags: {table['flags']}, now {flags}")
+    return {row["method"]: row for row in table["rows"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -124,9 +134,10 @@ def main() -> None:
     of_table = {"dataset": args.dataset, "encoder": args.encoder}
     flags = FLAGS | ({"rank_by": args.rank_by} if args.rank_by else {})
     where = of_table | {"root": args.root, "rank_by": args.rank_by}
+    found = found_before(args.out / f"{name}.yaml", flags)
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        searches = [
-            pool.submit(
+        searches = {
+            method: pool.submit(
                 searched,
                 method,
                 own,
@@ -135,12 +146,12 @@ def main() -> None:
                 args.out / name / method.replace(",", "").replace(" ", "-"),
             )
             for method, own in TABLES[args.table]()
-        ]
-        rows = []
-        for search in searches:
-            if (row := search.result()) is None:
-                continue
-            rows.append(row)
+            if method not in found
+        }
+        for method, search in searches.items():
+            if (row := search.result()) is not None:
+                found[method] = row
+            rows = [found[name] for name, _ in TABLES[args.table]() if name in found]
             table = {**of_table, "flags": flags, "rows": rows}
             text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
             (args.out / f"{name}.yaml").write_text(text)
