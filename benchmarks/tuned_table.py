@@ -134,6 +134,7 @@ def main() -> None:
     of_table = {"dataset": args.dataset, "encoder": args.encoder}
     flags = FLAGS | ({"rank_by": args.rank_by} if args.rank_by else {})
     where = of_table | {"root": args.root, "rank_by": args.rank_by}
+    methods = dict(TABLES[args.table]())
     found = found_before(args.out / f"{name}.yaml", flags)
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         searches = {
@@ -145,13 +146,13 @@ def main() -> None:
                 args.trials,
                 args.out / name / method.replace(",", "").replace(" ", "-"),
             )
-            for method, own in TABLES[args.table]()
+            for method, own in methods.items()
             if method not in found
         }
         for method, search in searches.items():
             if (row := search.result()) is not None:
                 found[method] = row
-            rows = [found[name] for name, _ in TABLES[args.table]() if name in found]
+            rows = [found[each] for each in methods if each in found]
             table = {**of_table, "flags": flags, "rows": rows}
             text = yaml.safe_dump(table, sort_keys=False, default_flow_style=None)
             (args.out / f"{name}.yaml").write_text(text)

@@ -225,7 +225,7 @@ def on_worker(asked: Asked, work: Callable[..., Any], *args: Any, **kwargs: Any)
         while not over.wait(LOOK):
             task = worker.state.tasks.get(key)
             unwanted = task is None or task.state == "cancelled"
-            if unwanted and not over.is_set():  # nor is it wanted once it is done
+            if unwanted and not over.is_set():  # what is done is forgotten, too
                 os._exit(1)
 
     threading.Thread(target=look, daemon=True).start()

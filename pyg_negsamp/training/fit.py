@@ -153,7 +153,8 @@ def fit(
             are not known to the sampler's candidates, if a number, `precision` or `max_time` is out
             of range, if a diagnostic is unknown, if a step cannot be recorded, if there are fewer
             devices, or other numbers of processes were started, if `resume` has no `out`, if a
-            checkpoint is damaged or of another model, or if more than `epochs` are trained already.
+            checkpoint is damaged, of another model or selected by another metric, or if more than
+            `epochs` are trained already.
         FileNotFoundError: If there is nothing to resume from.
         FileExistsError: If `out` holds another run and `resume` is not set.
         OSError: If a checkpoint cannot be written; the one before is kept.
@@ -299,11 +300,16 @@ def _validation(
 
 def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:
     """Refuses checkpoints that the run could not end with, before an epoch is spent."""
-    history = read_checkpoint(last, recommender)["history"]
+    state = read_checkpoint(last, recommender)
+    history, monitor = state["history"], recommender.monitor
+    kept_by = {kept.get("monitor") for kept in state["callbacks"].values()} - {None}
+    if kept_by and monitor not in kept_by:  # its best epoch and patience would be forgotten
+        expected = f"one that selects by {' or '.join(sorted(kept_by))}, as {last.parents[1]} does"
+        raise invalid("fit", "recommender", expected, monitor)
     if epochs < len(history):
         expected = f"at least {len(history)}, as many as the run in {last.parents[1]} has trained"
         raise invalid("fit", "epochs", expected, epochs)
-    if any(recommender.monitor in epoch for epoch in history):
+    if any(monitor in epoch for epoch in history):
         read_checkpoint(last.with_name("best.ckpt"), recommender)
 
 

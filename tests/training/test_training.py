@@ -7,6 +7,7 @@ import inspect
 import io
 import math
 import os
+import re
 import runpy
 import signal
 import sys
@@ -553,6 +554,17 @@ def test_survives_a_kill_and_goes_on_as_if_nothing_had_happened(
         monkeypatch.setattr(sys, "argv", [str(script), *words])
         runpy.run_path(str(script))
     assert torch.equal(last_weights(out), last_weights(tmp_path / "whole"))
+
+
+def test_a_run_does_not_go_on_by_another_metric(splits: list[HeteroData], tmp_path: Path) -> None:
+    """Its best epoch and its patience are kept by the metric's name."""
+    train(recommender(splits[0]), splits, tmp_path, epochs=3)
+    other = recommender(splits[0])
+    other.selects_on = "test"
+    where = re.escape(str(tmp_path))
+    expected = rf"selects by val/NDCG@20, as {where} does \(got test/NDCG@20\)"
+    with pytest.raises(ValueError, match=expected):
+        train(other, splits, tmp_path, epochs=6, resume=True)
 
 
 def test_a_second_run_of_a_model_has_a_history_of_its_own(
