@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.graph import held_out_links, known_links
 from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.training.recommender import Recommender
@@ -44,19 +46,45 @@ class FalseNegatives(Callback):
         known = known_links(self.held_out, edge_type)
         liked = held_out_links(self.held_out, edge_type).to(pl_module.device)
         self.liked = Pairs(liked, known.num_users, known.num_items)
+        self.may_be_liked = BitFilter(self.liked.first, self.liked.user, self.liked.item)
         self._found = torch.tensor([0, 0], device=pl_module.device)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: Recommender, outputs: Any, batch: HeteroData, step: int
     ) -> None:
         """Looks the step's negatives up."""
-        user, index = pl_module.chosen_user, pl_module.chosen
-        liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
-        if pl_module.chosen_weight is not None:
-            counts = pl_module.chosen_weight != 0
-            liked &= counts.view(*index.shape[:2], *[1] * (index.dim() - 2))
-        self._found[0] += liked.flatten(1).any(dim=1).sum()
+        user, index, weight = pl_module.chosen_user, pl_module.chosen, pl_module.chosen_weight
+        if user.device.type == "cpu":
+            self._found[0] += self._count(user, index, weight)
+        else:
+            liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
+            if weight is not None:
+                liked &= (weight != 0).view(*weight.shape, *[1] * (index.dim() - 2))
+            self._found[0] += liked.flatten(1).any(dim=1).sum()
         self._found[1] += len(user)
+
+    def _count(self, user: Tensor, index: Tensor, weight: Tensor | None) -> int:
+        """How many rows have a liked item, with a search for a few of the pairs only.
+
+        For the CPU: another device would wait, to learn how many there are.
+
+        Args:
+            user: `[B]`.
+            index: `[B, K]` or `[B, K, H]` items; where all rows share them, a row that is repeated
+                without a copy.
+            weight: `[B, K]`, 0 where an item does not count.
+        """
+        item = index.flatten(1)
+        if len(item) and item.stride(0) == 0:
+            row, place = self.liked.among(user, item[0])
+        else:
+            row, place = self.may_be_liked(user, item).nonzero(as_tuple=True)
+            liked = self.liked.hold(user[row], item[row, place])
+            row, place = row[liked], place[liked]
+        if weight is not None:
+            num_layers = index.size(2) if index.dim() == 3 else 1
+            row = row[weight[row, place // num_layers] != 0]
+        return row.unique().numel()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Recommender) -> None:  # type: ignore[override]
         """Reads the counts."""

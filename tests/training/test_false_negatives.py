@@ -11,10 +11,10 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.nn import MF
 from pyg_negsamp.training import FalseNegatives, Recommender, fit
-from pyg_negsamp.transforms import ANS, BIR, DNS, MixGCF, NegativeSampling
+from pyg_negsamp.transforms import ANS, BIR, CBNS, DNS, InBatch, MixGCF, NegativeSampling
 
 
-@pytest.mark.parametrize("cls", [DNS, MixGCF, BIR])
+@pytest.mark.parametrize("cls", [DNS, MixGCF, BIR, InBatch, CBNS])
 def test_counts_instances_with_a_held_out_negative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cls: type[NegativeSampling]
 ) -> None:
@@ -28,7 +28,7 @@ def test_counts_instances_with_a_held_out_negative(
         loss = step(self, batch, batch_idx)  # type: ignore[arg-type]
         for b, user in enumerate(batch["user"].src_index.tolist()):  # type: ignore[index]
             negatives = self.chosen[b]
-            if self.chosen_weight is not None:  # BIR did not draw all of the batch
+            if self.chosen_weight is not None:  # 0: not drawn, or seen
                 negatives = negatives[self.chosen_weight[b] > 0]
             total += 1
             found += any((user, item) in liked for item in negatives.flatten().tolist())
