@@ -54,25 +54,28 @@ class FalseNegatives(Callback):
     ) -> None:
         """Looks the step's negatives up."""
         user, index, weight = pl_module.chosen_user, pl_module.chosen, pl_module.chosen_weight
-        if user.device.type == "cpu":
-            self._found[0] += self._count(user, index, weight)
-        else:
-            liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
-            if weight is not None:
-                liked &= (weight != 0).view(*weight.shape, *[1] * (index.dim() - 2))
-            self._found[0] += liked.flatten(1).any(dim=1).sum()
+        count = self._count_few if user.device.type == "cpu" else self._count
+        self._found[0] += count(user, index, weight)
         self._found[1] += len(user)
 
-    def _count(self, user: Tensor, index: Tensor, weight: Tensor | None) -> int:
-        """How many rows have a liked item, with a search for a few of the pairs only.
-
-        For the CPU: another device would wait, to learn how many there are.
+    def _count(self, user: Tensor, index: Tensor, weight: Tensor | None) -> Tensor:
+        """How many rows have a liked item, as a scalar: all pairs are searched for.
 
         Args:
             user: `[B]`.
             index: `[B, K]` or `[B, K, H]` items; where all rows share them, a row that is repeated
                 without a copy.
             weight: `[B, K]`, 0 where an item does not count.
+        """
+        liked = self.liked.hold(user.unsqueeze(1), index.flatten(1)).view(index.shape)
+        if weight is not None:
+            liked &= (weight != 0).view(*weight.shape, *[1] * (index.dim() - 2))
+        return liked.flatten(1).any(dim=1).sum()
+
+    def _count_few(self, user: Tensor, index: Tensor, weight: Tensor | None) -> int:
+        """The same as :meth:`_count`, with a search for a few of the pairs only.
+
+        For the CPU: another device would wait, to learn how many there are.
         """
         item = index.flatten(1)
         if len(item) and item.stride(0) == 0:

@@ -50,6 +50,27 @@ def test_counts_instances_with_a_held_out_negative(
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("shape", [(50, 7), (50, 3, 2), (1, 30), (0, 4)])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("weighed", [False, True])
+def test_few_searches_find_what_all_find(
+    tmp_path: Path, shape: tuple[int, ...], shared: bool, weighed: bool
+) -> None:
+    train, val, test = SyntheticInteractions("tiny")
+    counter = FalseNegatives(test)
+    model = Recommender(MF(train, dim=8), DNS(UniformCandidates(train)))
+    fit(model, train, val, tmp_path, epochs=1, callbacks=[counter], progress=False)
+    generator = torch.Generator().manual_seed(0)
+    rows, *rest = shape
+    user = torch.randint(counter.liked.num_users, (rows,), generator=generator)
+    drawn = (1 if shared else rows, *rest)
+    index = torch.randint(counter.liked.num_items, drawn, generator=generator).expand(shape)
+    weight = torch.randint(2, shape[:2], generator=generator).float() if weighed else None
+    counts = [count(user, index, weight) for count in (counter._count, counter._count_few)]
+    assert counts[0] == counts[1]
+    assert rows < 50 or counts[1] > 0
+
+
 def test_nothing_counted_is_no_rate() -> None:
     assert FalseNegatives(SyntheticInteractions("tiny")[2]).rate == 0
 
