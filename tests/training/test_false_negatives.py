@@ -54,12 +54,12 @@ def test_counts_instances_with_a_held_out_negative(
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("weighed", [False, True])
 def test_few_searches_find_what_all_find(
-    tmp_path: Path, shape: tuple[int, ...], shared: bool, weighed: bool
+    shape: tuple[int, ...], shared: bool, weighed: bool
 ) -> None:
-    train, val, test = SyntheticInteractions("tiny")
+    train, _, test = SyntheticInteractions("tiny")
     counter = FalseNegatives(test)
     model = Recommender(MF(train, dim=8), DNS(UniformCandidates(train)))
-    fit(model, train, val, tmp_path, epochs=1, callbacks=[counter], progress=False)
+    counter.on_train_start(None, model)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
     rows, *rest = shape
     user = torch.randint(counter.liked.num_users, (rows,), generator=generator)
