@@ -385,8 +385,8 @@ class Recommender(TrainingStep):
         rate = "the given optimizer" if self.lr is None else f"lr={self.lr}"
         return NonFiniteLossError(
             f"the {what} became {value} in epoch {self.current_epoch} with {rate}, "
-            f"l2={self.l2}: embeddings overflowed. Lower the learning rate; the last "
-            "checkpoint, if there is one, is from before."
+            f"l2={self.l2}: embeddings or scores overflowed. Lower the learning rate, or raise a "
+            "temperature near 0; the last checkpoint, if there is one, is from before."
         )
 
     # Checkpoints ----------------------------------------------------------------------------

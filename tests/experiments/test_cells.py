@@ -201,7 +201,7 @@ def test_training_that_diverges_is_a_finished_cell_without_numbers(tmp_path: Pat
     assert (done.missing, done.failed) == (0, [])
     assert "failed" in result(tmp_path / "out", "rns-clean-0")
     (line,) = (line for line in said if line.startswith("[2/4] RNS, clean, seed 0: the "))
-    assert "embeddings overflowed" in line
+    assert "scores overflowed" in line
     assert "| RNS |  | 10.00 |" in done.text
     assert "RNS: 1 of 1 seeds diverged." in done.text
     assert "RNS: 1 of 1 seeds diverged." in (tmp_path / "out" / "table.tex").read_text()

@@ -295,7 +295,7 @@ def test_embeddings_too_long_to_score_stop_with_an_explanation(
     splits: list[HeteroData], tmp_path: Path
 ) -> None:
     model = recommender(splits[0], "rns", MF, lr=1e30, l2=0.0)
-    with pytest.raises(NonFiniteLossError, match="embeddings overflowed"):
+    with pytest.raises(NonFiniteLossError, match="scores overflowed"):
         train(model, splits, tmp_path)
 
 
