@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ FLAGS: dict[str, Any] = {
 #: How many negatives of its own a positive has: in the table of losses, and for a softmax.
 NUM_NEGATIVES = 64
 NUM_CHOSEN, NUM_CANDIDATES = 8, 32
+#: What every sampler's softmax is tried with, so that no row is ahead by its luck with draws.
+TEMPERATURES = (0.1, 0.2, 0.3)
 
 
 def losses() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,7 +78,12 @@ TABLES = {
 
 
 def searched(
-    method: str, own: dict[str, Any], where: dict[str, Any], trials: int, stem: Path
+    method: str,
+    own: dict[str, Any],
+    where: dict[str, Any],
+    trials: int,
+    stem: Path,
+    first: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
     """The row of a method, with what a search finds for it; `None` if it is refused.
 
@@ -86,6 +93,7 @@ def searched(
         where: Flags of all rows that depend on the table.
         trials: Most trials.
         stem: Path of its study and of what it found, without suffix.
+        first: What to try first, see `tune`.
     """
 
     def say(text: str) -> None:  # by name, as others may search beside it
@@ -95,7 +103,7 @@ def searched(
     if search := to_search(own):
         storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
         try:
-            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=say)
+            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=say, first=first)
         except ValueError as error:  # a combination that is refused, in its own words
             say(str(error))
             return None
@@ -135,6 +143,9 @@ def main() -> None:
     flags = FLAGS | ({"rank_by": args.rank_by} if args.rank_by else {})
     where = of_table | {"root": args.root, "rank_by": args.rank_by}
     methods = dict(TABLES[args.table]())
+    first: list[dict[str, Any]] = [{}]  # the defaults
+    if args.table == "samplers-softmax":
+        first = [{"loss_temperature": each} for each in TEMPERATURES]
     found = found_before(args.out / f"{name}.yaml", flags)
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         searches = {
@@ -145,6 +156,7 @@ def main() -> None:
                 where,
                 args.trials,
                 args.out / name / method.replace(",", "").replace(" ", "-"),
+                first,
             )
             for method, own in methods.items()
             if method not in found

@@ -17,6 +17,9 @@ class Choice:
 
     values: tuple[float | str | bool, ...]
 
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
 
 @dataclass(frozen=True)
 class Range:
@@ -31,6 +34,9 @@ class Range:
     low: float
     high: float
     log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 #: Constructor arguments of a class, and what to try for them.

@@ -3,6 +3,7 @@
     pyg-negsamp tune --encoder mf --neg ahns --dataset amazon-phones --trials 30
     pyg-negsamp train --config studies/mf-ahns-bpr-amazon-phones.yaml
 
+The first trial is of the defaults, so that what is found is no worse on validation links.
 What a flag or the file of --config gives is not searched. The same command goes on with a study,
 or shares one that runs elsewhere. Needs the extra 'tune'.
 """
@@ -81,5 +82,5 @@ def run(args: argparse.Namespace) -> None:
         raise KeyboardInterrupt("the same command goes on") from None
     if found is not None:
         metric = f"NDCG@{found.config.evaluation.top_k[0]}"
-        print(f"\nbest validation {metric} {found.value:.4f} with {found.chosen}")
+        print(f"\nbest validation {metric} {found.value:.4f} with {found.chosen or 'the defaults'}")
         print(f"pyg-negsamp train --config {found.file}")

@@ -27,6 +27,7 @@ from pyg_negsamp.experiments.parts import FIELDS
 from pyg_negsamp.experiments.protocols import Say
 from pyg_negsamp.experiments.workers import begin_workers
 from pyg_negsamp.space import Choice, Range, Space
+from pyg_negsamp.transforms import SAMPLERS
 
 if TYPE_CHECKING:
     from pyg_negsamp.experiments.trials import Trials
@@ -69,10 +70,13 @@ def tune(
     progress: bool = False,
     jobs: int = 1,
     cluster: str | None = None,
+    first: Sequence[Mapping[str, Any]] = ({},),
 ) -> Found | None:
     """Runs trials until the study has enough, and keeps the best configuration on disk.
 
-    A space that has no more points than there are trials is tried point by point. The same call
+    The first trial is of the defaults, so that what is found is no worse than they are on
+    validation links. A space that has no more points than there are trials is tried point by
+    point. The same call
     goes on with a study that was interrupted, and shares one that runs elsewhere.
 
     Args:
@@ -89,6 +93,8 @@ def tune(
         progress: Whether to show how far the training of a trial is, if there is one at a time.
         jobs: Trials at a time, in processes of their own. Default: 1.
         cluster: Address of a dask scheduler, whose workers take the trials. Default: this machine.
+        first: Points to try before others, a trial each. Searched fields that a point leaves out
+            have their defaults in it. Default: one that leaves out all.
 
     Returns:
         The best so far; `None` if the only trials yet run elsewhere.
@@ -110,10 +116,12 @@ def tune(
     from pyg_negsamp.experiments.studies import check_shared, quiet
 
     check_space(given, space, small_graph())  # before data is read
+    check_points(first, space)
+    points = [completed(point, config, space) for point in first]
     kind, end = ("journal", "log") if cluster else ("sqlite", "db")
     url = f"{kind}:///{FOLDER / name}.{end}" if storage is None else storage
     shared = check_shared(url, jobs, cluster)
-    searched = Search(given, space, trials, least_epochs, url, file)
+    searched = Search(given, space, points, trials, least_epochs, url, file)
     with quiet(), begin_workers(jobs, cluster, shared, say) as workers:
         if jobs == 1 and cluster is None:  # one after the other, of the data that are read once
             found = searched.open(say, progress)
@@ -128,6 +136,7 @@ class Search:
     Attributes:
         given: Fields that hold in every trial.
         space: The searched fields.
+        first: What to try before others.
         trials: Trials of the study, in all.
         least_epochs: Epochs before a trial may be given up.
         url: Where the study is.
@@ -136,6 +145,7 @@ class Search:
 
     given: Mapping[str, Any]
     space: Mapping[str, Choice | Range]
+    first: Sequence[dict[str, Any]]
     trials: int
     least_epochs: int
     url: str
@@ -153,7 +163,7 @@ class Search:
         asked = question(config, dataset, self.space)
         study = open_study(self.url, study_name(config), asked, self.least_epochs)
         more = self.trials, self.file, say, progress
-        return Trials(study, self.given, self.space, dataset, *more)
+        return Trials(study, self.given, self.space, self.first, dataset, *more)
 
 
 def one_more(searched: Search, task: str) -> tuple[bool, list[str]]:
@@ -227,6 +237,38 @@ def search_space(
         expected = f"parts with something left to search, out of {', '.join(there) or 'none'}"
         raise ConfigError("search", expected, " ".join(search))
     return found
+
+
+def completed(
+    point: Mapping[str, Any], config: Config, space: Mapping[str, Choice | Range]
+) -> dict[str, Any]:
+    """A point with the defaults that it means, so that a study learns from them.
+
+    A default that is not in the space stays left out.
+    """
+    usual = config.flat()
+    if not config.is_reference:
+        sampler = SAMPLERS[config.sampler.neg]
+        negatives = usual.setdefault("num_negatives", sampler.default_num_negatives)
+        usual.setdefault("num_candidates", max(sampler.default_num_candidates, negatives))
+    whole = {name: point.get(name, usual.get(name)) for name in space}
+    return {name: value for name, value in whole.items() if value in space[name]}
+
+
+def check_points(
+    points: Collection[Mapping[str, Any]], space: Mapping[str, Choice | Range]
+) -> None:
+    """Refuses points that are not in the space.
+
+    Raises:
+        ConfigError: If a field is not searched, or a value not in its space.
+    """
+    for point in points:
+        for name, value in point.items():
+            if name not in space:
+                raise ConfigError("first", f"out of the searched {', '.join(space)}", name)
+            if value not in space[name]:
+                raise ConfigError("first", f"{name} in {space[name]}", value)
 
 
 def check_space(

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,23 @@ class EveryPoint(optuna.samplers.RandomSampler):
         return random.Random(f"{self.order}-{trial.number}").choice(left) if left else {}
 
 
+def suggest(trial: optuna.Trial, space: Mapping[str, Choice | Range]) -> dict[str, Any]:
+    """One value for each of some fields."""
+    return {
+        name: trial.suggest_categorical(name, values.values)
+        if isinstance(values, Choice)
+        else trial.suggest_float(name, values.low, values.high, log=values.log)
+        for name, values in space.items()
+    }
+
+
+def alike(other: FrozenTrial, trial: optuna.Trial) -> bool:
+    """Whether two trials train the same."""
+    if not trial.params:  # defaults only; the other may have no values yet
+        return bool(other.user_attrs.get("first") == {} == other.params)
+    return other.params == trial.params
+
+
 class Trials:
     """Runs trials until a study has enough.
 
@@ -97,6 +114,7 @@ class Trials:
         study: The study, which other processes may be at, too.
         given: Fields that hold in every trial.
         space: The searched fields.
+        first: Points to try before others, a trial each.
         dataset: Three graphs; the test graph is not looked at.
         num_trials: Trials of the study, in all.
         file: Where the best configuration goes, as YAML.
@@ -109,6 +127,7 @@ class Trials:
         study: optuna.Study,
         given: Mapping[str, Any],
         space: Mapping[str, Choice | Range],
+        first: Sequence[dict[str, Any]],
         dataset: InteractionDataset,
         num_trials: int,
         file: Path,
@@ -116,7 +135,7 @@ class Trials:
         progress: bool,
     ) -> None:
         self.study, self.given, self.space, self.dataset = study, given, space, dataset
-        self.file, self.say, self.progress = file, say, progress
+        self.first, self.file, self.say, self.progress = first, file, say, progress
         self.train_data, self.val_data, _ = dataset
         self.seed = Config.of(**given).training.seed
         points = math.prod(
@@ -186,43 +205,48 @@ class Trials:
         """The validation metric of a trial: trained, or that of an equal one before."""
         trial.set_user_attr("task", task)
         with signs_of_life(trial):
+            space = self.space
             if self.grid is None:
                 # By number: whoever joins or goes on must not draw the same again.
                 sampler = optuna.samplers.TPESampler(seed=self.seed + trial.number)
                 self.study.sampler = sampler
-            chosen = self.suggest(trial)
-            if not self.is_needed(trial, chosen):
+                if (point := self.first_left(trial)) is not None:
+                    self.study.sampler = optuna.samplers.PartialFixedSampler(point, sampler)
+                    space = {name: self.space[name] for name in point}
+            chosen = suggest(trial, space)
+            if not self.is_needed(trial):
                 raise NotNeeded
-            self.say(f"trial {trial.number + 1}: {chosen}")
+            self.say(f"trial {trial.number + 1}: {chosen or 'the defaults'}")
             for other in self.trials(*DONE):
-                if other.params == chosen:  # and the seed is the same
+                if alike(other, trial):  # and the seed is the same
                     self.say(f"the same as trial {other.number + 1}")
                     if other.value is None or other.state == TrialState.PRUNED:
                         raise optuna.TrialPruned
                     return other.value
             return self.train(trial, chosen)
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """One value for each of the searched fields."""
-        return {
-            name: trial.suggest_categorical(name, values.values)
-            if isinstance(values, Choice)
-            else trial.suggest_float(name, values.low, values.high, log=values.log)
-            for name, values in self.space.items()
-        }
+    def first_left(self, trial: optuna.Trial) -> dict[str, Any] | None:
+        """The first point to try first that no trial has, or has now; `None` if there is none."""
+        others = [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
+        had = [other.user_attrs.get("first") for other in others]
+        left = [point for point in self.first if point not in had]
+        if not left:
+            return None
+        trial.set_user_attr("first", left[0])
+        return left[0]
 
-    def is_needed(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> bool:
+    def is_needed(self, trial: optuna.Trial) -> bool:
         """Whether no other process has made a trial superfluous since it was decided on.
 
         Of two processes that choose the same point at once, each has written it down before it
         looks, so that one sees the other and leaves the point to it; maybe both do, and go on.
         """
         others = [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
-        alike = [other for other in others if other.params == chosen]
+        same = [other for other in others if alike(other, trial)]
         if self.grid is not None:
-            return not alike
+            return not same
         earlier = sum(other.number < trial.number for other in others)
-        running = any(other.state == TrialState.RUNNING for other in alike)
+        running = any(other.state == TrialState.RUNNING for other in same)
         return earlier < self.num_trials and not running
 
     def train(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> float:

@@ -41,7 +41,7 @@ QUICK = {"dataset": "tiny", "epochs": 2, "dim": 8, "device": "cpu", "encoder": "
 NAME = "mf-dns-bpr-tiny"
 POINTS = (8, 16, 32, 64)  # what DNS tries
 ONCE = Counter(POINTS)
-OPTIONS = ("search", "storage", "to", "say", "jobs", "cluster")
+OPTIONS = ("first", "search", "storage", "to", "say", "jobs", "cluster")
 SQLITE, JOURNAL = "sqlite:///one.db", "journal:///one.log"
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -204,7 +204,7 @@ def test_a_point_that_comes_up_again_is_not_trained_again(
 ) -> None:
     stubborn = optuna.samplers.RandomSampler
     monkeypatch.setattr(optuna.samplers, "TPESampler", lambda seed=None: stubborn(seed=0))
-    begin(1)
+    begin(1)  # the defaults, which come up by chance, too
     said: list[str] = []
     begin(2, say=said.append)
     assert "the same as trial 1" in said
@@ -212,6 +212,58 @@ def test_a_point_that_comes_up_again_is_not_trained_again(
     assert first.params == second.params
     assert first.value == second.value
     assert len(fits) == 1
+
+
+def tried(neg: str) -> list[dict[str, Any]]:
+    return [t.params for t in complete(study_of(SQLITE, f"mf-{neg}-bpr-tiny"))]
+
+
+def test_the_defaults_are_tried_first(fits: list[Recommender]) -> None:
+    """Also by a study that was begun without them, and once."""
+    said: list[str] = []
+    begin(1, neg="dins", storage=SQLITE, first=())
+    for count in (2, 4, 4):
+        begin(count, neg="dins", storage=SQLITE, say=said.append)
+    points = tried("dins")
+    assert points.count({"num_candidates": 16, "beta": 1.0}) == 1
+    assert points[1] == {"num_candidates": 16, "beta": 1.0}
+    assert fits[1].sampler.beta == 1.0
+    assert len(points) == len(fits) == 4
+
+
+def test_defaults_that_are_not_searched_hold_in_the_first_trial(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a space that leaves some out, or all."""
+    searched = {"num_candidates": Choice((2, 3)), "beta": Range(5.0, 6.0)}
+    monkeypatch.setattr(SAMPLERS["dins"], "search_space", searched)
+    said: list[str] = []
+    found = begin(1, neg="dins", storage=SQLITE, say=said.append)
+    assert "trial 1: the defaults" in said
+    assert tried("dins") == [{}]
+    assert (fits[0].sampler.num_candidates, fits[0].sampler.beta) == (16, 1.0)
+    assert found is not None
+    assert found.chosen == {}
+    assert "num_candidates" not in yaml.safe_load(found.file.read_text())
+    begin(2, neg="dins", storage=SQLITE)
+    assert set(tried("dins")[1]) == {"num_candidates", "beta"}
+
+
+def test_points_can_be_tried_first(fits: list[Recommender]) -> None:
+    """What they leave out has its default; one that was tried is not tried again."""
+    first = [{"beta": 2.0}, {"beta": 3.0}]
+    begin(1, neg="dins", storage=SQLITE, first=first)
+    begin(4, neg="dins", storage=SQLITE, first=first)
+    whole = [{"num_candidates": 16, **point} for point in first]
+    assert tried("dins")[:2] == whole
+    assert all(point not in whole for point in tried("dins")[2:])
+    for wrong, message in (
+        ({"gamma": 1.0}, "'first' must be out of the searched num_candidates, beta"),
+        ({"beta": -1.0}, "'first' must be beta in Range"),
+        ({"num_candidates": 5}, "'first' must be num_candidates in Choice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            begin(1, neg="dins", storage=SQLITE, first=[wrong])
 
 
 def test_what_is_given_reaches_every_trial(fits: list[Recommender]) -> None:
@@ -560,7 +612,7 @@ def test_a_trial_that_is_lost_every_time_is_given_up(deadly: Callable[[int], boo
     said: list[str] = []
     given = {**QUICK, "neg": "dns"}
     space = search_space(Config.of(**given), given)
-    made = search.Search(given, space, 4, 10, SQLITE, Path("best.yaml")).open(said.append)
+    made = search.Search(given, space, [], 4, 10, SQLITE, Path("best.yaml")).open(said.append)
 
     def one(task: str) -> tuple[bool, list[str]]:
         trial = made.study.ask()
