@@ -10,6 +10,7 @@ runs them. Both need the extra 'tune'. This file needs nothing: it says what is 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.datasets import InteractionDataset
-from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError
+from pyg_negsamp.experiments.arguments import METHODS, PREFIXES, ConfigError, has_layers
 from pyg_negsamp.experiments.config import PLACES, Config, refuse_torchrun
 from pyg_negsamp.experiments.data import digest, load_data
 from pyg_negsamp.experiments.methods import make_recommender, make_reference, small_graph
@@ -247,6 +248,10 @@ def completed(
     A default that is not in the space stays left out.
     """
     usual = config.flat()
+    encoder = config.encoder.encoder
+    if has_layers(encoder):
+        arguments = inspect.signature(METHODS["encoder"][encoder]).parameters
+        usual.setdefault("layers", arguments["num_layers"].default)
     if not config.is_reference:
         sampler = SAMPLERS[config.sampler.neg]
         negatives = usual.setdefault("num_negatives", sampler.default_num_negatives)

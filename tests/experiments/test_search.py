@@ -231,6 +231,16 @@ def test_the_defaults_are_tried_first(fits: list[Recommender]) -> None:
     assert len(points) == len(fits) == 4
 
 
+def test_layers_and_negatives_have_defaults_too(fits: list[Recommender]) -> None:
+    begin(1, neg="pris", encoder="lightgcn", search=["sampler", "encoder", "training"])
+    (trial,) = complete(
+        study_of("sqlite:///studies/lightgcn-pris-bpr-tiny.db", "lightgcn-pris-bpr-tiny")
+    )
+    assert trial.params["layers"] == 3
+    assert trial.params["num_negatives"] == fits[0].sampler.num_negatives
+    assert trial.params["lr"] == fits[0].lr
+
+
 def test_defaults_that_are_not_searched_hold_in_the_first_trial(
     fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
