@@ -13,12 +13,12 @@ from pyg_negsamp.nn import ENCODERS
 from pyg_negsamp.training import Recommender
 from pyg_negsamp.transforms import SAMPLERS
 
-#: Encoder, sampler and loss: each sampler with two encoders, each encoder, each loss.
+#: Encoder, sampler and loss: each sampler with layers, each encoder, each loss.
 REPLAYED = [
     case
     for case in dict.fromkeys(
         [
-            *((encoder, neg, "bpr") for encoder in ("mf", "lightgcn") for neg in SAMPLERS),
+            *(("lightgcn", neg, "bpr") for neg in SAMPLERS),
             *((encoder, "dins", "bpr") for encoder in ENCODERS),
             *(("mf", "rns", loss) for loss in LOSSES),
         ]
