@@ -70,6 +70,15 @@ def to_search(flags: dict[str, Any]) -> list[str]:
     return [part for part, cls in parts.items() if getattr(cls, "search_space", {})]
 
 
+def first_points(table: str, method: str) -> list[dict[str, Any]]:
+    """What the search of a row tries first: the defaults, for a softmax at some temperatures."""
+    if table != "samplers-softmax":
+        return [{}]
+    # By default DNS(M, N) draws out of the 4 highest, which is too few for 8 negatives.
+    more = {"n": NUM_CHOSEN} if method == "dns-mn" else {}
+    return [{"loss_temperature": each, **more} for each in TEMPERATURES]
+
+
 TABLES = {
     "losses": losses,
     "samplers-bpr": lambda: samplers("bpr"),
@@ -103,7 +112,9 @@ def searched(
     if search := to_search(own):
         storage, to = f"sqlite:///{stem}.db", f"{stem}.yaml"
         try:
-            found = tune(FLAGS | where | own, trials, search, 12, storage, to, say=say, first=first)
+            # None is given up on its way: what learns slowly would be, such as high temperatures.
+            fixed, least = FLAGS | where | own, FLAGS["epochs"]
+            found = tune(fixed, trials, search, least, storage, to, say=say, first=first)
         except ValueError as error:  # a combination that is refused, in its own words
             say(str(error))
             return None
@@ -143,9 +154,6 @@ def main() -> None:
     flags = FLAGS | ({"rank_by": args.rank_by} if args.rank_by else {})
     where = of_table | {"root": args.root, "rank_by": args.rank_by}
     methods = dict(TABLES[args.table]())
-    first: list[dict[str, Any]] = [{}]  # the defaults
-    if args.table == "samplers-softmax":
-        first = [{"loss_temperature": each} for each in TEMPERATURES]
     found = found_before(args.out / f"{name}.yaml", flags)
     with ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         searches = {
@@ -156,7 +164,7 @@ def main() -> None:
                 where,
                 args.trials,
                 args.out / name / method.replace(",", "").replace(" ", "-"),
-                first,
+                first_points(args.table, method),
             )
             for method, own in methods.items()
             if method not in found
