@@ -3,7 +3,7 @@
     pyg-negsamp tune --encoder mf --neg ahns --dataset amazon-phones --trials 30
     pyg-negsamp train --config studies/mf-ahns-bpr-amazon-phones.yaml
 
-The first trial is of the defaults, so that what is found is no worse on validation links.
+All points are tried if there are no more than trials; else the defaults are the first.
 What a flag or the file of --config gives is not searched. The same command goes on with a study,
 or shares one that runs elsewhere. Needs the extra 'tune'.
 """

@@ -75,9 +75,8 @@ def tune(
 ) -> Found | None:
     """Runs trials until the study has enough, and keeps the best configuration on disk.
 
-    The first trial is of the defaults, so that what is found is no worse than they are on
-    validation links. A space that has no more points than there are trials is tried point by
-    point. The same call
+    A space that has no more points than there are trials is tried point by point. Of any other,
+    the defaults are tried first. The same call
     goes on with a study that was interrupted, and shares one that runs elsewhere.
 
     Args:

@@ -225,10 +225,13 @@ class Trials:
                     return other.value
             return self.train(trial, chosen)
 
+    def others(self, trial: optuna.Trial) -> list[FrozenTrial]:
+        """The trials that need not be run again, or run now, but this one."""
+        return [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
+
     def first_left(self, trial: optuna.Trial) -> dict[str, Any] | None:
-        """The first point to try first that no trial has, or has now; `None` if there is none."""
-        others = [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
-        had = [other.user_attrs.get("first") for other in others]
+        """The next point of those to try first; `None` if another trial has each of them."""
+        had = [other.user_attrs.get("first") for other in self.others(trial)]
         left = [point for point in self.first if point not in had]
         if not left:
             return None
@@ -241,7 +244,7 @@ class Trials:
         Of two processes that choose the same point at once, each has written it down before it
         looks, so that one sees the other and leaves the point to it; maybe both do, and go on.
         """
-        others = [t for t in self.trials(*DONE, TrialState.RUNNING) if t.number != trial.number]
+        others = self.others(trial)
         same = [other for other in others if alike(other, trial)]
         if self.grid is not None:
             return not same

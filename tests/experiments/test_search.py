@@ -220,10 +220,9 @@ def tried(neg: str) -> list[dict[str, Any]]:
 
 def test_the_defaults_are_tried_first(fits: list[Recommender]) -> None:
     """Also by a study that was begun without them, and once."""
-    said: list[str] = []
     begin(1, neg="dins", storage=SQLITE, first=())
     for count in (2, 4, 4):
-        begin(count, neg="dins", storage=SQLITE, say=said.append)
+        begin(count, neg="dins", storage=SQLITE)
     points = tried("dins")
     assert points.count({"num_candidates": 16, "beta": 1.0}) == 1
     assert points[1] == {"num_candidates": 16, "beta": 1.0}
