@@ -76,8 +76,8 @@ def tune(
     """Runs trials until the study has enough, and keeps the best configuration on disk.
 
     A space that has no more points than there are trials is tried point by point. Of any other,
-    the defaults are tried first. The same call
-    goes on with a study that was interrupted, and shares one that runs elsewhere.
+    the defaults are tried first. No point is tried twice. The same call goes on with a study that
+    was interrupted, and shares one that runs elsewhere.
 
     Args:
         given: Fields of :class:`Config` and arguments of the chosen methods. They hold in every

@@ -32,7 +32,7 @@ from pyg_negsamp.training import NonFiniteLossError, Recommender, fit
 
 
 class NotNeeded(Exception):  # noqa: N818  (no error: the trial leaves the study as it is)
-    """Another process is at the same point, or has completed the study."""
+    """The same point was tried, or is now, or others have completed the study."""
 
 
 class Pruning(Callback):
@@ -197,18 +197,31 @@ class Trials:
                 that has the task next.
         """
         end(self.study, of(task))
+        again = False
         while not (ended := [*filter(of(task), self.trials(*DONE))]) and self.left():
-            self.study.optimize(partial(self.value_of, task), 1, catch=(NotNeeded,))
+            self.study.optimize(partial(self.value_of, task, again), 1, catch=(NotNeeded,))
+            again = True
         return bool(ended)
 
-    def value_of(self, task: str, trial: optuna.Trial) -> float:
-        """The validation metric of a trial: trained, or that of an equal one before."""
+    def value_of(self, task: str, again: bool, trial: optuna.Trial) -> float:
+        """The validation metric of a trial.
+
+        Args:
+            task: See :meth:`one`.
+            again: Whether the point chosen last was not needed. Then chance chooses, which comes
+                by what is left; what learns from the study could choose that point for ever.
+            trial: The trial.
+
+        Raises:
+            NotNeeded: If its point is not needed.
+        """
         trial.set_user_attr("task", task)
         with signs_of_life(trial):
             space = self.space
             if self.grid is None:
                 # By number: whoever joins or goes on must not draw the same again.
-                sampler = optuna.samplers.TPESampler(seed=self.seed + trial.number)
+                choose = optuna.samplers.RandomSampler if again else optuna.samplers.TPESampler
+                sampler = choose(seed=self.seed + trial.number)
                 self.study.sampler = sampler
                 if (point := self.first_left(trial)) is not None:
                     self.study.sampler = optuna.samplers.PartialFixedSampler(point, sampler)
@@ -217,12 +230,6 @@ class Trials:
             if not self.is_needed(trial):
                 raise NotNeeded
             self.say(f"trial {trial.number + 1}: {chosen or 'the defaults'}")
-            for other in self.trials(*DONE):
-                if alike(other, trial):  # and the seed is the same
-                    self.say(f"the same as trial {other.number + 1}")
-                    if other.value is None or other.state == TrialState.PRUNED:
-                        raise optuna.TrialPruned
-                    return other.value
             return self.train(trial, chosen)
 
     def others(self, trial: optuna.Trial) -> list[FrozenTrial]:
@@ -231,7 +238,8 @@ class Trials:
 
     def first_left(self, trial: optuna.Trial) -> dict[str, Any] | None:
         """The next point of those to try first; `None` if another trial has each of them."""
-        had = [other.user_attrs.get("first") for other in self.others(trial)]
+        others = self.others(trial)
+        had = [point for t in others for point in (t.user_attrs.get("first"), t.params)]
         left = [point for point in self.first if point not in had]
         if not left:
             return None
@@ -239,18 +247,15 @@ class Trials:
         return left[0]
 
     def is_needed(self, trial: optuna.Trial) -> bool:
-        """Whether no other process has made a trial superfluous since it was decided on.
+        """Whether it adds a point, and the study has not enough without it.
 
         Of two processes that choose the same point at once, each has written it down before it
         looks, so that one sees the other and leaves the point to it; maybe both do, and go on.
         """
         others = self.others(trial)
-        same = [other for other in others if alike(other, trial)]
-        if self.grid is not None:
-            return not same
         earlier = sum(other.number < trial.number for other in others)
-        running = any(other.state == TrialState.RUNNING for other in same)
-        return earlier < self.num_trials and not running
+        enough = self.grid is None and earlier >= self.num_trials
+        return not enough and not any(alike(other, trial) for other in others)
 
     def train(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> float:
         """Trains with the fields of a trial, and keeps nothing."""

@@ -199,19 +199,29 @@ def test_a_range_is_searched_on_and_not_repeated(fits: list[Recommender]) -> Non
     assert len({trial.params["beta"] for trial in tried}) == 3
 
 
-def test_a_point_that_comes_up_again_is_not_trained_again(
+def test_a_point_that_comes_up_again_is_drawn_anew(
     fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So that the trials of a small space are as many points."""
     stubborn = optuna.samplers.RandomSampler
     monkeypatch.setattr(optuna.samplers, "TPESampler", lambda seed=None: stubborn(seed=0))
-    begin(1)  # the defaults, which come up by chance, too
     said: list[str] = []
-    begin(2, say=said.append)
-    assert "the same as trial 1" in said
-    first, second = complete(study_of())
-    assert first.params == second.params
-    assert first.value == second.value
-    assert len(fits) == 1
+    begin(3, say=said.append)
+    assert len(candidates(study_of())) == len(fits) == 3
+    assert max(candidates(study_of()).values()) == 1
+    assert sum(line.startswith("trial") and "{" in line for line in said) == 3
+
+
+def test_a_default_that_came_up_before_is_not_tried_again(fits: list[Recommender]) -> None:
+    begin(3, first=())
+    came_up = [{"num_candidates": model.sampler.num_candidates} for model in fits]
+    begin(4, first=came_up)
+    begin(2, storage=SQLITE, first=())
+    had = [trial.params for trial in complete(study_of(SQLITE))]
+    begin(3, storage=SQLITE, first=had)
+    assert candidates(study_of()) == ONCE
+    assert len(candidates(study_of(SQLITE))) == 3
+    assert len(fits) == 7
 
 
 def tried(neg: str) -> list[dict[str, Any]]:
