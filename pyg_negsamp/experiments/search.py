@@ -76,8 +76,9 @@ def tune(
     """Runs trials until the study has enough, and keeps the best configuration on disk.
 
     A space that has no more points than there are trials is tried point by point. Of any other,
-    the defaults are tried first. No point is tried twice. The same call goes on with a study that
-    was interrupted, and shares one that runs elsewhere.
+    the defaults are tried first. No point is tried twice: one that is drawn again is passed over,
+    and so is the number of its trial. The same call goes on with a study that was interrupted, and
+    shares one that runs elsewhere.
 
     Args:
         given: Fields of :class:`Config` and arguments of the chosen methods. They hold in every
@@ -94,7 +95,8 @@ def tune(
         jobs: Trials at a time, in processes of their own. Default: 1.
         cluster: Address of a dask scheduler, whose workers take the trials. Default: this machine.
         first: Points to try before others, a trial each. Searched fields that a point leaves out
-            have their defaults in it. Default: one that leaves out all.
+            have their defaults in it. Not read where every point is tried. Default: one that
+            leaves out all.
 
     Returns:
         The best so far; `None` if the only trials yet run elsewhere.

@@ -19,7 +19,12 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import (
+    ExperimentalWarning,
+    OptunaError,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -189,11 +194,13 @@ def signs_of_life(trial: optuna.Trial) -> Iterator[None]:
     over = Event()
 
     def beat() -> None:
-        with suppress(UpdateFinishedTrialError):  # taken for dead: the machine was asleep
-            while True:
+        while True:
+            # One that fails is not the last: a lock that was not to be had. Nor does it end the
+            # trial if others have taken it for dead, as the machine was asleep.
+            with suppress(OptunaError, OSError):
                 trial.set_user_attr("alive", time.time())
-                if over.wait(BEAT):
-                    return
+            if over.wait(BEAT):
+                return
 
     thread = Thread(target=beat, daemon=True)
     thread.start()

@@ -17,6 +17,7 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from pyg_negsamp.datasets import InteractionDataset
@@ -199,17 +200,34 @@ class Trials:
         end(self.study, of(task))
         again = False
         while not (ended := [*filter(of(task), self.trials(*DONE))]) and self.left():
-            self.study.optimize(partial(self.value_of, task, again), 1, catch=(NotNeeded,))
-            again = True
+            again = not self.ends(self.study.ask(), partial(self.value_of, task, again))
         return bool(ended)
+
+    def ends(self, trial: optuna.Trial, value_of: Callable[[optuna.Trial], float]) -> bool:
+        """Whether a trial has a value or is given up, and the study has that.
+
+        Others may have taken it for dead meanwhile, as this machine was asleep, say. Then the study
+        keeps to that (`skip_if_finished`).
+        """
+        try:
+            self.study.tell(trial, value_of(trial), skip_if_finished=True)
+        except optuna.TrialPruned:
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        except (NotNeeded, UpdateFinishedTrialError):
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        except Exception:
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            raise
+        state = self.study.get_trials(deepcopy=False)[trial.number].state
+        return state in DONE
 
     def value_of(self, task: str, again: bool, trial: optuna.Trial) -> float:
         """The validation metric of a trial.
 
         Args:
             task: See :meth:`one`.
-            again: Whether the point chosen last was not needed. Then chance chooses, which comes
-                by what is left; what learns from the study could choose that point for ever.
+            again: Whether the last point was not needed. Then this one is drawn at random. What
+                learns from the study could choose the same for ever.
             trial: The trial.
 
         Raises:
@@ -221,7 +239,7 @@ class Trials:
             if self.grid is None:
                 # By number: whoever joins or goes on must not draw the same again.
                 choose = optuna.samplers.RandomSampler if again else optuna.samplers.TPESampler
-                sampler = choose(seed=self.seed + trial.number)
+                sampler = choose(seed=(self.seed + trial.number) % 2**32)
                 self.study.sampler = sampler
                 if (point := self.first_left(trial)) is not None:
                     self.study.sampler = optuna.samplers.PartialFixedSampler(point, sampler)
@@ -238,8 +256,8 @@ class Trials:
 
     def first_left(self, trial: optuna.Trial) -> dict[str, Any] | None:
         """The next point of those to try first; `None` if another trial has each of them."""
-        others = self.others(trial)
-        had = [point for t in others for point in (t.user_attrs.get("first"), t.params)]
+        had = [other.user_attrs.get("first") for other in self.others(trial)]
+        had += [other.params for other in self.trials(*DONE)]  # by chance
         left = [point for point in self.first if point not in had]
         if not left:
             return None
@@ -254,7 +272,7 @@ class Trials:
         """
         others = self.others(trial)
         earlier = sum(other.number < trial.number for other in others)
-        enough = self.grid is None and earlier >= self.num_trials
+        enough = self.grid is None and earlier >= self.num_trials  # a grid ends by itself
         return not enough and not any(alike(other, trial) for other in others)
 
     def train(self, trial: optuna.Trial, chosen: Mapping[str, Any]) -> float:

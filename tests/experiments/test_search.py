@@ -197,6 +197,8 @@ def test_a_range_is_searched_on_and_not_repeated(fits: list[Recommender]) -> Non
     tried = complete(study_of(SQLITE, "mf-dins-bpr-tiny"))
     assert len(fits) == len(tried) == 3
     assert len({trial.params["beta"] for trial in tried}) == 3
+    begin(2, neg="dins", seed=2**32 - 1, storage="sqlite:///largest.db")
+    assert len(fits) == 5
 
 
 def test_a_point_that_comes_up_again_is_drawn_anew(
@@ -562,6 +564,50 @@ def test_a_running_trial_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, st
     assert all_of(study)[0].state.name == "FAIL"
 
 
+def test_a_sign_that_cannot_be_written_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "BEAT", 0.01)
+    locked, written = iter([True, True]), threading.Event()
+
+    def set_user_attr(self: Any, name: str, value: Any) -> None:
+        if next(locked, False):
+            raise optuna.exceptions.StorageInternalError
+        written.set()
+
+    monkeypatch.setattr(optuna.Trial, "set_user_attr", set_user_attr)
+    with studies.signs_of_life(optuna.create_study().ask()):
+        assert written.wait(10)
+
+
+def test_a_trial_that_was_taken_for_dead_does_not_end_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by the worker beside it, after the machine was asleep."""
+    taken = iter([True])
+
+    def fit(model: Recommender, *_: Any, **__: Any) -> Any:
+        if next(taken, False):
+            studies.end(study_of(), lambda trial: True)
+        return SimpleNamespace(best=0.1, best_epoch=0)
+
+    monkeypatch.setattr(trials, "fit", fit)
+    found = begin(4)
+    assert found is not None
+    assert candidates(study_of()) == ONCE
+    assert len(all_of(study_of())) == 5
+
+
+def test_a_trial_that_has_no_values_yet_has_not_tried_the_defaults(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose process was killed at once, say."""
+    searched = {"num_candidates": Choice((2, 3)), "beta": Range(5.0, 6.0)}
+    monkeypatch.setattr(SAMPLERS["dins"], "search_space", searched)
+    begin(1, neg="dins", storage=SQLITE, first=())
+    study_of(SQLITE, "mf-dins-bpr-tiny").ask()
+    begin(3, neg="dins", storage=SQLITE)
+    assert {} in tried("dins")
+
+
 def test_a_process_killed_as_it_writes_keeps_no_journal(fits: list[Recommender]) -> None:
     Path("deep").mkdir()
     url = "journal:///deep/one.log"
@@ -712,6 +758,15 @@ def test_two_processes_share_a_study() -> None:
         assert by_study[folder] == count
         assert len(complete(study_of(storage, f"mf-{neg}-bpr-tiny"))) == count
         assert yaml.safe_load(Path(f"{folder}.yaml").read_text())["neg"] == neg
+
+
+def test_a_space_without_different_values_is_refused() -> None:
+    for values in ((), (8, 8, 16), (1, True), (float("nan"),)):
+        with pytest.raises(ValueError, match="Choice: 'values' must be"):
+            Choice(values)
+    for low, high, log in ((1.0, 1.0, False), (2.0, 1.0, False), (0.0, 1.0, True)):
+        with pytest.raises(ValueError, match="Range: 'low' must be"):
+            Range(low, high, log)
 
 
 def test_spaces_are_of_choices_and_ranges() -> None:
