@@ -36,7 +36,7 @@ FLAGS: dict[str, Any] = {
 #: How many negatives of its own a positive has: in the table of losses, and for a softmax.
 NUM_NEGATIVES = 64
 NUM_CHOSEN, NUM_CANDIDATES = 8, 32
-#: What every sampler's softmax is tried with, so that no row is ahead by its luck with draws.
+#: What every loss with a temperature is tried with, so that no row is ahead by its luck with draws.
 TEMPERATURES = (0.1, 0.2, 0.3)
 
 
@@ -70,13 +70,13 @@ def to_search(flags: dict[str, Any]) -> list[str]:
     return [part for part, cls in parts.items() if getattr(cls, "search_space", {})]
 
 
-def first_points(table: str, method: str) -> list[dict[str, Any]]:
-    """What the search of a row tries first: the defaults, for a softmax at some temperatures."""
-    if table != "samplers-softmax":
-        return [{}]
+def first_points(method: str, flags: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the search of a row tries first: the defaults, also at other temperatures."""
+    space = LOSSES[flags["loss"]].search_space if "loss" in to_search(flags) else {}
+    tried = [each for each in TEMPERATURES if each in space.get("temperature", ())]
     # By default DNS(M, N) draws out of the 4 highest, which is too few for 8 negatives.
-    more = {"n": NUM_CHOSEN} if method == "dns-mn" else {}
-    return [{"loss_temperature": each, **more} for each in TEMPERATURES]
+    more = {"n": NUM_CHOSEN} if method == "dns-mn" and tried else {}
+    return [more, *({"loss_temperature": each, **more} for each in tried)]
 
 
 TABLES = {
@@ -164,7 +164,7 @@ def main() -> None:
                 where,
                 args.trials,
                 args.out / name / method.replace(",", "").replace(" ", "-"),
-                first_points(args.table, method),
+                first_points(method, own),
             )
             for method, own in methods.items()
             if method not in found
