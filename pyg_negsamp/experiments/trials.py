@@ -209,17 +209,16 @@ class Trials:
         Others may have taken it for dead meanwhile, as this machine was asleep, say. Then the study
         keeps to that (`skip_if_finished`).
         """
+        value, state = None, TrialState.FAIL
         try:
-            self.study.tell(trial, value_of(trial), skip_if_finished=True)
+            value, state = value_of(trial), TrialState.COMPLETE
         except optuna.TrialPruned:
-            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            state = TrialState.PRUNED
         except (NotNeeded, UpdateFinishedTrialError):
-            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-        except Exception:
-            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-            raise
-        state = self.study.get_trials(deepcopy=False)[trial.number].state
-        return state in DONE
+            pass
+        finally:
+            told = self.study.tell(trial, value, state, skip_if_finished=True)
+        return told.state in DONE
 
     def value_of(self, task: str, again: bool, trial: optuna.Trial) -> float:
         """The validation metric of a trial.
