@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -307,14 +307,16 @@ def check_space(
     raise refused[0]
 
 
-def question(config: Config, dataset: InteractionDataset, space: Collection[str]) -> dict[str, Any]:
-    """What a study answers: the links, the fixed fields, and the names of the others.
+def question(
+    config: Config, dataset: InteractionDataset, space: Mapping[str, Choice | Range]
+) -> dict[str, Any]:
+    """What a study answers: the links, the fixed fields, and the values of the others.
 
     Args:
         config: The fields.
         dataset: Its graphs for training and validation count.
-        space: Names of the searched fields.
+        space: The searched fields.
     """
     fixed = {n: v for n, v in config.flat().items() if n not in (*PLACES, *space)}
     links = digest((dataset[0], dataset[1]), dataset.user_ids, dataset.item_ids)
-    return {"links": links, "searched": sorted(space), **fixed}
+    return {"links": links, "searched": {n: asdict(values) for n, values in space.items()}, **fixed}

@@ -378,7 +378,9 @@ def test_validation_links_decide_and_test_links_are_not_read(
 # What is refused
 
 
-def test_a_study_keeps_to_its_question(fits: list[Recommender]) -> None:
+def test_a_study_keeps_to_its_question(
+    fits: list[Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def other(**fields: Any) -> str:
         with pytest.raises(ConfigError, match="its study mf-dns-bpr-tiny was begun with") as error:
             begin(1, storage=SQLITE, **fields)
@@ -389,6 +391,10 @@ def test_a_study_keeps_to_its_question(fits: list[Recommender]) -> None:
     assert "with other l2, lr" in other(lr=0.1, l2=0.0)
     assert "the links, split_seed" in other(split_seed=1)
     assert "with other l2, lr, what is searched" in other(search=["sampler", "training"])
+    wider = {"num_candidates": Choice((16, 32, 64, 128))}  # as a later version may have it
+    with monkeypatch.context() as later:
+        later.setattr(SAMPLERS["dns"], "search_space", wider)
+        assert "with other what is searched" in other()
     # Where and how long is another matter, and so are other methods.
     begin(2, storage=SQLITE, root="elsewhere", least_epochs=1)
     begin(1, storage=SQLITE, neg="mixgcf")
