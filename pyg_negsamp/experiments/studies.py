@@ -89,7 +89,7 @@ def open_study(
     if not study.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING)):
         study.set_user_attr("question", asked)
     elif names:
-        said = {"links": "the links", "searched": "what is searched"}
+        said = {"links": "the links", "searched": "values to search"}
         what = ", ".join(said.get(field, field) for field in sorted(names))
         raise ConfigError(
             "storage", f"another: its study {name} was begun with other {what}", shown(url)

@@ -390,11 +390,11 @@ def test_a_study_keeps_to_its_question(
     assert "with other dim" in other(dim=4)
     assert "with other l2, lr" in other(lr=0.1, l2=0.0)
     assert "the links, split_seed" in other(split_seed=1)
-    assert "with other l2, lr, what is searched" in other(search=["sampler", "training"])
+    assert "with other l2, lr, values to search" in other(search=["sampler", "training"])
     wider = {"num_candidates": Choice((16, 32, 64, 128))}  # as a later version may have it
     with monkeypatch.context() as later:
         later.setattr(SAMPLERS["dns"], "search_space", wider)
-        assert "with other what is searched" in other()
+        assert "with other values to search" in other()
     # Where and how long is another matter, and so are other methods.
     begin(2, storage=SQLITE, root="elsewhere", least_epochs=1)
     begin(1, storage=SQLITE, neg="mixgcf")
