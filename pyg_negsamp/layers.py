@@ -152,7 +152,12 @@ def pool_rows(rows: Tensor, pool: Pool) -> Tensor:
     """Pools gathered rows `[..., H, D]` to `[..., D]` (`[..., H * D]` with `concat`)."""
     if rows.size(-2) == 1:
         return rows.squeeze(-2)  # a view, whose gradient is one as well
-    return pool_layers(rows.unbind(-2), pool)
+    if pool == "final":
+        return rows.select(-2, -1)
+    if pool == "concat":
+        return rows.flatten(-2)
+    total = rows.sum(-2)
+    return total / rows.size(-2) if pool == "mean" else total
 
 
 def ego_rows(rows: Tensor) -> Tensor:

@@ -158,30 +158,36 @@ class ANS(NegativeSampling):
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """Factors, augmentation, and the `K` best of the augmented candidates."""
         whole_user, pos = wide(pool_rows(user, self.pool)).unsqueeze(1), pos.unsqueeze(1)
-        hard, pos_hard, loss = neg, pos.expand_as(neg), None
+        split = self.disentangle or self.hard_only
+        gate, loss = self.gate(user, neg) if split else None, None
 
         def score(part: Tensor) -> Tensor:
-            return torch.linalg.vecdot(whole_user, wide(pool_rows(part, self.pool)))
+            return torch.linalg.vecdot(whole_user, part)
 
-        if self.disentangle or self.hard_only:
-            gate = self.gate(user, neg)
-            hard, pos_hard = neg * gate, pos * gate
-            # Scores are linear: s(easy) = s(whole) - s(hard).
-            contrast = score(neg) - 2 * score(hard)
-            loss = self._auxiliary_loss(contrast, hard, neg - hard, pos_hard, pos - pos_hard)
-        if self.hard_only:
-            return Negatives(chosen.index, hard, loss=loss)
+        hard, pos_hard = self._hard(gate, neg, pos)
+        pooled = wide(pool_rows(neg, self.pool))
+        if split:
+            # Pools and scores are linear: of the easy part, that of the whole less the hard part's.
+            whole_pos, of_hard, of_pos_hard = (
+                wide(pool_rows(part, self.pool)) for part in (pos, hard, pos_hard)
+            )
+            contrast = score(pooled) - 2 * score(of_hard)
+            loss = self._auxiliary_loss(
+                contrast, of_hard, pooled - of_hard, of_pos_hard, whole_pos - of_pos_hard
+            )
+            if self.hard_only:
+                return Negatives(chosen.index, hard, loss=loss)
 
         with torch.no_grad():  # which is best has no gradient: only what is taken has
-            value = score(self._augment(neg, hard, pos, pos_hard, chosen.state))
-            if self.gain:
-                value = value + self.epsilon * (value - score(neg))
+            moves = self._moves(chosen.state, neg, pos, hard, pos_hard)
+            gained = score(wide(pool_rows(moves, self.pool)))
+            value = score(pooled) + (1 + self.epsilon * self.gain) * gained
             best = value.topk(self.num_negatives, dim=1).indices
         rows = torch.arange(len(best), device=best.device).unsqueeze(1)
-        taken = (
-            part[rows, best] for part in (neg, hard, pos.expand_as(neg), pos_hard, chosen.state)
-        )
-        return Negatives(chosen.index.gather(1, best), self._augment(*taken), loss=loss)
+        neg, noise = neg[rows, best], chosen.state[rows, best]
+        hard, pos_hard = self._hard(None if gate is None else gate[rows, best], neg, pos)
+        made = neg + self._moves(noise, neg, pos, hard, pos_hard).to(neg.dtype)
+        return Negatives(chosen.index.gather(1, best), made, loss=loss)
 
     def gate(self, user: Tensor, neg: Tensor) -> Tensor:
         """How hard each dimension of the candidates is (eq. 3).
@@ -196,24 +202,24 @@ class ANS(NegativeSampling):
         facing = torch.stack(facing_layers(user.unbind(1), self.pool), dim=1).unsqueeze(1)
         return torch.sigmoid(self.item_map(neg) * self.user_map(facing))
 
-    def _augment(
-        self, neg: Tensor, hard: Tensor, pos: Tensor, pos_hard: Tensor, noise: Tensor
+    def _hard(self, gate: Tensor | None, neg: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
+        """Hard factors of candidates and positives (eq. 4, 6); the wholes if there is no gate."""
+        return (neg, pos) if gate is None else (neg * gate, pos * gate)
+
+    def _moves(
+        self, noise: Tensor, neg: Tensor, pos: Tensor, hard: Tensor, pos_hard: Tensor
     ) -> Tensor:
-        """The candidates with their noise, of the right length and direction (eq. 8-11)."""
+        """What augments the candidates: noise of the right length and direction (eq. 8-11)."""
         if self.magnitude:
             noise = self._regulate(noise, self._margin(hard, pos_hard))
-        if self.direction:
-            target = (pos - pos_hard) - (neg - hard) if self.disentangle else pos - neg
-            noise = noise * target.sign()
-        return neg + noise.to(neg.dtype)
+        if self.direction:  # of the easy parts as of the wholes: both have the same gate, below 1
+            noise = noise * (pos - neg).sign()
+        return noise
 
     def _auxiliary_loss(
         self, contrast: Tensor, hard: Tensor, easy: Tensor, pos_hard: Tensor, pos_easy: Tensor
     ) -> Tensor:
-        """The two losses of the gates (eq. 5 and 7), on the pooled parts."""
-        hard, easy, pos_hard, pos_easy = (
-            wide(pool_rows(part, self.pool)) for part in (hard, easy, pos_hard, pos_easy)
-        )
+        """The two losses of the gates (eq. 5 and 7), of pooled parts `[B, M, D]`."""
         if self.variant == "printed":
             distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
             return self.gamma * mean((contrast + distance).sum(1))
