@@ -149,7 +149,10 @@ def pool_layers(xs: Sequence[Tensor], pool: Pool) -> Tensor:
 
 
 def pool_rows(rows: Tensor, pool: Pool) -> Tensor:
-    """Pools gathered rows `[..., H, D]` to `[..., D]` (`[..., H * D]` with `concat`)."""
+    """Pools gathered rows `[..., H, D]` to `[..., D]` (`[..., H * D]` with `concat`).
+
+    What :func:`pool_layers` makes of the layers, but by one sum, whose gradient copies none.
+    """
     if rows.size(-2) == 1:
         return rows.squeeze(-2)  # a view, whose gradient is one as well
     if pool == "final":

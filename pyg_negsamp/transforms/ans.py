@@ -159,7 +159,8 @@ class ANS(NegativeSampling):
         """Factors, augmentation, and the `K` best of the augmented candidates."""
         whole_user, pos = wide(pool_rows(user, self.pool)).unsqueeze(1), pos.unsqueeze(1)
         split = self.disentangle or self.hard_only
-        gate, loss = self.gate(user, neg) if split else None, None
+        gate = self.gate(user, neg) if split else None
+        loss = None
 
         def score(part: Tensor) -> Tensor:
             return torch.linalg.vecdot(whole_user, part)
@@ -219,7 +220,15 @@ class ANS(NegativeSampling):
     def _auxiliary_loss(
         self, contrast: Tensor, hard: Tensor, easy: Tensor, pos_hard: Tensor, pos_easy: Tensor
     ) -> Tensor:
-        """The two losses of the gates (eq. 5 and 7), of pooled parts `[B, M, D]`."""
+        """The two losses of the gates (eq. 5 and 7), of parts that are pooled over the layers.
+
+        Args:
+            contrast: `[B, M]` scores of the easy parts less those of the hard ones.
+            hard: `[B, M, D]` hard parts of the candidates.
+            easy: `[B, M, D]` easy parts of the candidates.
+            pos_hard: `[B, M, D]` hard parts of the positives, by the candidates' gates.
+            pos_easy: `[B, M, D]` easy parts of the positives, by the same gates.
+        """
         if self.variant == "printed":
             distance = (pos_hard - hard).square().sum(-1) + (pos_easy * easy).sum(-1)
             return self.gamma * mean((contrast + distance).sum(1))
