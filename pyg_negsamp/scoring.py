@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pyg_negsamp.errors import invalid, short
+from pyg_negsamp.layers import rows_at
 from pyg_negsamp.numerics import unit_rows, wide
 from pyg_negsamp.products import (
     cosine,
@@ -229,5 +230,5 @@ def rows_in_blocks(
         row_bytes = num_candidates * sum(x.size(1) * x.element_size() for x in tables)
         step = max(1, BLOCK_BYTES // row_bytes)
     blocks = [slice(start, start + step) for start in range(0, num_rows, step)]
-    scores = [score(block, *(x[candidates[block]] for x in tables)) for block in blocks]
+    scores = [score(block, *(rows_at(x, candidates[block]) for x in tables)) for block in blocks]
     return torch.cat(scores) if scores else tables[0].new_empty(0, num_candidates)

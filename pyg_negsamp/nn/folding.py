@@ -11,6 +11,7 @@ from torch_geometric.data import HeteroData
 
 from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER
+from pyg_negsamp.layers import rows_at
 from pyg_negsamp.nn.adjacency import Adjacency, inverse_root
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.products import cosine
@@ -48,7 +49,7 @@ def sum_by_owner(x: Tensor, owner: Tensor, item: Tensor, weight: Tensor, num: in
         weight: `[E]`.
         num: Number of persons.
     """
-    rows = wide(x[item]) * weight.unsqueeze(1)
+    rows = wide(rows_at(x, item)) * weight.unsqueeze(1)
     return rows.new_zeros(num, x.size(1)).index_add_(0, owner, rows).to(x.dtype)
 
 
@@ -99,8 +100,8 @@ def fitted_rows(
         ends = person.new_tensor([int(person[0]), int(person[-1]) + 1])
         first, last = torch.searchsorted(owner, ends).tolist()
         block = slice(first, last)
-        neg = table[negatives[person]]
-        pos, whose = table[item[block]], owner[block] - person[0]
+        neg = rows_at(table, negatives[person])
+        pos, whose = rows_at(table, item[block]), owner[block] - person[0]
         rows.append(_fit(pos, whose, neg, loss, l2, ones, score_of))
     return torch.cat(rows).to(items.dtype)
 

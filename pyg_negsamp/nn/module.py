@@ -18,7 +18,7 @@ from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.graph import links_in
-from pyg_negsamp.layers import Pool, as_layers, layers_by_type
+from pyg_negsamp.layers import Pool, as_layers, layers_by_type, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.scoring import settled
@@ -184,7 +184,7 @@ class FromModule(Encoder):
         xs = {}
         for n, name in enumerate(self.node_types):
             x = getattr(self, f"x_{n}") if name not in learned else learned[name].weight
-            xs[name] = x if n_id is None else x[n_id[name]]
+            xs[name] = x if n_id is None else rows_at(x, n_id[name])
         return xs
 
     @property

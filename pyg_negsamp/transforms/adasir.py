@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import whole_number
-from pyg_negsamp.layers import Embeddings, Pool
+from pyg_negsamp.layers import Embeddings, Pool, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -123,7 +123,7 @@ class AdaSIR(NegativeSampling):
             log_q = self.candidates.log_mass(drawn)
             weight = (self.scores(users[ids], items, drawn) - log_q).softmax(dim=1)
             slot = torch.multinomial(weight, self.num_candidates, True, generator=generator)
-            both = torch.cat([self.memory[ids], drawn.gather(1, slot)], dim=1)
+            both = torch.cat([rows_at(self.memory, ids), drawn.gather(1, slot)], dim=1)
             self.memory[ids] = random_choice(both, self.num_candidates, generator)
 
     def draw(
@@ -137,7 +137,7 @@ class AdaSIR(NegativeSampling):
         if self.candidates is None or time is not None:
             return super().draw(user, pos, generator, time)  # which says what is wrong
         self.candidates(user, 1, generator)  # refuses users who have nothing, and no pool either
-        return self.memory[user]
+        return rows_at(self.memory, user)
 
     def select(
         self,

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
-from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.layers import Pool, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -103,10 +103,10 @@ class AHNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates rated best (smallest) by eq. 2."""
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         scores = self.scores(users, items, candidates)
-        target = self.target(self.pair_scores(users, items[pos].unsqueeze(1)))
+        target = self.target(self.pair_scores(users, rows_at(items, pos).unsqueeze(1)))
         # A target beyond the candidates' scores selects the outermost ones, and does so without
         # losing their differences to rounding once it is moved to the edge.
         target = target.clamp(scores.amin(1, keepdim=True), scores.amax(1, keepdim=True))

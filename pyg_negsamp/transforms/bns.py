@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Pool, pool_layers
+from pyg_negsamp.layers import Pool, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -115,12 +115,12 @@ class BNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates of least risk."""
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         scores = self.scores(users, items, candidates)
         share = self.share_below(user, users, items, candidates, scores, generator)
         prior = self.popularity[candidates].double() / self.popularity.sum().clamp(min=1)
-        pos_score = self.pair_scores(users, items[pos].unsqueeze(1))
+        pos_score = self.pair_scores(users, rows_at(items, pos).unsqueeze(1))
         risk = self.risk(pos_score.double(), scores.double(), share, prior)
         best = risk.topk(self.num_negatives, dim=1, largest=False).indices
         return Selection(candidates.gather(1, best))
@@ -151,7 +151,8 @@ class BNS(NegativeSampling):
         shared = shared.sort().values  # found faster among the links
         shared = shared if allowed is None else allowed[shared]
         unseen = self.candidates.may_be_drawn(user.unsqueeze(1), shared)
-        of_unseen = self.shared_scores(users, items[shared]).masked_fill(~unseen, torch.inf)
+        of_shared = self.shared_scores(users, rows_at(items, shared))
+        of_unseen = of_shared.masked_fill(~unseen, torch.inf)
         below = of_unseen.unsqueeze(1) < scores.unsqueeze(2)
         # No item is below itself, however two products round.
         below &= candidates.unsqueeze(2) != shared

@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Pool, facing_layers, pool_rows
+from pyg_negsamp.layers import Pool, facing_layers, pool_rows, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.scoring import Score, rows_in_blocks
@@ -140,7 +140,7 @@ class DENS(NegativeSampling):
         facing = facing_users(user, user_xs, self.pool, self.score)
         chosen = []
         for v, items in zip(facing, item_xs, strict=True):
-            relevant_pos = self.relevant_part_of_pos(v, items[pos])
+            relevant_pos = self.relevant_part_of_pos(v, rows_at(items, pos))
             from_pos = self.pos_map(relevant_pos)
             from_neg = self.neg_map(items)
 

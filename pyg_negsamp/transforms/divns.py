@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.numerics import unit_rows
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
@@ -138,7 +138,7 @@ class DivNS(NegativeSampling):
         generator = torch.Generator(items.device).manual_seed(self.epoch)
         for ids in self.candidates.who_can_draw().split(BLOCK):
             cached = self.cached[ids]
-            kernel = conditioned(items[cached], on=items[self.used[ids]])
+            kernel = conditioned(rows_at(items, cached), on=rows_at(items, self.used[ids]))
             place = k_dpp(kernel, self.diverse.size(1), generator)
             self.diverse[ids] = cached.gather(1, place)
 
@@ -158,7 +158,7 @@ class DivNS(NegativeSampling):
         if candidates is None:
             hard, _ = chosen.index.chunk(2, dim=1)
             for memory, new in ((self.cached, chosen.state), (self.used, hard)):
-                both = torch.cat([memory[user], new], dim=1)
+                both = torch.cat([rows_at(memory, user), new], dim=1)
                 remember(memory, user, both[:, -memory.size(1) :])
         return Selection(chosen.index)
 
@@ -172,7 +172,7 @@ class DivNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The hardest candidates and their partners, `[B, 2 K]`; and the unused ones after them."""
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         scores = self.scores(users, pool_layers(item_xs, self.pool), candidates)
         num = min(self.num_negatives + self.num_unused, candidates.size(1))
         ranked = candidates.gather(1, scores.topk(num, dim=1).indices)

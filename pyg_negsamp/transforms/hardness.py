@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.layers import Pool, facing_layers, pool_layers
+from pyg_negsamp.layers import Pool, facing_layers, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.scoring import Score, candidate_scores
 
 
@@ -32,7 +32,7 @@ def hardest(
         pool: How layers become the scoring embedding.
         score: How rows become a score. Default: by dot products.
     """
-    pooled_user = pool_layers([x[user] for x in user_xs], pool)
+    pooled_user = pooled_rows(user_xs, user, pool)
     scores = candidate_scores(pooled_user, pool_layers(item_xs, pool), candidates, score)
     return candidates.gather(1, scores.topk(num, dim=1).indices)
 
@@ -46,7 +46,7 @@ def facing_users(user: Tensor, user_xs: Sequence[Tensor], pool: Pool, score: Sco
     if callable(score) and pool == "concat" and len(user_xs) > 1:
         expected = "'dot' or 'cosine' to choose at each of several concatenated layers"
         raise invalid("score", "score", expected, f"{short(score)}, which reads all at once")
-    return facing_layers([x[user] for x in user_xs], pool)
+    return facing_layers([rows_at(x, user) for x in user_xs], pool)
 
 
 def hardest_per_layer(

@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import uniform, unit_rows
 from pyg_negsamp.scoring import Score, all_scores
@@ -154,16 +154,17 @@ class MCNS(NegativeSampling):
         drawn = self.draw(user, pos, generator)
         slot = torch.empty_like(drawn).random_(self.near.size(1), generator=generator)
         coin, chance = uniform((2, *drawn.shape), torch.double, drawn.device, generator)
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
 
         def log_p(item: Tensor) -> Tensor:
-            return self.log_target(self.pair_scores(users, items[item].unsqueeze(1))).squeeze(1)
+            score = self.pair_scores(users, rows_at(items, item).unsqueeze(1))
+            return self.log_target(score).squeeze(1)
 
         state = self.memory[user]
         of_state, states = log_p(state), []
         for step in range(self.num_candidates):
-            near = self.near[state].gather(1, slot[:, step : step + 1]).squeeze(1)
+            near = rows_at(self.near, state).gather(1, slot[:, step : step + 1]).squeeze(1)
             new = torch.where((coin[:, step] < 0.5) & (near >= 0), near, drawn[:, step])
             of_new = log_p(new)
             there, back = self.log_proposal(user, state, new), self.log_proposal(user, new, state)
@@ -181,7 +182,7 @@ class MCNS(NegativeSampling):
     def log_proposal(self, user: Tensor, start: Tensor, to: Tensor) -> Tensor:
         """Logarithm of `q(to | start)`, the mixture, for users and items `[B]`: float64 `[B]`."""
         assert self.candidates is not None
-        near = self.near[start]
+        near = rows_at(self.near, start)
         half = 0.5 * (near[:, 0] >= 0)
         share = (near == to.unsqueeze(1)).double().mean(dim=1)
         return (half * share + (1 - half) * self.candidates.log_q(user, to).exp()).log()
@@ -196,7 +197,7 @@ class MCNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The last states of a walk that starts at the first candidate and is offered the rest."""
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         value = self.log_target(self.scores(users, pool_layers(item_xs, self.pool), candidates))
         if self.candidates is not None:
             value = value - self.candidates.log_mass(candidates)

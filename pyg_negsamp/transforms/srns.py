@@ -13,7 +13,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers
+from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.batch import stores
@@ -154,7 +154,7 @@ class SRNS(NSCaching):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates with the highest score and deviation."""
-        users = pool_layers([x[user] for x in user_xs], self.pool)
+        users = pooled_rows(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         value = self.probability(users, items, pos, candidates)
         weight = self.alpha * min(1.0, self.epoch / self.warmup)
@@ -173,7 +173,7 @@ class SRNS(NSCaching):
             pos: `[B]` positives.
             candidates: `[B, M]` item ids.
         """
-        pos_score = self.pair_scores(users, items[pos].unsqueeze(1))
+        pos_score = self.pair_scores(users, rows_at(items, pos).unsqueeze(1))
         return torch.sigmoid(self.scores(users, items, candidates) - pos_score)
 
     def _history(self, like: Tensor) -> list[tuple[Tensor, Tensor]]:
