@@ -191,8 +191,9 @@ def _towards_ego(ctx: Any, grad: Tensor, add: Callable[[Tensor, Tensor, int], No
 def _add_rows(out: Tensor, index: Tensor, grad: Tensor, layer: int) -> None:
     """Adds `grad[:, layer]` to rows `index` (`[R]`, or `[R, H]`) of `out`, in place."""
     row = index[:, layer] if index.dim() == 2 else index
-    # An expanded index takes torch's row-wise scatter: on CPU ten times faster than index_add_.
-    out.scatter_add_(0, row.unsqueeze(1).expand(-1, out.size(1)), grad[:, layer].to(out.dtype))
+    # An expanded index takes torch's row-wise scatter on CPU, but only if rows lie side by side.
+    of_layer = grad[:, layer].to(out.dtype).contiguous()
+    out.scatter_add_(0, row.unsqueeze(1).expand(-1, out.size(1)), of_layer)
 
 
 def read_rows(
