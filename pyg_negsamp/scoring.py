@@ -43,8 +43,8 @@ SIMILARITIES: tuple[str, ...] = get_args(Similarity)
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
 Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]
 Decoder = TypeVar("Decoder", bound=Callable[[Tensor, Tensor], Tensor])
-#: Ids per item of a table from which scoring in it is faster than copying rows out of it.
-MANY = 2
+#: Rows per item of a table from which scoring in it is faster than copying them out of it.
+MANY = 1.5
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
 BLOCK_BYTES = 2**22
 #: Bytes of item rows that a decoder gets at a time, which makes more of them.
@@ -175,11 +175,16 @@ def candidate_scores(
     return rows_in_blocks(candidates, (items,), lambda block, rows: dot(user[block], rows))
 
 
-def scores_where_they_lie(user: Tensor, items: Tensor, index: Tensor, score: Score) -> bool:
-    """Whether :func:`table_scores` can, and is faster than copies: arguments are those."""
+def scores_where_they_lie(
+    user: Tensor, items: Tensor, index: Tensor, score: Score, layers: int = 1
+) -> bool:
+    """Whether :func:`table_scores` can, and is faster than copies: arguments are those.
+
+    Copies would be rows of all layers, of which the table is the pooled one.
+    """
     return (
         not callable(score)
-        and index.numel() >= MANY * len(items)
+        and index.numel() * layers >= MANY * len(items)
         and index.size(1) <= len(items)
         and user.device.type == "cpu"
         and user.dtype == items.dtype

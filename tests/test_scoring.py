@@ -123,7 +123,9 @@ def test_where_rows_are_scored_in_place() -> None:
     ids = IDS % 7
     assert scores_where_they_lie(user, table, ids, "cosine")
     assert not scores_where_they_lie(user, table, ids, lambda u, i: u)  # a decoder reads rows
-    assert not scores_where_they_lie(user, table, ids[:4], "dot")  # few ids for 7 items
+    few = ids[:1]
+    assert not scores_where_they_lie(user, table, few, "dot")
+    assert scores_where_they_lie(user, table, few, "dot", layers=4)  # of which copies would be four
     assert not scores_where_they_lie(user, table[:2], ids % 2, "dot")  # no room for so many
     assert not scores_where_they_lie(user.half(), table.half(), ids, "dot")
     assert not scores_where_they_lie(user.to("meta"), table.to("meta"), ids.to("meta"), "dot")

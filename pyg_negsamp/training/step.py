@@ -93,8 +93,8 @@ class TrainingStep(LightningModule):
         """Whether to read every item's row once, instead of one for each negative."""
         if self.shares_rows or not self.finds_all or chosen.index.dim() != 2:
             return False
-        rows = (tables[self.user_type][0], tables[self.item_type][0])
-        return scores_where_they_lie(*rows, chosen.index, self.score)
+        users, items = tables[self.user_type], tables[self.item_type]
+        return scores_where_they_lie(users[0], items[0], chosen.index, self.score, len(items))
 
     def _step_in_table(
         self, user: Tensor, pos: Tensor, tables: XDict, chosen: Selection
