@@ -149,15 +149,21 @@ def pool_layers(xs: Sequence[Tensor], pool: Pool) -> Tensor:
 
 
 def rows_at(x: Tensor, ids: Tensor) -> Tensor:
-    """Rows `[..., D]` of a table `[N, D]` at ids `[...]`: what `x[ids]` is, without its detours.
+    """Rows `[..., D]` of a table `[N, D]` at ids `[...]`: what `x[ids]` is, and faster.
 
-    On CPU, `x[ids]` reads number by number, and this row by row: five times as fast.
+    On CPU, `x[ids]` copies number by number, and this whole rows. Negative ids are refused.
     """
     return x.index_select(0, ids.flatten()).view(*ids.shape, *x.shape[1:])
 
 
-def pooled_rows(xs: Sequence[Tensor], ids: Tensor, pool: Pool) -> Tensor:
-    """Rows of some nodes as they score: `[R, D]` for ids `[R]` and `H` tensors `[N, D]`."""
+def gather_pooled(xs: Sequence[Tensor], ids: Tensor, pool: Pool) -> Tensor:
+    """Rows of some nodes, pooled: `[R, D]` (`[R, H * D]` with `concat`).
+
+    Args:
+        xs: `H` tensors `[N, D]`.
+        ids: `[R]` row ids.
+        pool: How layers become the scoring embedding.
+    """
     return pool_layers([rows_at(x, ids) for x in xs], pool)
 
 
@@ -202,5 +208,5 @@ def gather_rows(xs: Sequence[Tensor], index: Tensor) -> Tensor:
         `[R, H, D]`.
     """
     ids = index.unbind(1) if index.dim() == 2 else (index,) * len(xs)
-    rows = [x.index_select(0, i) for x, i in zip(xs, ids, strict=True)]
+    rows = [rows_at(x, i) for x, i in zip(xs, ids, strict=True)]
     return torch.stack(rows, dim=1) if len(rows) > 1 else rows[0].unsqueeze(1)

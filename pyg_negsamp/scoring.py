@@ -43,7 +43,8 @@ SIMILARITIES: tuple[str, ...] = get_args(Similarity)
 #: a decoder) from rows of users `[B, D]` and of items `[B, K, D]` to `[B, K]`.
 Score: TypeAlias = Similarity | Callable[[Tensor, Tensor], Tensor]
 Decoder = TypeVar("Decoder", bound=Callable[[Tensor, Tensor], Tensor])
-#: Rows per item of a table from which scoring in it is faster than copying them out of it.
+#: Rows per item, those of all layers counted, from which scoring in the table is faster than copies
+#: (measured: docs/performance.md).
 MANY = 1.5
 #: Bytes of candidate rows read at a time on CPU: small enough to stay in a core's cache.
 BLOCK_BYTES = 2**22

@@ -30,14 +30,7 @@ from torch import Tensor
 
 from pyg_negsamp.diagnostics.shapes import check_shapes
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.layers import (
-    Pool,
-    as_layers,
-    check_pool,
-    gather_rows,
-    pool_rows,
-    pooled_rows,
-)
+from pyg_negsamp.layers import Pool, as_layers, check_pool, gather_pooled, gather_rows, pool_rows
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.transforms import Negatives
 
@@ -102,7 +95,7 @@ def sampled_area(
         raise invalid("sampled_area", "item_xs", expected, f"{given[0]} of width {given[1]}")
     rows = gather_rows(layers, index.flatten(0, 1)).unflatten(0, index.shape[:2])
     return SampledArea(
-        wide(pooled_rows(layers, pos, pool)).detach(),
+        wide(gather_pooled(layers, pos, pool)).detach(),
         wide(pool_rows(rows, pool)).detach(),
         wide(pool_rows(negatives.xs, pool)).detach(),
     )

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from pyg_negsamp.layers import ego_rows, gather_rows, pool_layers, pool_rows
+from pyg_negsamp.layers import ego_rows, gather_rows, pool_layers, pool_rows, rows_at
 from pyg_negsamp.losses import l2_penalty
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.module import FromModule
@@ -102,7 +102,7 @@ class TrainingStep(LightningModule):
         """As :meth:`_step` from the rows on, for negatives `[B, K]` that are items as they are."""
         user_rows, layers = self.encoder.rows_and_items(tables, user)
         items = pool_layers(layers, self.encoder.pool)
-        u, p = pool_rows(user_rows, self.encoder.pool), items.index_select(0, pos)
+        u, p = pool_rows(user_rows, self.encoder.pool), rows_at(items, pos)
         assert not callable(self.score)
         scores = table_scores(u, items, chosen.index, self.score)
         known = self.sampler.known(chosen)
@@ -112,9 +112,7 @@ class TrainingStep(LightningModule):
         if self.l2:
             times = torch.bincount(chosen.index.flatten(), minlength=len(items))
             ego = layers[0]
-            loss = loss + self.l2 * l2_penalty(
-                ego_rows(user_rows), ego.index_select(0, pos), ego, times
-            )
+            loss = loss + self.l2 * l2_penalty(ego_rows(user_rows), rows_at(ego, pos), ego, times)
         return loss, self.encoder.auxiliary_loss(tables, user, pos)
 
     def _choose(

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
-from pyg_negsamp.layers import Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -103,7 +103,7 @@ class AHNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates rated best (smallest) by eq. 2."""
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         scores = self.scores(users, items, candidates)
         target = self.target(self.pair_scores(users, rows_at(items, pos).unsqueeze(1)))

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in
-from pyg_negsamp.layers import Pool, pooled_rows
+from pyg_negsamp.layers import Pool, gather_pooled
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Range, Space
 from pyg_negsamp.transforms.negatives import Selection
@@ -102,7 +102,7 @@ class BIR(OfTheBatch):
         if not len(pos):  # nothing to draw from
             return Selection(chosen.index, (allowed, None, None))
         users, items = (
-            pooled_rows(xs, ids, self.pool)
+            gather_pooled(xs, ids, self.pool)
             for xs, ids in ((user_xs, user), (item_xs, chosen.index))
         )
         logit = self.shared_scores(users, items) / self.temperature - log_q

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Embeddings, Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.numerics import unit_rows
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
@@ -137,7 +137,7 @@ class DivNS(NegativeSampling):
         items = unit_rows(self._whole_tables(x_dict)[1]).double()
         generator = torch.Generator(items.device).manual_seed(self.epoch)
         for ids in self.candidates.who_can_draw().split(BLOCK):
-            cached = self.cached[ids]
+            cached = rows_at(self.cached, ids)
             kernel = conditioned(rows_at(items, cached), on=rows_at(items, self.used[ids]))
             place = k_dpp(kernel, self.diverse.size(1), generator)
             self.diverse[ids] = cached.gather(1, place)
@@ -172,13 +172,13 @@ class DivNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The hardest candidates and their partners, `[B, 2 K]`; and the unused ones after them."""
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         scores = self.scores(users, pool_layers(item_xs, self.pool), candidates)
         num = min(self.num_negatives + self.num_unused, candidates.size(1))
         ranked = candidates.gather(1, scores.topk(num, dim=1).indices)
         hard = ranked[:, : self.num_negatives]
         slot = torch.empty_like(hard).random_(self.diverse.size(1), generator=generator)
-        partner = self.diverse[user].gather(1, slot)
+        partner = rows_at(self.diverse, user).gather(1, slot)
         return Selection(torch.cat([hard, partner], dim=1), ranked[:, self.num_negatives :])
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:

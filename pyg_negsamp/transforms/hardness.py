@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.layers import Pool, facing_layers, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Pool, facing_layers, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.scoring import Score, candidate_scores
 
 
@@ -32,7 +32,7 @@ def hardest(
         pool: How layers become the scoring embedding.
         score: How rows become a score. Default: by dot products.
     """
-    pooled_user = pooled_rows(user_xs, user, pool)
+    pooled_user = gather_pooled(user_xs, user, pool)
     scores = candidate_scores(pooled_user, pool_layers(item_xs, pool), candidates, score)
     return candidates.gather(1, scores.topk(num, dim=1).indices)
 

@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import invalid, number_in, whole_number
-from pyg_negsamp.layers import Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import mean
 from pyg_negsamp.products import dot
@@ -128,7 +128,7 @@ class IRGAN(NegativeSampling):
         """`K` candidates drawn by the generator, and what is needed to train it."""
         policy = self.log_policy(user, candidates).exp()
         drawn = torch.multinomial(policy, self.num_negatives, generator=generator)
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         pos_score = self.pair_scores(users, rows_at(items, pos).unsqueeze(1))
         reward = softplus(self.scores(users, items, candidates) - pos_score)

@@ -12,7 +12,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Embeddings, Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import uniform, unit_rows
 from pyg_negsamp.scoring import Score, all_scores
@@ -154,7 +154,7 @@ class MCNS(NegativeSampling):
         drawn = self.draw(user, pos, generator)
         slot = torch.empty_like(drawn).random_(self.near.size(1), generator=generator)
         coin, chance = uniform((2, *drawn.shape), torch.double, drawn.device, generator)
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
 
         def log_p(item: Tensor) -> Tensor:
@@ -197,7 +197,7 @@ class MCNS(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The last states of a walk that starts at the first candidate and is offered the rest."""
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         value = self.log_target(self.scores(users, pool_layers(item_xs, self.pool), candidates))
         if self.candidates is not None:
             value = value - self.candidates.log_mass(candidates)

@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Cells, PoolCandidates, Source
 from pyg_negsamp.errors import invalid, number_in, whole_number, yes_or_no
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows
+from pyg_negsamp.layers import Embeddings, Pool, gather_pooled, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score, ranking_tables
@@ -177,7 +177,7 @@ class MIDX(NegativeSampling):
             `[B, I]` if exact, where each item is its own cell.
         """
         assert self.candidates is not None
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         if self.exact:
             score = self.shared_scores(users, pool_layers(item_xs, self.pool)).double()
             score = score / self.temperature

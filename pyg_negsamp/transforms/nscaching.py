@@ -11,7 +11,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.layers import Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -130,7 +130,7 @@ class NSCaching(NegativeSampling):
         new = self.candidates(user, self.num_new, generator)
         chosen = super().choose(user, pos, user_xs, item_xs, None, generator)
         union = torch.cat([rows_at(self.memory, user), new], dim=1)
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         logit = self.scores(users, pool_layers(item_xs, self.pool), union) / self.tau
         kept = draw_without_replacement(union, logit, self.num_candidates, generator)
         remember(self.memory, user, kept)

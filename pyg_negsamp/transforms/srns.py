@@ -13,7 +13,7 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.layers import Embeddings, Pool, pool_layers, pooled_rows, rows_at
+from pyg_negsamp.layers import Embeddings, Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Range, Space
 from pyg_negsamp.transforms.batch import stores
@@ -154,12 +154,15 @@ class SRNS(NSCaching):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """The candidates with the highest score and deviation."""
-        users = pooled_rows(user_xs, user, self.pool)
+        users = gather_pooled(user_xs, user, self.pool)
         items = pool_layers(item_xs, self.pool)
         value = self.probability(users, items, pos, candidates)
         weight = self.alpha * min(1.0, self.epoch / self.warmup)
         if weight and self.history and len(self.history[0][1]) == len(items):
-            past = [self.probability(u[user], i, pos, candidates) for u, i in self._history(items)]
+            past = [
+                self.probability(rows_at(u, user), i, pos, candidates)
+                for u, i in self._history(items)
+            ]
             value = value + weight * torch.stack(past).std(dim=0, correction=0)
         best = value.topk(self.num_negatives, dim=1).indices
         return Selection(candidates.gather(1, best))
