@@ -23,6 +23,8 @@ from small_table import until
 from torch_geometric.data import HeteroData
 
 optuna = pytest.importorskip("optuna")
+from sqlalchemy import event  # noqa: E402
+from sqlalchemy.engine import Engine  # noqa: E402
 
 from pyg_negsamp.experiments import Config, run, search, studies, trials  # noqa: E402
 from pyg_negsamp.experiments.arguments import METHODS, ConfigError  # noqa: E402
@@ -45,6 +47,13 @@ OPTIONS = ("first", "search", "storage", "to", "say", "jobs", "cluster")
 SQLITE, JOURNAL = "sqlite:///one.db", "journal:///one.log"
 
 pytestmark = pytest.mark.usefixtures("own_folder")
+
+
+@event.listens_for(Engine, "connect")
+def _no_disk_is_waited_for(connection: object, _: object) -> None:
+    """As for all tests (conftest.py): what SQLite writes need not outlast a power cut."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
