@@ -163,6 +163,19 @@ def edge_type_of(data: HeteroData | Data, edge_type: EdgeType | None = None) -> 
     return found[0]
 
 
+def joins_one_kind(data: HeteroData | Data, edge_type: EdgeType | None = None) -> bool:
+    """Whether links join nodes of one kind, as in a homogeneous graph, or `(paper, cites, paper)`.
+
+    A node is then user and item at once, and never a negative of itself.
+
+    Args:
+        data: The graph.
+        edge_type: The interactions in `HeteroData`, see :func:`edge_type_of`; ignored for `Data`.
+    """
+    first, _, last = edge_type_of(data, edge_type)
+    return not isinstance(data, HeteroData) or first == last
+
+
 def store_of(data: HeteroData | Data, edge_type: EdgeType) -> Any:
     """Where a graph keeps the links of an edge type; a homogeneous graph keeps all by itself."""
     return data[edge_type] if isinstance(data, HeteroData) else data
@@ -252,8 +265,15 @@ def labelled_links(data: HeteroData | Data, edge_type: EdgeType) -> Tensor | Non
     check_links("held_out_links", name, index, known.num_users, known.num_items)
     label = store.get("edge_label") if name == "edge_label_index" else None
     if label is not None:
+        check_labels("held_out_links", label, index.size(1))
         index = index[:, positive("held_out_links", label)]
     return index.long()
+
+
+def check_labels(owner: object, label: object, num_links: int) -> None:
+    """Refuses what are not labels `[E]`, one for each link."""
+    if not isinstance(label, Tensor) or label.shape != (num_links,):
+        raise invalid(owner, "edge_label", f"[{num_links}], one for each link", short(label))
 
 
 def positive(owner: object, label: Tensor) -> Tensor:
@@ -285,6 +305,11 @@ def check_shape(owner: object, field: str, index: object) -> None:
 def is_integer(x: Tensor) -> bool:
     """Whether a tensor holds whole numbers."""
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+
+def is_index(x: Tensor) -> bool:
+    """Whether a tensor holds ids that torch can look up; bytes it would take for a mask."""
+    return x.dtype in (torch.int64, torch.int32)
 
 
 def is_in(x: Tensor, known: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Pairs(torch.nn.Module):
         self.num_users, self.num_items = num_users, num_items
         user, item = coalesce(index, num_nodes=max(num_users, num_items))
         self.register_buffer("key", user * num_items + item, persistent=False)
-        first = torch.searchsorted(user, torch.arange(num_users + 1).to(user))
+        first = torch.searchsorted(user, torch.arange(num_users + 1, device=user.device))
         self.register_buffer("first", first, persistent=False)
 
     @property
@@ -103,7 +103,7 @@ class Pairs(torch.nn.Module):
             Positions in `user` and in `item`, two int64 `[E]`.
         """
         row, own = self.of(user)
-        asked = torch.zeros(self.num_items, dtype=torch.bool)
+        asked = torch.zeros(self.num_items, dtype=torch.bool, device="cpu")
         asked[item] = True
         hit = asked[own].nonzero().squeeze(1)
         row, own = row[hit], own[hit]

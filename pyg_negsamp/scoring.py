@@ -164,7 +164,7 @@ def candidate_scores(
     Returns:
         `[B, M]`.
     """
-    if callable(score):
+    if callable(score) or (score == "cosine" and wide(user) is not user):
         pairs = similarity_of(score)
         return rows_in_blocks(candidates, (items,), lambda block, rows: pairs(user[block], rows))
     if score == "cosine":

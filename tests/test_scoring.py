@@ -164,3 +164,13 @@ def test_products_of_ranking_tables_are_the_scores() -> None:
     for similarity, score in (("dot", dot), ("cosine", cosine)):
         u, i = ranking_tables(user, similarity), ranking_tables(item, similarity)
         torch.testing.assert_close(dot(u, i), score(user, item))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_cosines_of_half_precision_are_single(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    user, items = (torch.randn(n, 64, generator=generator).to(dtype) for n in (20, 300))
+    candidates = torch.arange(300).repeat(20, 1)
+    found = candidate_scores(user, items, candidates, "cosine")
+    exact = candidate_scores(user.double(), items.double(), candidates, "cosine")
+    torch.testing.assert_close(found.double(), exact, atol=1e-6, rtol=0)

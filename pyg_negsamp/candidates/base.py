@@ -21,7 +21,7 @@ from pyg_negsamp.candidates.reading import (
     read_times,
 )
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import check_links, edge_type_of, is_integer, known_links
+from pyg_negsamp.graph import check_links, edge_type_of, is_index, joins_one_kind, known_links
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
@@ -39,11 +39,13 @@ class Candidates(torch.nn.Module, ABC):
 
     Args:
         data: Training graph; its `edge_index` says what each user has seen. In a homogeneous
-            `Data` graph every node is user and item, and its own id counts as seen.
+            `Data` graph, or with an edge type from a node type to itself, every node is user and
+            item, and its own id counts as seen.
         edge_type: Edge type to read from `HeteroData`. Default: the only one there is, see
             :func:`pyg_negsamp.graph.edge_type_of`.
         also: More links that users have seen, `[2, E]` or several such: the supervision links of
-            `RandomLinkSplit(disjoint_train_ratio=...)`, say. Default: none.
+            `RandomLinkSplit(disjoint_train_ratio=...)`, say. Where `edge_index` holds the reverse
+            of each of its links, these count in both directions, too. Default: none.
         items: The only items that may be drawn: a range, a slice, ids, or a bool for every item.
             In a homogeneous graph of users and items these are the items:
             `items=range(num_users, num_nodes)`, or `items=data.node_type == 1`. Default: all.
@@ -64,7 +66,6 @@ class Candidates(torch.nn.Module, ABC):
         drawn: The seen pairs among items that may be drawn, in a numbering of these alone.
         items: `[n]` ids of the items that may be drawn, ascending, or by their time if they have
             one; `None` for all.
-        since: `[n]` the times of `items`; `None` if items exist always.
         fingerprint: Of the links in `edge_index` alone.
 
     Raises:
@@ -83,7 +84,7 @@ class Candidates(torch.nn.Module, ABC):
     items: Tensor | None
     position: Tensor | None
     linked: Tensor | None
-    since: Tensor | None
+    _since: Tensor | None
 
     def __init__(
         self,
@@ -112,26 +113,35 @@ class Candidates(torch.nn.Module, ABC):
             raise invalid(self, "num_relations", "left out without 'relation'", num_relations)
         self.num_users = links.num_users * (self.num_relations or 1)
         self._check_fits(self.num_items)
+        self.register_buffer("linked", None, persistent=False)
         several = also if isinstance(also, list | tuple) else [also]
         more: list[Any] = [extra for extra in several if extra is not None]
         for extra in more:
             check_links(self, "also", extra, self.num_users, self.num_items)
-        if isinstance(data, Data) and relation is None:
-            if items is None:
+        self._one_kind = relation is None and joins_one_kind(data, self.edge_type)
+        if self._one_kind:
+            if items is None and isinstance(data, Data):
                 check_one_kind(self, data, index)
-            more.append(torch.arange(self.num_items).expand(2, -1))
+            if more and self._pairs(index).hold(*index.flip(0)).all():  # they have no direction
+                more += [extra.flip(0) for extra in more]
+            more.append(torch.arange(self.num_items, device=index.device).expand(2, -1))
         every = torch.cat([index, *(x.to(index) for x in more)], dim=1) if more else index
-        # The users with links, and an end that is nobody.
-        linked = None if relation is None else pad(every[0].unique(), (0, 1), value=self.num_users)
-        self.register_buffer("linked", linked, persistent=False)
+        if relation is not None:  # the users with links, and an end that is nobody
+            self.linked = pad(every[0].unique(), (0, 1), value=self.num_users)
         seen = self._pairs(index)
         self.fingerprint: Fingerprint = seen.fingerprint()
         self.known = self.drawn = self._pairs(every) if more else seen
-        self.register_buffer("since", None, persistent=False)
+        self.register_buffer("_since", None, persistent=False)
         self.register_buffer("items", None, persistent=False)
         self.register_buffer("position", None, persistent=False)
         if items is not None or time is not None:
             self._allow(items, time)
+
+    @property
+    def since(self) -> Tensor | None:
+        """The times `[n]` of `items`, int64 or float64; `None` if items exist always."""
+        # Kept as their bits, which `.half()` and the like of a whole model leave as they are.
+        return None if self._since is None else self._since.view(self._time_type)
 
     def _pairs(self, index: Tensor) -> Pairs:
         """Pairs `[2, E]` of users, as :meth:`known_as` numbers them, and items."""
@@ -143,12 +153,13 @@ class Candidates(torch.nn.Module, ABC):
     def _allow(self, items: Items | None, time: Tensor | None) -> None:
         """Numbers the items that may be drawn, and keeps what of them is seen."""
         device = self.known.key.device
-        every = torch.arange(self.num_items)
+        every = torch.arange(self.num_items, device="cpu")
         allowed = every if items is None else read_items(self, items, self.num_items)
         if time is not None:
             # Items that exist at a time are then the first ones.
             since, order = read_times(self, time, self.num_items).cpu()[allowed].sort(stable=True)
-            self.since, allowed = since.to(device), allowed[order]
+            self._time_type, allowed = since.dtype, allowed[order]
+            self._since = since.to(device).view(torch.int64)
         self.items = allowed.to(device)
         self.position = self.items.new_full((self.num_items,), -1)
         self.position[self.items] = every[: len(allowed)].to(device)
@@ -225,8 +236,9 @@ class Candidates(torch.nn.Module, ABC):
                 :class:`PoolCandidates` or where items have times.
         """
         whole_number(self, "num", num, least=1)
-        if user.dim() != 1 or not is_integer(user):
-            raise invalid(self, "user", "[B] integers", f"{[*user.shape]} {user.dtype}")
+        if user.dim() != 1 or not is_index(user):
+            expected = "[B] integers of int64 or int32"
+            raise invalid(self, "user", expected, f"{[*user.shape]} {user.dtype}")
         check_generator(self, generator, user.device)
         draw = self._draw_on_cpu if user.device.type == "cpu" else self._draw_known
         item = draw(user, num, generator, pos, self.existing(user, time))
@@ -336,9 +348,16 @@ class Candidates(torch.nn.Module, ABC):
         return unseen & (there if existing is None else there & (place < existing))
 
     def degree(self) -> Tensor:
-        """How many of the links in `edge_index` each item has, repeated ones too: `[I]` int64."""
+        """How many of the links in `edge_index` each item has, repeated ones too: `[I]` int64.
+
+        In a graph with one kind of nodes, where `items` says which of them are items, the others
+        have 0: links back to users do not count.
+        """
         degree = torch.bincount(self._items_of_links, minlength=self.num_items)
-        return degree.to(self.known.key.device)
+        degree = degree.to(self.known.key.device)
+        if self._one_kind and self.position is not None:
+            degree.masked_fill_(self.position < 0, 0)
+        return degree
 
     def shared(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         """Draws items that all users share, whoever has seen them: `[num]` int64 ids.
@@ -366,7 +385,7 @@ class Candidates(torch.nn.Module, ABC):
         """
         if user.device.type != "cpu" or torch.compiler.is_compiling():
             return self.may_be_drawn(user.unsqueeze(1), item).to(dtype)
-        weight = torch.ones(len(user), len(item), dtype=dtype)
+        weight = torch.ones(len(user), len(item), dtype=dtype, device="cpu")
         weight[self.known.among(self.known_as(user), item)] = 0
         if self.position is not None:
             weight *= self.position[item] >= 0
@@ -394,7 +413,7 @@ class Candidates(torch.nn.Module, ABC):
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every item is as likely to be drawn as any other."""
+        """Whether every item that may be drawn is as likely as any other."""
         return type(self).log_mass is Candidates.log_mass
 
     def log_q(self, user: Tensor, item: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class BitFilter:
         word = self._word(user, item.unsqueeze(1)).flatten().long() * 32
         bit = torch.cat([word + (item & 31), word + (item >> 5 & 31)]).unique()
         # Two words more than links own: users without links look there, or at their neighbour's.
-        bits = torch.zeros(2 * len(user) + 2, dtype=torch.int64)
+        bits = torch.zeros(2 * len(user) + 2, dtype=torch.int64, device="cpu")
         # Bit 0 is the highest: shifted to the left by its number, a bit becomes the sign.
         bits.index_add_(0, bit // 32, torch.ones_like(bit) << 31 - bit % 32)
         self.bits = bits.int()

@@ -34,7 +34,7 @@ def small_integers_below(
     """
     limit, half = limit.double(), (num + 1) // 2
     unit = random_doubles((limit.size(0), half), limit.device, generator).mul_(limit)
-    number = torch.empty(limit.size(0), num, dtype=torch.int32)
+    number = torch.empty(limit.size(0), num, dtype=torch.int32, device="cpu")
     number[:, :half] = unit
     number[:, half:] = unit.frac_().mul_(limit)[:, : num - half]
     return number
@@ -59,5 +59,7 @@ class _StartOf(ISeedSequence):
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray[Any, Any]:
         """Random words, of which numpy asks for as many as it needs."""
-        word = torch.randint(-(2**63), 2**63 - 1, (n_words,), generator=self.generator)
+        word = torch.randint(
+            -(2**63), 2**63 - 1, (n_words,), generator=self.generator, device="cpu"
+        )
         return word.numpy().view(dtype)[:n_words]

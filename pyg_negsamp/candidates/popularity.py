@@ -147,9 +147,13 @@ class PopularityCandidates(Candidates):
         return item if self.items is None else self.items[item]
 
     def log_shared(self, item: Tensor) -> Tensor:
-        """Logarithms of the probabilities of :meth:`shared`; at least that of a single point."""
-        place = item if self.position is None else self.position[item].clamp(min=0)
-        return (self._length(place).clamp(min=1).double() / self.start[-1]).log()
+        """Logarithms of the probabilities of :meth:`shared`; at least that of a single point.
+
+        That is what items have that are never drawn.
+        """
+        place = item if self.position is None else self.position[item]
+        length = self._length(place.clamp(min=0)).masked_fill_(place < 0, 0).clamp_(min=1)
+        return (length.double() / self.start[-1]).log()
 
     def log_mass(self, item: Tensor) -> Tensor:
         """Logarithm of the probability of drawing `item`, up to a constant of the user.

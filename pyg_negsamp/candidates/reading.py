@@ -22,12 +22,12 @@ def read_items(owner: object, items: Items, num_items: int) -> Tensor:
     Raises:
         ValueError: If they are no ids, or none.
     """
-    every = torch.arange(num_items)
+    every = torch.arange(num_items, device="cpu")
     expected = f"a range, a slice, ids in [0, {num_items}), or [{num_items}] bool"
     if isinstance(items, slice):
         found = every[items]
     elif isinstance(items, range):
-        found = torch.tensor(items, dtype=torch.long)
+        found = torch.tensor(items, dtype=torch.long, device="cpu")
     elif not isinstance(items, Tensor):
         raise invalid(owner, "items", expected, short(items))
     elif items.dtype == torch.bool and items.shape == every.shape:

@@ -130,7 +130,10 @@ class UniformCandidates(Candidates):
         return item if self.items is None else self.items[item]
 
     def log_shared(self, item: Tensor) -> Tensor:
-        """Logarithms of the probabilities of :meth:`shared`: the same for all."""
+        """Logarithms of the probabilities of :meth:`shared`: the same for all.
+
+        Also for items that are never drawn, so that a correction by it leaves uniform draws alone.
+        """
         return torch.full_like(item, -math.log(self.drawn.num_items), dtype=torch.float64)
 
     def _outcome(self, user: Tensor, item: Tensor) -> Tensor:

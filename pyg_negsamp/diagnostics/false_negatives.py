@@ -101,8 +101,8 @@ def false_negative_share_by_rank(
     false = liked.hold(user.unsqueeze(1), candidates.gather(1, hardest_first)).float()
     size, device = score.size(1), score.device
     tenth = torch.arange(size, device=device) * TENTHS // max(size, 1)
-    shares = torch.zeros(2, TENTHS, device=device)  # sums, and how many ranks they are of
     by_rank = false.mean(dim=0)
+    shares = by_rank.new_zeros(2, TENTHS)  # sums, and how many ranks they are of
     shares.index_add_(1, tenth, torch.stack([by_rank, torch.ones_like(by_rank)]))
     return shares[0] / shares[1]
 

@@ -23,6 +23,7 @@ from pyg_negsamp.graph import (
     held_out_links,
     is_in,
     items_among,
+    joins_one_kind,
     known_links,
 )
 from pyg_negsamp.layers import (
@@ -89,7 +90,8 @@ def rank(
             not; or a function that scores all items for users `[b]`. These cannot be checked.
         data: `edge_index` holds the links known at that time, which are left out of the lists;
             the held-out links are read by :func:`pyg_negsamp.graph.held_out_links`. In a
-            homogeneous `Data` graph every node is user and item, but none is its own.
+            homogeneous `Data` graph every node is user and item, but none is its own; so it is
+            with an edge type from a node type to itself.
         k: Length of the lists.
         pool: How layers become the scoring embedding.
         edge_type: The interactions in `data`.
@@ -111,8 +113,9 @@ def rank(
     position = user.new_full((links.num_users,), -1)
     position[user] = torch.arange(user.numel(), device=user.device)
     known = links.index
-    if isinstance(data, Data):
-        if items_among(data, torch.cat([known, held_out], dim=1)) is not None:
+    if joins_one_kind(data, edge_type):
+        both = torch.cat([known, held_out], dim=1)
+        if isinstance(data, Data) and items_among(data, both) is not None:
             expected = (
                 "HeteroData, as some nodes of this graph are users and others items: "
                 "evaluate({'user': x[:U], 'item': x[U:]}, data)"

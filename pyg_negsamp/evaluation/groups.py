@@ -10,11 +10,12 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
+from pyg_negsamp.errors import invalid, short
 from pyg_negsamp.evaluation.full_rank import Ranked, Scorer, joined, links_to_rank, rank
 from pyg_negsamp.evaluation.items import item_thirds
 from pyg_negsamp.evaluation.measures import averages, collection_for
 from pyg_negsamp.evaluation.metrics import DEFAULT
-from pyg_negsamp.graph import edge_type_of, known_links
+from pyg_negsamp.graph import edge_type_of, is_integer, known_links
 from pyg_negsamp.layers import Pool
 
 #: Groups of users, the least active first.
@@ -84,7 +85,7 @@ def evaluate_groups(
         edge_type: The interactions in `data`.
 
     Raises:
-        ValueError: As :func:`evaluate`.
+        ValueError: As :func:`evaluate`; if counts are no integers, or not as many.
     """
     collection_for(data, k, metrics, edge_type)  # refuses what is wrong before it ranks
     blocks = list(joined(rank(x_dict, data, max(k), pool, edge_type)))
@@ -102,6 +103,14 @@ def by_group(
 ) -> list[Group]:
     """The groups of :func:`evaluate_groups`, of lists that are there already."""
     edge_type = edge_type_of(data, edge_type)
+    links = known_links(data, edge_type)
+    for name, of_each, size in (
+        ("user_count", user_count, links.num_users),
+        ("item_count", item_count, links.num_items),
+    ):
+        if not isinstance(of_each, Tensor) or of_each.shape != (size,) or not is_integer(of_each):
+            expected = f"[{size}] integers, the training links of each {name[:4]}"
+            raise invalid("evaluate_groups", name, expected, short(of_each))
     held_out = links_to_rank(data, edge_type).unique(dim=1)
     user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
     found = []

@@ -11,7 +11,14 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import edge_type_of, held_out_links, known_links, links_in
+from pyg_negsamp.graph import (
+    edge_type_of,
+    held_out_links,
+    joins_one_kind,
+    known_links,
+    links_in,
+    store_of,
+)
 from pyg_negsamp.pairs import Pairs
 
 
@@ -69,9 +76,9 @@ def check_leakage(
     `pos_edge_label_index`) must be neither in the training graph nor in the graph of its own
     split. A link can also be read off a reverse edge type: one from items to users that holds
     the reverse of every training link, whatever it is called, such as what `ToUndirected` makes
-    of the data when it comes before the split. In a homogeneous graph, links read in both
-    directions if all those of the splits, held out or not, have their reverse among them: so all
-    parts are needed to see that.
+    of the data when it comes before the split. Links among nodes of one kind, as in a homogeneous
+    graph, read in both directions if all those of the splits, held out or not, have their reverse
+    among them: so all parts are needed to see that.
 
     Args:
         train: Training graph.
@@ -90,13 +97,13 @@ def check_leakage(
         for name, split in (("val", val), ("test", test))
         if split is not None
     }
-    links = known.index
-    if isinstance(train, Data):
-        others = [known_links(split).index for split, _ in splits.values()]
-        links = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)
+    links = every = known.index
+    if joins_one_kind(train, edge_type):
+        others = [known_links(split, edge_type).index for split, _ in splits.values()]
+        every = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)
     for name, (split, held_out) in splits.items():
         for owner, graph in (("train", train), (name, split)):
-            for kind, readable in _readable(graph, links, edge_type, size):
+            for kind, readable in _readable(graph, links, every, edge_type, size):
                 keys = _keys(readable.to(held_out.device), size)
                 leaked = held_out[:, torch.isin(_keys(held_out, size), keys)]
                 if leaked.numel():
@@ -112,25 +119,32 @@ def check_leakage(
 
 
 def _readable(
-    graph: HeteroData | Data, links: Tensor, edge_type: EdgeType, size: int
+    graph: HeteroData | Data, links: Tensor, every: Tensor, edge_type: EdgeType, size: int
 ) -> Iterator[tuple[EdgeType | str, Tensor]]:
-    """The links `[2, E]` that each edge type of a graph tells, users first."""
-    if isinstance(graph, Data):
-        own = known_links(graph).index
-        yield "edge_index", own
-        if torch.isin(_keys(links.flip(0), size), _keys(links, size)).all():
-            yield "edge_index (reversed)", own.flip(0)
-        return
-    for kind in graph.edge_types:
-        found = links_in(graph[kind])
+    """The links `[2, E]` that each edge type of a graph tells, users first.
+
+    Args:
+        graph: The graph.
+        links: The training links.
+        every: The links of all splits, held out or not, if they join nodes of one kind.
+        edge_type: The interactions.
+        size: More than any id.
+    """
+
+    def all_in(some: Tensor, others: Tensor) -> bool:
+        return bool(torch.isin(_keys(some, size), _keys(others, size)).all())
+
+    for kind in graph.edge_types if isinstance(graph, HeteroData) else [edge_type]:
+        found = links_in(store_of(graph, kind))
         if found is None:
             continue
         if kind == edge_type:
-            yield kind, found
-        elif kind[0] == edge_type[2] and kind[2] == edge_type[0]:
-            reverse = found.flip(0)
-            if torch.isin(_keys(links, size), _keys(reverse, size)).all():
-                yield kind, reverse
+            name = kind if isinstance(graph, HeteroData) else "edge_index"
+            yield name, found
+            if joins_one_kind(graph, edge_type) and all_in(every.flip(0), every):
+                yield f"{name} (reversed)", found.flip(0)
+        elif (kind[0], kind[2]) == (edge_type[2], edge_type[0]) and all_in(links, found.flip(0)):
+            yield kind, found.flip(0)
 
 
 def _keys(links: Tensor, size: int) -> Tensor:

@@ -15,7 +15,15 @@ from pyg_negsamp.errors import whole_number
 from pyg_negsamp.evaluation.full_rank import BLOCK_BYTES, Scorer, links_to_rank, scorer
 from pyg_negsamp.evaluation.measures import evaluate
 from pyg_negsamp.evaluation.metrics import ACCURACY, check_metrics
-from pyg_negsamp.graph import EDGE_TYPE, ITEM, USER, Links, edge_type_of, known_links
+from pyg_negsamp.graph import (
+    EDGE_TYPE,
+    ITEM,
+    USER,
+    Links,
+    edge_type_of,
+    joins_one_kind,
+    known_links,
+)
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
 
@@ -76,7 +84,11 @@ def evaluate_sampled(
     edge_type = edge_type_of(data, edge_type)
     links, held_out = known_links(data, edge_type), links_to_rank(data, edge_type)
     score = scorer(x_dict, data, pool, edge_type)
-    among = _among_sampled(score, links, held_out, num_negatives, seed)
+    taken = torch.cat([links.index, held_out], dim=1)
+    if joins_one_kind(data, edge_type):  # nobody competes for oneself
+        own = torch.arange(links.num_items, device=taken.device)
+        taken = torch.cat([taken, own.expand(2, -1)], dim=1)
+    among = _among_sampled(score, links, taken, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.
     block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])
     block_size = max(1, block_bytes // (links.num_items * 4))
@@ -87,22 +99,28 @@ def evaluate_sampled(
 
 
 def _among_sampled(
-    score: Callable[[Tensor], Tensor], links: Links, held_out: Tensor, num: int, seed: int
+    score: Callable[[Tensor], Tensor],
+    links: Links,
+    taken: Tensor,
+    held_out: Tensor,
+    num: int,
+    seed: int,
 ) -> Callable[[Tensor], Tensor]:
     """Scores of held-out items and of `num` others, drawn anew at every call; `-inf` elsewhere.
 
     Args:
         score: From user ids `[b]` to scores `[b, I]`.
         links: Known links.
+        taken: `[2, E]` links that are no competitors: known and held-out ones.
         held_out: `[2, E]` held-out links.
         num: Others to draw.
         seed: Seed of the draws.
     """
-    taken = HeteroData()
+    graph = HeteroData()
     # An item more, which is none, for users who have nothing left to draw.
-    taken[USER].num_nodes, taken[ITEM].num_nodes = links.num_users, links.num_items + 1
-    taken[EDGE_TYPE].edge_index = torch.cat([links.index, held_out], dim=1)
-    source, num = UniformCandidates(taken), min(num, links.num_items)
+    graph[USER].num_nodes, graph[ITEM].num_nodes = links.num_users, links.num_items + 1
+    graph[EDGE_TYPE].edge_index = taken
+    source, num = UniformCandidates(graph), min(num, links.num_items)
     generator = torch.Generator(held_out.device).manual_seed(seed)
     wanted = coalesce(held_out, num_nodes=max(links.num_users, links.num_items))
 

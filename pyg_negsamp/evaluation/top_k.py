@@ -33,8 +33,8 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     # Column `depth * lanes + lane` is in `lane`: maxima of rows of lanes, side by side.
     highest = scores[:, : DEPTH * lanes].unflatten(1, (DEPTH, lanes)).amax(dim=1)
     _, lane = top_k(highest, k)
-    depth = torch.arange(DEPTH).view(1, -1, 1)
-    left_over = torch.arange(DEPTH * lanes, columns).expand(len(scores), -1)
+    depth = torch.arange(DEPTH, device=lane.device).view(1, -1, 1)
+    left_over = torch.arange(DEPTH * lanes, columns, device=lane.device).expand(len(scores), -1)
     column = torch.cat([(depth * lanes + lane.unsqueeze(1)).flatten(1), left_over], dim=1)
     best = scores.gather(1, column).topk(k, dim=1)
     return best.values, column.gather(1, best.indices)

@@ -97,7 +97,8 @@ class RankingLoss(torch.nn.Module):
             **needed: What :attr:`needs` names, see :data:`NEEDS`.
 
         Returns:
-            A scalar, in single precision at least; 0 for no positives.
+            A scalar, in single precision at least; 0 for no positives. A positive without
+            negatives, or with weights 0 alone, counts 0, unless a loss says otherwise.
 
         Raises:
             ValueError: If the shapes disagree.
@@ -105,8 +106,10 @@ class RankingLoss(torch.nn.Module):
         if neg.dim() != 2 or pos.shape != neg.shape[:1]:
             raise invalid(self, "pos, neg", "[B] and [B, K]", f"{[*pos.shape]}, {[*neg.shape]}")
         pos, neg = wide(pos), wide(neg)
-        if not neg.numel():
+        if not len(pos):
             return pos.sum() + neg.sum()
+        if not neg.size(1):  # as with a negative that does not count
+            neg = weight = pos.new_zeros(len(pos), 1)
         counts = None
         if weight is not None:
             if weight.shape != neg.shape:
@@ -147,9 +150,11 @@ class RankingLoss(torch.nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RankingLoss:
         """As of any module; but what is kept from step to step is not rounded to half precision."""
+        before = dict(self.named_buffers(recurse=False))
         super()._apply(fn, recurse)
         for name, kept in self.named_buffers(recurse=False):
-            setattr(self, name, wide(kept))
+            if wide(kept) is not kept:
+                setattr(self, name, wide(before[name]).to(kept.device))
         return self
 
 

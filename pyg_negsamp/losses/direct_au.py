@@ -54,6 +54,8 @@ class DirectAULoss(RankingLoss):
         self, pos: Tensor, neg: Tensor, weight: Tensor | None = None, **needed: Any
     ) -> Tensor:
         """As of any loss, but every positive counts, with negatives or without."""
+        if neg.dim() == 2 and not neg.size(1):
+            neg = neg.new_zeros(len(neg), 1)
         return super().forward(pos, neg, None, **needed)
 
     def per_positive(

@@ -92,7 +92,8 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
         of_others = torch.log(-torch.expm1(pos_log_q.to(pos)))  # ln(1 - Q) of the positive
         log_sum = log_sum_exp(neg - log_q, weight) + of_others
         number = count(neg, weight)
-        log_sum = log_sum.where(number > 0, pos)  # without negatives, 0
+        # Without negatives, 0; and where the positive is all but certain to be drawn itself.
+        log_sum = log_sum.where((number > 0) & (of_others > -torch.inf), pos)
         missing = torch.sigmoid(log_sum - number.log() - pos).detach()  # 1 - P
         return missing * (log_sum - pos)
 

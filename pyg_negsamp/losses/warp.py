@@ -53,11 +53,13 @@ class WARPLoss(RankingLoss):
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """The weighted hinge of the first violating try."""
         # Counted in whole numbers, whose running sums are deterministic on GPUs, too.
-        tried = torch.ones_like(neg, dtype=torch.bool) if weight is None else weight != 0
-        violates = (neg > pos.unsqueeze(1) - 1) & tried
+        times = torch.ones_like(neg) if weight is None else weight.ceil()
+        times = times.long()
+        violates = (neg > pos.unsqueeze(1) - 1) & (times > 0)
         first = violates & (violates.cumsum(dim=1) == 1)
         found = first.any(dim=1)
-        tries = (tried.cumsum(dim=1) * first).sum(dim=1).clamp(min=1)
+        before = times.cumsum(dim=1) - times
+        tries = (before * first).sum(dim=1) + 1
         rank = torch.div(self.num_items - 1, tries, rounding_mode="floor")
         # A mask, not a product: what is not the first may be infinite.
         violation = neg.masked_fill(~first, 0).sum(dim=1)

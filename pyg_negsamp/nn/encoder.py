@@ -86,6 +86,12 @@ class Encoder(torch.nn.Module, ABC):
             raise invalid(self, "data", expected, short(data))
         self.edge_type = edge_type_of(data, edge_type)
         self.user_type, _, self.item_type = self.edge_type
+        if self.user_type == self.item_type:
+            expected = (
+                "interactions between two node types, as users and items have a table each (for "
+                "nodes of one type, call a sampler in a loop of your own: sampler(batch, x))"
+            )
+            raise invalid(self, "edge_type", expected, self.edge_type)
         links = known_links(data, self.edge_type)
         self.num_users, self.num_items = links.num_users, links.num_items
         size = (self.num_users, self.num_items)

@@ -21,6 +21,7 @@ from pyg_negsamp.graph import links_in
 from pyg_negsamp.layers import Pool, as_layers, layers_by_type, rows_at
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.encoder import Encoder, XDict
+from pyg_negsamp.pairs import Pairs
 from pyg_negsamp.scoring import settled
 
 #: Models of PyG's that :func:`goes_by_layer` looks into.
@@ -196,6 +197,21 @@ class FromModule(Encoder):
         for n, kind in enumerate(self.edge_types):
             graph[kind].edge_index = getattr(self, f"edge_index_{n}")
         return graph
+
+    def holds(self, links: Tensor) -> Tensor:
+        """Which links `[2, E]` the module's graph holds: `[E]` bool.
+
+        They may also be read off another edge type, from items to users: one that holds the reverse
+        of every interaction.
+        """
+        held, graph = super().holds(links), self.graph
+        own = graph[self.edge_type].edge_index
+        for kind in self.edge_types:
+            if (kind[0], kind[2]) == (self.item_type, self.user_type):
+                reverse = Pairs(graph[kind].edge_index.flip(0), self.num_users, self.num_items)
+                if bool(reverse.hold(*own).all()):
+                    held |= reverse.hold(*links.to(own)).to(held)
+        return held
 
     # What comes out -------------------------------------------------------------------------
 

@@ -54,9 +54,9 @@ class ItemKNN(ItemWeights):
         num_items = seen.size(1)
         by_item = seen.to_sparse_csc().t()  # [I, U], sparse CSR
         norm = by_item.crow_indices().diff().to(seen.dtype).sqrt()
-        k = min(k, num_items - 1)
+        k = min(k, max(num_items - 1, 0))
         weight, neighbour = [torch.zeros(0, k)], [torch.zeros(0, k, dtype=torch.long)]
-        for item in torch.arange(num_items).split(max(1, BLOCK_BYTES // (4 * num_items))):
+        for item in torch.arange(num_items).split(max(1, BLOCK_BYTES // (4 * num_items + 1))):
             # Columns of X^T X: how many users each item shares with those of the block.
             columns = dense_rows(by_item, item).t()
             similarity = (by_item @ columns).t() / (norm[item, None] * norm + shrink).clamp(min=1)

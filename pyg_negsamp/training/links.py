@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -43,8 +44,8 @@ class LinkLoader(DataLoader):
             them.
 
     Raises:
-        ValueError: If there are no links, a label is neither 0 nor 1, `batch_size < 1` or
-            `seed < 0`.
+        ValueError: If the graph is homogeneous or has no links, a label is neither 0 nor 1,
+            `batch_size < 1`, `seed < 0`, or `transform` takes no generator.
     """
 
     def __init__(
@@ -57,6 +58,9 @@ class LinkLoader(DataLoader):
         transform: Callable[..., HeteroData] | None = None,
         num_workers: int = 0,
     ) -> None:
+        if not isinstance(data, HeteroData):
+            expected = "a HeteroData graph (a torch DataLoader over positions does for others)"
+            raise invalid(self, "data", expected, short(data))
         edge_type = edge_type_of(data, edge_type)
         links = training_links(data, edge_type)
         if links.size(1) == 0:
@@ -64,8 +68,12 @@ class LinkLoader(DataLoader):
         batch_size = whole_number(self, "batch_size", batch_size, least=1)
         num_workers = whole_number(self, "num_workers", num_workers)
         seed = whole_number(self, "seed", seed, most=2**63 - 1)
-        if transform is not None and not callable(transform):
-            raise invalid(self, "transform", "a function of a batch, or None", short(transform))
+        if transform is not None and not takes_generator(transform):
+            expected = (
+                "None, or a function of a batch that takes generator=..., as samplers do (around "
+                "others: lambda batch, generator: other(sampler(batch, generator=generator)))"
+            )
+            raise invalid(self, "transform", expected, short(transform))
         shuffle = yes_or_no(self, "shuffle", shuffle)
         order = EpochOrder(links.size(1), batch_size, shuffle, seed)
         #: `[2, E]` the links, in the order of the graph, and `[E]` their times, if they have some.
@@ -87,6 +95,14 @@ class LinkLoader(DataLoader):
         Lightning does it by itself; loops written by hand have to.
         """
         self.order.set_epoch(epoch)
+
+
+def takes_generator(transform: object) -> bool:
+    """Whether it can be called with `generator=...`; PyG's own transforms cannot."""
+    if not callable(transform):
+        return False
+    known = inspect.signature(transform).parameters
+    return "generator" in known or any(x.kind is x.VAR_KEYWORD for x in known.values())
 
 
 class BatchOf(NamedTuple):

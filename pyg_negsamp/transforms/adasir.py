@@ -16,7 +16,7 @@ from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
-from pyg_negsamp.transforms.per_user import first_items
+from pyg_negsamp.transforms.per_user import first_items, stream_of
 from pyg_negsamp.transforms.rns import random_choice
 
 #: Proposals held at a time while pools are renewed.
@@ -73,6 +73,7 @@ class AdaSIR(NegativeSampling):
     }
     reads_embeddings = False
     keeps_users = True
+    memories = ("memory",)
     memory: Tensor
     epoch = 0
 
@@ -117,7 +118,7 @@ class AdaSIR(NegativeSampling):
         if self.candidates is None:
             return
         users, items = self._whole_tables(x_dict)
-        generator = torch.Generator(users.device).manual_seed(self.epoch)
+        generator = stream_of(self.epoch, users.device)
         for ids in self.candidates.who_can_draw().split(max(1, BLOCK // self.num_new)):
             drawn = self.candidates(ids, self.num_new, generator)
             log_q = self.candidates.log_mass(drawn)

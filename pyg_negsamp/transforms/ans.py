@@ -242,7 +242,7 @@ class ANS(NegativeSampling):
         x = wide(self.margin_map(hard * pos_hard))
         # Below 0.01 in size the sigmoid is 0 or 1 to the last bit, and its gradient 0 times
         # infinity.
-        smallest = torch.where(x < 0, -0.01, 0.01)
+        smallest = torch.full_like(x, 0.01).copysign(x)
         return torch.sigmoid(1 / torch.where(x.abs() < 0.01, smallest, x))
 
     def _regulate(self, noise: Tensor, margin: Tensor) -> Tensor:

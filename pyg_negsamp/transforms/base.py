@@ -51,6 +51,7 @@ from pyg_negsamp.transforms.checks import (
 )
 from pyg_negsamp.transforms.epochs import Epochs
 from pyg_negsamp.transforms.negatives import Negatives, Selection
+from pyg_negsamp.transforms.per_user import unseen_again
 from pyg_negsamp.transforms.scored import Scored
 
 
@@ -108,6 +109,8 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
     reads_embeddings: ClassVar[bool] = True
     #: Whether it keeps something for each user: then rows cannot have relations or times as well.
     keeps_users: ClassVar[bool] = False
+    #: The buffers that keep items for each user, `[U]` or `[U, S]`.
+    memories: ClassVar[tuple[str, ...]] = ()
     #: Whether it calculates with rows of users and of items other than by scores.
     one_width: bool = False
     #: Whether `select` reads no more than a row, its candidates and the tables, draws nothing that
@@ -166,6 +169,13 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         self.edge_type = self._edge_type(edge_type)
         self.check_positives = yes_or_no(self, "check_positives", check_positives)
         self.as_links = yes_or_no(self, "as_links", as_links)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        """As of any module; of what it kept for users, nothing that they have seen since."""
+        super()._load_from_state_dict(*args)
+        if self.candidates is not None:
+            for name in self.memories:
+                unseen_again(getattr(self, name), self.candidates)
 
     def _edge_type(self, said: EdgeType | None) -> EdgeType:
         """The edge type in full: what was said, or that of the candidates."""
@@ -372,8 +382,12 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
         generator: torch.Generator | None,
         size: tuple[int, int] | None,
         named: tuple[Tensor, Tensor],
+        hopeless: Tensor | None = None,
     ) -> Negatives:
-        """All three steps, on tables of `size` users and items."""
+        """All three steps, on tables of `size` users and items.
+
+        Rows that are hopeless have no part in the loss of the method's own.
+        """
         if self.candidates is not None and self.candidates.num_relations is not None:
             if candidates is None and self.takes_candidates:
                 candidates = self.draw(user, pos, generator)
@@ -398,7 +412,12 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             if not rows.isfinite().all():
                 expected = "finite in every row that is read (smaller learning rate? clipping?)"
                 raise invalid(self, name, expected, "NaN or inf")
-        return self.make(chosen, user_rows, pos_rows, neg_rows)
+        made = self.make(chosen, user_rows, pos_rows, neg_rows)
+        if made.loss is not None and hopeless is not None and hopeless.any():
+            rows = ~hopeless
+            useful = self.make(chosen.part(rows), user_rows[rows], pos_rows[rows], neg_rows[rows])
+            made.loss = useful.loss
+        return made
 
     def forward(
         self,
@@ -428,10 +447,10 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             were given, and with `dst_neg_weight`, `dst_neg_loss`, `dst_neg_log_q`,
             `dst_pos_log_q` and `dst_neg_shared_xs` (`[K, H, D]`) where the method has them, see
             :class:`Negatives`.
-            In a sampled subgraph, rows whose candidates are all known positives get weight 0, the
-            others 1 unless the method has weights of its own. In the binary form, `K` links per
-            positive are appended to `edge_label_index`, with `edge_label` 0, and weights to
-            `edge_label_weight`, with 1 for the positives.
+            In a sampled subgraph, rows whose candidates are all known positives get weight 0, and
+            no part in `dst_neg_loss`; the others get 1 unless the method has weights of its own.
+            In the binary form, `K` links per positive are appended to `edge_label_index`, with
+            `edge_label` 0, and weights to `edge_label_weight`, with 1 for the positives.
             The argument is not changed.
 
         Raises:
@@ -485,6 +504,7 @@ class NegativeSampling(Scored, Epochs, BaseTransform, torch.nn.Module):
             generator,
             found.size,
             found.named_globally,
+            found.hopeless,
         )
         index = negatives.index
         if links and index is not None and index.dim() == 3 and index.size(2) > 1:

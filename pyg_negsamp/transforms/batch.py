@@ -19,8 +19,8 @@ from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates import BatchCandidates, Candidates
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.graph import check_shape, described
-from pyg_negsamp.transforms.checks import check_ids
+from pyg_negsamp.graph import check_labels, check_shape, described, is_index
+from pyg_negsamp.transforms.checks import check_ids, check_range
 from pyg_negsamp.transforms.negatives import Negatives
 
 
@@ -82,14 +82,18 @@ def read_positives(
     if binary:
         check_shape(owner, "edge_label_index", links.edge_label_index)
         label = links.get("edge_label")
-        if label is not None and bool((label == 0).any()):
+        if label is not None:
+            check_labels(owner, label, links.edge_label_index.size(1))
+        if label is not None and not bool((label > 0).all()):
             expected = (
                 "of positives alone: let the loader draw in triplet form (neg_sampling='triplet')"
                 if "n_id" in users
                 else "of positives alone: leave negatives to this transform (neg_sampling=None, or "
                 "RandomLinkSplit(add_negative_train_samples=False))"
             )
-            raise invalid(owner, "edge_label", expected, "links labelled 0")
+            some = label[~(label > 0)].unique().tolist()
+            got = f"links labelled {', '.join(map(str, some[:3]))}"
+            raise invalid(owner, "edge_label", expected, got)
         user, pos = links.edge_label_index
     else:
         for store, field in ((users, "src_index"), (items, "dst_pos_index")):
@@ -104,12 +108,14 @@ def read_positives(
                 raise invalid(owner, "batch", expected, described(batch, edge_type))
         user, pos = users.src_index, items.dst_pos_index
         if "dst_neg_index" in items:
-            candidates = items.dst_neg_index.view(len(user), -1)
+            candidates = candidates_of(owner, items.dst_neg_index, len(user), num or 1)
     check_ids(owner, user, pos)
     # Where items exist always, it does not matter when a row happened.
     time = None if known is None or known.since is None else row_time(users, links)
     if "n_id" not in items:
         size = None if known is None else (known.num_users, known.num_items)
+        if size is not None:
+            check_range(owner, "dst_neg_index", candidates, size[1])
         return Positives(user, pos, (user, pos), candidates, binary=binary, size=size, time=time)
     if known is not None and known.num_relations is not None:
         expected = "in the numbering of the whole graph, as its users are heads with relations"
@@ -120,6 +126,13 @@ def read_positives(
             "numbers its nodes anew; or a sampler with BatchCandidates, which needs none"
         )
         raise invalid(owner, "dst_neg_index", expected, "a sampled subgraph without it")
+    size = (len(users.n_id), len(items.n_id))
+    for name, index, num_rows in (
+        ("user", user, size[0]),
+        ("pos", pos, size[1]),
+        ("dst_neg_index", candidates, size[1]),
+    ):
+        check_range(owner, name, index, num_rows)
     globally = (users.n_id[user], items.n_id[pos])
     hopeless = None
     if candidates is None and num is not None:
@@ -131,8 +144,28 @@ def read_positives(
         column = None if time is None else time.unsqueeze(-1)
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
-    size = (len(users.n_id), len(items.n_id))
     return Positives(user, pos, globally, candidates, hopeless, binary, size)
+
+
+def candidates_of(owner: object, drawn: object, num_rows: int, num: int) -> Tensor:
+    """What a loader drew, as `[B, M]`.
+
+    Args:
+        owner: Who asks, for the error.
+        drawn: `[B, M]`, or `[B * M]`.
+        num_rows: Number of positives, `B`.
+        num: What `M` is, if there are no rows to tell.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(drawn, Tensor) and is_index(drawn):
+        if drawn.dim() == 2 and len(drawn) == num_rows:
+            return drawn
+        if drawn.dim() == 1 and len(drawn) % max(num_rows, 1) == 0:
+            return drawn.view(num_rows, len(drawn) // num_rows if num_rows else num)
+    expected = f"integers [B], [B, M] or [B * M] with B = {num_rows}"
+    raise invalid(owner, "dst_neg_index", expected, short(drawn))
 
 
 def row_time(users: Any, links: Any) -> Tensor | None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid, short
-from pyg_negsamp.graph import is_integer
+from pyg_negsamp.graph import is_index
 
 #: Rows of a call that are looked up; only if one of them is unknown, all are.
 ROWS_LOOKED_AT = 64
@@ -59,7 +59,7 @@ def check_rows_are_users(owner: object, candidates: Candidates) -> None:
 
 
 def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
-    """Refuses users and positives that are not `[B]` whole numbers each."""
+    """Refuses users and positives that are not `[B]` ids each."""
     for name, index in (("user", user), ("pos", pos)):
         if not isinstance(index, Tensor):
             raise invalid(owner, name, "a tensor [B] of ids", short(index))
@@ -67,16 +67,16 @@ def check_ids(owner: object, user: Tensor, pos: Tensor) -> None:
         got = f"{[*user.shape]} and {[*pos.shape]}"
         raise invalid(owner, "user, pos", "two tensors [B]", got)
     for name, index in (("user", user), ("pos", pos)):
-        if not is_integer(index):
-            raise invalid(owner, name, "integers", index.dtype)
+        if not is_index(index):
+            raise invalid(owner, name, "integers, int64 or int32", index.dtype)
 
 
 def check_range(owner: object, name: str, index: Tensor | None, size: int) -> None:
     """Refuses what is no tensor of ids below `size`; `None` is nothing to check."""
     if index is None:
         return
-    if not isinstance(index, Tensor) or not is_integer(index):
-        raise invalid(owner, name, "a tensor of integers", short(index))
+    if not isinstance(index, Tensor) or not is_index(index):
+        raise invalid(owner, name, "a tensor of integers, int64 or int32", short(index))
     if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < size:
         got = f"{int(index.min())}..{int(index.max())}"
         raise invalid(owner, name, f"ids in [0, {size})", got)

@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates import Source
-from pyg_negsamp.errors import one_of, whole_number
+from pyg_negsamp.candidates import PoolCandidates, Source
+from pyg_negsamp.errors import invalid, one_of, whole_number
 from pyg_negsamp.layers import Embeddings, Pool
 from pyg_negsamp.numerics import wide
 from pyg_negsamp.scoring import Score
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.negatives import Selection
+from pyg_negsamp.transforms.per_user import stream_of
 from pyg_negsamp.transforms.rns import random_choice
 
 MODES = ("dissimilar", "similar", "random")
@@ -80,6 +81,7 @@ class ContrastiveDNS(NegativeSampling):
     }
     reads_embeddings = False
     keeps_users = True
+    memories = ("retrieved",)
     retrieved: Tensor
     epoch = 0
 
@@ -113,6 +115,10 @@ class ContrastiveDNS(NegativeSampling):
         self.k = whole_number(self, "k", k, least=1)
         self.n = whole_number(self, "n", n, least=1)
         self.mode = one_of(self, "mode", mode, MODES)
+        self.one_width = mode != "random"
+        if isinstance(self.candidates, PoolCandidates) and self.candidates.by == "item":
+            expected = "with pools of users, for whom this sampler retrieves"
+            raise invalid(self, "candidates", expected, "pools by='item'")
         if self.candidates is not None:
             known = self.candidates.known
             size = (known.num_users, min(k, known.num_items))
@@ -133,7 +139,7 @@ class ContrastiveDNS(NegativeSampling):
         # Users with training links: others need not have a pool.
         active = self.candidates.known.first.diff().nonzero().flatten()
         if self.mode == "random":
-            generator = torch.Generator(active.device).manual_seed(self.epoch)
+            generator = stream_of(self.epoch, active.device)
             self.retrieved[active] = self.candidates(active, self.retrieved.size(1), generator)
             return
         users, items = (normalize(wide(x)) for x in self._whole_tables(x_dict))

@@ -18,7 +18,7 @@ from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
 from pyg_negsamp.transforms.k_dpp import conditioned, k_dpp
 from pyg_negsamp.transforms.negatives import Negatives, Selection
-from pyg_negsamp.transforms.per_user import first_items, remember
+from pyg_negsamp.transforms.per_user import first_items, remember, stream_of
 
 #: Users whose kernels are held at a time.
 BLOCK = 4096
@@ -74,6 +74,7 @@ class DivNS(NegativeSampling):
         "weight": Choice((0.5, 0.7, 0.8, 0.9)),
     }
     keeps_users = True
+    memories = ("cached", "used", "diverse")
     finds_items = False
     cached: Tensor
     used: Tensor
@@ -135,7 +136,7 @@ class DivNS(NegativeSampling):
         """Draws a diverse subset out of every cache."""
         assert self.candidates is not None
         items = unit_rows(self._whole_tables(x_dict)[1]).double()
-        generator = torch.Generator(items.device).manual_seed(self.epoch)
+        generator = stream_of(self.epoch, items.device)
         for ids in self.candidates.who_can_draw().split(BLOCK):
             cached = rows_at(self.cached, ids)
             kernel = conditioned(rows_at(items, cached), on=rows_at(items, self.used[ids]))

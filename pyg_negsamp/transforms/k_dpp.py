@@ -43,20 +43,20 @@ def k_dpp(kernel: Tensor, num: int, generator: torch.Generator | None = None) ->
     """
     size, device = kernel.size(1), kernel.device
     value, vector = torch.linalg.eigh(kernel + JITTER * torch.eye(size, device=device).to(kernel))
-    # Subsets of one size do not care about the scale, polynomials do.
-    value = (value / value[:, -1:]).clamp(min=JITTER**2)
+    # Subsets of one size do not care about the scale. In logarithms, as products underflow.
+    value = (value / value[:, -1:]).clamp(min=JITTER**2).log()
     # e[n][:, k]: the sum over subsets of k of the first n eigenvalues of their products.
-    e = [torch.zeros(len(kernel), num + 1).to(kernel)]
-    e[0][:, 0] = 1
+    e = [torch.full_like(kernel[:, 0, :1], -torch.inf).repeat(1, num + 1)]
+    e[0][:, 0] = 0
     for n in range(size):
-        e.append(e[n].clone())
-        e[-1][:, 1:] += value[:, n : n + 1] * e[n][:, :-1]
+        with_it = torch.logaddexp(e[n][:, 1:], value[:, n : n + 1] + e[n][:, :-1])
+        e.append(torch.cat([e[n][:, :1], with_it], dim=1))
     left = torch.full((len(kernel), 1), num, device=device)
-    chance = uniform((len(kernel), size), torch.double, device, generator)
+    chance = uniform((len(kernel), size), torch.double, device, generator).log()
     chosen = torch.zeros_like(chance)
     for n in reversed(range(size)):
-        with_it = value[:, n : n + 1] * e[n].gather(1, (left - 1).clamp(min=0))
-        takes = (left > 0) & (chance[:, n : n + 1] * e[n + 1].gather(1, left) < with_it)
+        with_it = value[:, n : n + 1] + e[n].gather(1, (left - 1).clamp(min=0))
+        takes = (left > 0) & (chance[:, n : n + 1] + e[n + 1].gather(1, left) < with_it)
         chosen[:, n : n + 1] = takes.double()
         left = left - takes.long()
     projection = (vector * chosen.unsqueeze(1)) @ vector.mT

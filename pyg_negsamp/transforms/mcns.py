@@ -14,7 +14,7 @@ from pyg_negsamp.candidates import Source
 from pyg_negsamp.errors import number_in, whole_number
 from pyg_negsamp.layers import Embeddings, Pool, gather_pooled, pool_layers, rows_at
 from pyg_negsamp.memory import check_memory
-from pyg_negsamp.numerics import uniform, unit_rows
+from pyg_negsamp.numerics import uniform, unit_rows, wide
 from pyg_negsamp.scoring import Score, all_scores
 from pyg_negsamp.space import Choice, Space
 from pyg_negsamp.transforms.base import NegativeSampling
@@ -81,6 +81,7 @@ class MCNS(NegativeSampling):
         "alpha": Choice((0.25, 0.5, 0.75, 1.0)),
     }
     keeps_users = True
+    memories = ("memory",)
     memory: Tensor
     near: Tensor
 
@@ -130,7 +131,7 @@ class MCNS(NegativeSampling):
         """Finds the items nearest to each."""
         if self.candidates is None:
             return
-        items = unit_rows(self._whole_tables(x_dict)[1])
+        items = unit_rows(wide(self._whole_tables(x_dict)[1]))
         every = torch.arange(len(items), device=items.device)
         for ids in every.split(max(1, BLOCK_BYTES // (len(items) * items.element_size()))):
             similarity = all_scores(items[ids], items)
@@ -199,7 +200,7 @@ class MCNS(NegativeSampling):
         """The last states of a walk that starts at the first candidate and is offered the rest."""
         users = gather_pooled(user_xs, user, self.pool)
         value = self.log_target(self.scores(users, pool_layers(item_xs, self.pool), candidates))
-        if self.candidates is not None:
+        if self.candidates is not None and not self.candidates.is_uniform:
             value = value - self.candidates.log_mass(candidates)
         chance = uniform(value.shape, torch.double, value.device, generator).log()
         states = [torch.zeros_like(candidates[:, 0])]

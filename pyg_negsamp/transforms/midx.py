@@ -211,7 +211,7 @@ class MIDX(NegativeSampling):
         drawn = torch.multinomial(chance, self.num_candidates, True, generator=generator)
         if not self.exact:
             drawn = self.index(user, drawn, generator)
-        return self._selection(drawn, pos, score, weight, generator)
+        return self._selection(drawn, user, pos, score, weight, generator)
 
     def select(
         self,
@@ -223,11 +223,13 @@ class MIDX(NegativeSampling):
         generator: torch.Generator | None = None,
     ) -> Selection:
         """`K` of the candidates at random, with the probabilities of being drawn here."""
-        return self._selection(candidates, pos, *self.cells(user, user_xs, item_xs), generator)
+        score, weight = self.cells(user, user_xs, item_xs)
+        return self._selection(candidates, user, pos, score, weight, generator)
 
     def _selection(
         self,
         candidates: Tensor,
+        user: Tensor,
         pos: Tensor,
         score: Tensor,
         weight: Tensor,
@@ -237,7 +239,11 @@ class MIDX(NegativeSampling):
         index = random_choice(candidates, self.num_negatives, generator)
         item = torch.cat([index, pos.long().unsqueeze(1)], dim=1)
         of_item = score.gather(1, item if self.exact else self.index.cell[item])
-        total = torch.logaddexp(weight.logsumexp(dim=1), of_item[:, -1])
+        own = of_item[:, -1]
+        if not self.check_positives:  # one that is not known is among the unseen items already
+            assert self.candidates is not None
+            own = own.masked_fill(~self.candidates.knows(user, pos), -torch.inf)
+        total = torch.logaddexp(weight.logsumexp(dim=1), own)
         return Selection(index, of_item - total.unsqueeze(1))
 
     def known(self, chosen: Selection) -> dict[str, Tensor | None]:

@@ -92,5 +92,6 @@ class MNS(OfTheBatch):
     def log_probability(self, item: Tensor, num: int) -> Tensor:
         """Of the mixture."""
         of_batch = self.degree[item] / self.degree.sum().clamp(min=1).double()
-        uniform = self._known.log_shared(item).exp()
+        never = self._known.log_mass(item) == -torch.inf
+        uniform = self._known.log_shared(item).exp().masked_fill(never, 0)
         return of_batch.lerp(uniform, self.num_uniform / num).log()

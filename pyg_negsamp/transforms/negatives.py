@@ -31,7 +31,7 @@ class Selection:
         """`[N]` the items whose rows are to be gathered, or `[N, H]` with one per layer."""
         return self.index if self.shared else self.index.flatten(0, 1)
 
-    def part(self, rows: slice) -> Selection:
+    def part(self, rows: slice | Tensor) -> Selection:
         """What was chosen for some of the rows."""
         return Selection(self.index[rows], _part(self.state, rows))
 
@@ -40,7 +40,7 @@ class Selection:
         return rows if self.shared else rows.unflatten(0, self.index.shape[:2])
 
 
-def _part(state: Any, rows: slice) -> Any:
+def _part(state: Any, rows: slice | Tensor) -> Any:
     """Some rows of all tensors in a state, see :attr:`NegativeSampling.by_row`."""
     if isinstance(state, Tensor):
         return state[rows]

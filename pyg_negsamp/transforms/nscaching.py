@@ -65,6 +65,7 @@ class NSCaching(NegativeSampling):
         "num_new": Choice((30, 50, 70)),
     }
     keeps_users = True
+    memories = ("memory",)
     memory: Tensor
 
     def __init__(

@@ -10,6 +10,12 @@ from pyg_negsamp.errors import invalid
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import uniform
 
+#: The seed of what a memory begins with.
+FIRST = 0
+
+#: Numbers that are looked at together, to bound memory.
+BLOCK = 2**22
+
 
 def first_items(owner: object, argument: str, candidates: Candidates, size: int) -> Tensor:
     """`[U, size]` unseen items to begin with, the same for the same graph.
@@ -30,8 +36,31 @@ def first_items(owner: object, argument: str, candidates: Candidates, size: int)
     device = candidates.known.key.device
     items = torch.zeros(candidates.num_users, size, dtype=torch.long, device=device)
     able = candidates.who_can_draw()
-    items[able] = candidates(able, size, torch.Generator(device).manual_seed(0))
+    items[able] = candidates(able, size, torch.Generator(device).manual_seed(FIRST))
     return items
+
+
+def unseen_again(memory: Tensor, candidates: Candidates) -> None:
+    """Redraws what users may not be given any more, in place: the graph may have grown.
+
+    Args:
+        memory: `[U]` or `[U, S]` item ids; below 0 where there is none yet.
+        candidates: What is drawn from.
+    """
+    generator = torch.Generator(memory.device).manual_seed(FIRST)
+    rows = memory.view(len(memory), -1)
+    for ids in candidates.who_can_draw().split(max(1, BLOCK // rows.size(1))):
+        kept = rows[ids]
+        inside = kept < candidates.num_items
+        usable = inside & candidates.may_be_drawn(ids.unsqueeze(1), kept.where(inside, 0).clamp(0))
+        stale = (kept >= 0) & ~usable
+        if bool(stale.any()):
+            rows[ids] = candidates(ids, rows.size(1), generator).where(stale, kept)
+
+
+def stream_of(epoch: int, device: torch.device) -> torch.Generator:
+    """The random numbers of an epoch, which are not those of :func:`first_items`."""
+    return torch.Generator(device).manual_seed(FIRST + 1 + epoch)
 
 
 def remember(memory: Tensor, user: Tensor, items: Tensor) -> None:

@@ -72,7 +72,8 @@ class PRIS(NegativeSampling):
         """The proposals, with their weights `[B, K]`."""
         with torch.no_grad():
             logit = self.pair_scores(pool_rows(user, self.pool), pool_rows(neg, self.pool))
-            if self.candidates is not None:
+            # Of a sampled subgraph only what is uniform is taken, whose ids say nothing here.
+            if self.candidates is not None and not self.candidates.is_uniform:
                 log_q = self.candidates.log_mass(chosen.index).to(logit)
                 never = log_q == -torch.inf
                 others = ~never & never.any(dim=1, keepdim=True)

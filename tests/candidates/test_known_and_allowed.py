@@ -17,6 +17,7 @@ from pyg_negsamp.candidates import (
     UniformCandidates,
 )
 from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.transforms import MNS
 
 LINKS = torch.tensor([[0, 0, 1, 1, 2, 3, 3, 3], [0, 1, 2, 3, 4, 5, 6, 7]])
 MORE = torch.tensor([[0, 1], [5, 7]])
@@ -201,3 +202,16 @@ def test_refuses_an_edge_index_that_is_none(index: object, got: str) -> None:
 def test_refuses_users_that_are_none(user: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^UniformCandidates: 'user' must be "):
         UniformCandidates(graph())(user, 3)
+
+
+def test_what_is_never_drawn_is_as_improbable_as_can_be() -> None:
+    """Of items that all share; in a mixture with the batch, it is what the batch says."""
+    allowed = torch.tensor([2, 3, 4])
+    links = LINKS[1].bincount(minlength=ITEMS).double()
+    source = PopularityCandidates(graph(), power=1.0, items=allowed)
+    shared = source.log_shared(torch.arange(ITEMS)).exp()
+    torch.testing.assert_close(shared[allowed], links[allowed] / links[allowed].sum())
+    assert (shared[[0, 1, 5, 8]] < 1e-9).all()
+    for of_others in (source, UniformCandidates(graph(), items=allowed)):
+        found = MNS(of_others, num_uniform=8).log_probability(torch.tensor([0]), 9).exp()
+        torch.testing.assert_close(found, links[:1] / links.sum() / 9)

@@ -397,11 +397,11 @@ def test_what_contrastive_dns_retrieves_is_in_the_pool(mode: str, k: int) -> Non
 
 
 def test_contrastive_dns_retrieves_by_user() -> None:
-    problem = toy()
-    sampler = ContrastiveDNS(by_category(12, problem.data)[0], k=3, n=1)
-    sampler.set_epoch(1, 99)
-    with pytest.raises(ValueError, match=r"PoolCandidates: 'pos' must be given: .* by item"):
-        sampler.refresh(problem.x_dict())
+    expected = (
+        r"ContrastiveDNS: 'candidates' must be with pools of users, .*\(got pools by='item'\)"
+    )
+    with pytest.raises(ValueError, match=expected):
+        ContrastiveDNS(by_category(12, toy().data)[0], k=3, n=1)
 
 
 # Errors -----------------------------------------------------------------------------------------

@@ -291,3 +291,16 @@ def test_rows_bring_their_times(
         source(torch.tensor([1, 2, 4]), 2, time=time)
     with pytest.raises(ValueError, match="'time' must be left out, as the items"):
         cls(shop())(torch.tensor([1]), 2, time=torch.tensor([1]))
+
+
+@pytest.mark.parametrize("cast", ["half", "float", "bfloat16"])
+def test_times_stay_as_they_are_where_a_model_is_rounded(cast: str) -> None:
+    data = HeteroData()
+    data["user"].num_nodes, data["item"].num_nodes = 1, 50
+    data[EDGE_TYPE].edge_index = torch.tensor([[0], [0]])
+    since = 1.6e9 + 10.0 * torch.arange(50).double()
+    source = UniformCandidates(data, time=since)
+    getattr(torch.nn.ModuleDict({"source": source}), cast)()
+    assert torch.equal(source.since, since)
+    drawn = source(torch.tensor([0]), 500, time=torch.tensor([1.6e9 + 45], dtype=torch.double))
+    assert drawn.unique().tolist() == [1, 2, 3, 4]

@@ -366,3 +366,11 @@ def test_links_to_find_that_are_known_are_counted_in_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         evaluate(tables, SyntheticInteractions("tiny")[2])
+
+
+def test_labels_are_one_for_each_link() -> None:
+    x_dict, data = problem()
+    for label in (torch.ones(1), torch.ones(3, 1), [1.0]):
+        data[EDGE_TYPE].edge_label = label
+        with pytest.raises(ValueError, match=r"'edge_label' must be \[\d+\], one for each link"):
+            evaluate(x_dict, data)

@@ -61,6 +61,15 @@ def problem() -> tuple[dict, HeteroData, torch.Tensor, torch.Tensor]:
     return x_dict, data, known.sum(dim=1), known.sum(dim=0)
 
 
+def test_counts_are_one_for_each(problem: tuple) -> None:
+    x_dict, data, by_user, by_item = problem
+    for wrong in (by_user[:1], by_user.repeat(2), by_user.float(), by_user.tolist()):
+        with pytest.raises(ValueError, match=r"'user_count' must be \[40\] integers"):
+            evaluate_groups(x_dict, data, wrong, by_item)
+    with pytest.raises(ValueError, match=r"'item_count' must be \[30\] integers"):
+        evaluate_groups(x_dict, data, by_user, by_item[1:])
+
+
 def test_groups_of_users_are_means_over_their_members(problem: tuple) -> None:
     x_dict, data, by_user, by_item = problem
     user, values = evaluate_users(x_dict, data, (5,), ("Recall", "NDCG"))

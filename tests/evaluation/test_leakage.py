@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.datasets import KarateClub
+from torch_geometric.nn import GraphSAGE, to_hetero
 from torch_geometric.transforms import RandomLinkSplit, ToUndirected
 
 from pyg_negsamp.candidates import UniformCandidates
@@ -23,9 +24,9 @@ from pyg_negsamp.datasets import (
     SyntheticInteractions,
     TemporalSplit,
 )
-from pyg_negsamp.evaluation import check_leakage
+from pyg_negsamp.evaluation import check_leakage, evaluate
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.nn import MF
+from pyg_negsamp.nn import MF, FromModule
 from pyg_negsamp.training import Recommender, fit
 from pyg_negsamp.transforms import RNS
 
@@ -337,3 +338,18 @@ def test_positives_under_a_label_of_their_own_are_looked_at() -> None:
     train[EDGE_TYPE].edge_index = torch.cat([train[EDGE_TYPE].edge_index, leaked], dim=1)
     with pytest.raises(ValueError, match=f"{leaked.size(1)} of {leaked.size(1)} links"):
         check_leakage(train, test=test)
+
+
+def test_a_model_that_reads_the_reverse_of_what_is_held_out_is_refused() -> None:
+    """`ToUndirected` before the split: reverse edges hold all links."""
+    torch.manual_seed(0)
+    train, _, test = split(ToUndirected()(bipartite()), edge_types=[EDGE_TYPE])
+    data = ToUndirected()(split(bipartite(), edge_types=[EDGE_TYPE])[0])
+    of_all, of_train = (
+        FromModule(to_hetero(GraphSAGE(8, 4, 2), graph.metadata()), graph, dim=8)
+        for graph in (train, data)
+    )
+    with pytest.raises(ValueError, match="held-out links are not in the graph"):
+        evaluate(of_all, test)
+    assert not of_train.holds(test[EDGE_TYPE].edge_label_index).any()
+    evaluate(of_train, test)

@@ -88,3 +88,20 @@ def test_refuses_what_it_cannot_correct() -> None:
         InBatchSoftmaxLoss(correction="corrected")(*scores()[:2])
     with pytest.raises(ValueError, match="InBatchSoftmaxLoss: 'correction'"):
         InBatchSoftmaxLoss(correction="none")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.double])
+def test_a_positive_that_is_certain_to_be_drawn_has_nothing_to_correct(dtype: torch.dtype) -> None:
+    """As of MIDX, where a positive beats all unseen items by 40: its probability rounds to 1."""
+    pos = torch.tensor([40.0, 1.0], dtype=dtype, requires_grad=True)
+    neg = torch.zeros(2, 3, dtype=dtype, requires_grad=True)
+    log_q = torch.tensor([[-42.0] * 3, [-2.0] * 3], dtype=torch.double)
+    pos_log_q = torch.tensor([0.0, -0.5], dtype=torch.double)
+    loss = InBatchSoftmaxLoss(1.0, correction="corrected")
+    value = loss(pos, neg, log_q=log_q, pos_log_q=pos_log_q)
+    alone = loss(pos[1:], neg[1:], log_q=log_q[1:], pos_log_q=pos_log_q[1:])
+    torch.testing.assert_close(value, alone / 2)
+    of_pos, of_neg = torch.autograd.grad(value, (pos, neg))
+    assert of_pos[0] == 0
+    assert not of_neg[0].any()
+    assert of_pos[1] < 0

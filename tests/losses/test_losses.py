@@ -367,13 +367,13 @@ def test_what_has_weight_zero_is_not_there(name: str) -> None:
     torch.testing.assert_close(value, expected)
     for mine, other in zip(found, torch.autograd.grad(expected, (pos, neg)), strict=True):
         torch.testing.assert_close(mine, other)
-    if name not in ("bpr", "hinge", "warp"):  # by multiplicities
-        twice = torch.cat([neg, neg[:, :1]], dim=1)
+    if name not in ("bpr", "hinge"):  # by multiplicities
+        twice = torch.cat([neg[:, :1], neg], dim=1)
         counted = torch.tensor([2.0, 1, 1, 1]).expand(6, 4)
         loss, _, _, known = problem(name)
         again = dict(known)
         if "neg_item" in known:
-            again["neg_item"] = torch.cat([known["neg_item"], known["neg_item"][:, :1]], dim=1)
+            again["neg_item"] = torch.cat([known["neg_item"][:, :1], known["neg_item"]], dim=1)
         torch.testing.assert_close(loss(pos, neg, counted, **known), loss(pos, twice, **again))
 
 
@@ -422,3 +422,17 @@ def test_new_users_need_nothing_but_scores(name: str) -> None:
 def test_what_is_declared_exists(name: str) -> None:
     assert set(LOSSES[name].needs) <= set(NEEDS)
     assert made(name, DATA).similarity in ("dot", "cosine")
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_no_negatives_are_negatives_that_do_not_count(name: str) -> None:
+    loss, pos, neg, known = problem(name)
+    if "neg_item" in known or getattr(loss, "requires", ()):
+        pytest.skip("asks for something of each negative")
+    expected = loss(pos, neg[:, :1], torch.zeros(6, 1), **known)
+    found = loss(pos, neg[:, :0], **known)
+    torch.testing.assert_close(found, expected)
+    if name != "direct-au":
+        assert found == 0
+        (grad,) = torch.autograd.grad(found, pos)
+        assert not grad.any()

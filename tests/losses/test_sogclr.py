@@ -69,7 +69,10 @@ def test_nothing_is_remembered_while_evaluating() -> None:
 
 
 def test_the_memory_is_not_rounded_to_half_precision() -> None:
-    assert SogCLRLoss(5).to(torch.bfloat16).log_g.dtype == torch.float32
+    loss = SogCLRLoss(5)
+    loss.log_g.copy_(torch.tensor([1.2345678, 2.3456789, 300.123, 0.1, -7.7, 1e-7]))
+    before = loss.log_g.clone()
+    assert torch.equal(loss.to(torch.bfloat16).half().log_g, before)
     assert SogCLRLoss(5).double().log_g.dtype == torch.double
 
 

@@ -40,6 +40,13 @@ def test_item_knn_of_all_neighbours_equals_the_oracle(k: int, shrink: float) -> 
     assert not found[:, NUM_ITEMS - 1].any()
 
 
+def test_item_knn_of_nothing() -> None:
+    empty = HeteroData()
+    empty["user"].num_nodes, empty["item"].num_nodes = 2, 0
+    empty[EDGE_TYPE].edge_index = torch.zeros(2, 0, dtype=torch.long)
+    assert ItemKNN(empty)(torch.arange(2)).shape == (2, 0)
+
+
 @pytest.mark.parametrize("block_bytes", [item_knn.BLOCK_BYTES, 4 * 80 * 7])
 @pytest.mark.parametrize("k", [1, 3, 10])
 @pytest.mark.parametrize("shrink", [0.0, 5.0])

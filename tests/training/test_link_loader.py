@@ -9,7 +9,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.transforms import Compose
 
 from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
@@ -280,3 +281,16 @@ def test_without_a_transform_the_sampler_draws(data: HeteroData) -> None:
     heard = listen(model)
     train(model, LinkLoader(data, 200), epochs=1)
     assert [given for _, _, given, _ in heard] == [None] * 4
+
+
+def test_refuses_what_cannot_draw_for_it(data: HeteroData) -> None:
+    for transform in (Compose([sampler(data)]), lambda batch: batch, 7):
+        with pytest.raises(ValueError, match=r"'transform' must be .*that takes generator"):
+            LinkLoader(data, transform=transform)
+    both = Compose([])
+    loader = LinkLoader(
+        data, transform=lambda batch, generator: both(sampler(data)(batch, generator=generator))
+    )
+    assert "dst_neg_index" in next(iter(loader))["item"]
+    with pytest.raises(ValueError, match="LinkLoader: 'data' must be a HeteroData graph"):
+        LinkLoader(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))

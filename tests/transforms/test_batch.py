@@ -23,6 +23,7 @@ from pyg_negsamp.transforms import (
     DINS,
     DNS,
     IRGAN,
+    MCNS,
     PRIS,
     RNS,
     SAMPLERS,
@@ -237,6 +238,48 @@ def test_refuses_negatives_of_others(karate: Data) -> None:
         sampler(labelled)
 
 
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (torch.ones(3), r"\[9\], one for each link"),
+        (torch.ones(9, 1), r"\[9\], one for each link"),
+        ([1.0] * 9, r"\[9\], one for each link"),
+        (torch.full((9,), torch.nan), r"of positives alone.*labelled nan"),
+        (torch.full((9,), -1), r"of positives alone.*labelled -1"),
+    ],
+)
+def test_labels_are_one_for_each_positive(label: Tensor, expected: str) -> None:
+    problem = toy()
+    with pytest.raises(ValueError, match=f"'edge_label' must be {expected}"):
+        RNS(problem.data)(binary(problem, edge_label=label))
+
+
+def test_what_a_loader_drew_is_ids_of_items() -> None:
+    problem = toy()
+    sampler = RNS(problem.data)
+    for bad in (-1, 12):
+        batch = problem.batch(dst_neg_index=torch.full((9, 4), bad))
+        with pytest.raises(ValueError, match=r"'dst_neg_index' must be ids in \[0, 12\)"):
+            sampler(batch)
+    for drawn in (torch.zeros(4, 9).long(), torch.zeros(10).long(), torch.zeros(9), [0] * 9):
+        with pytest.raises(ValueError, match=r"'dst_neg_index' must be integers \[B\], \[B, M\]"):
+            sampler(problem.batch(dst_neg_index=drawn))
+    batch, _ = subgraph(problem)
+    for bad in (-1, len(ITEMS)):
+        batch["item"].dst_neg_index[0] = bad
+        with pytest.raises(ValueError, match=r"'dst_neg_index' must be ids in \[0, 10\)"):
+            sampler(batch)
+
+
+@pytest.mark.parametrize("size", [(0, 4), (0,)])
+def test_a_batch_of_nothing_that_a_loader_drew(size: tuple[int, ...]) -> None:
+    problem = toy()
+    batch = problem.batch(dst_neg_index=torch.zeros(size).long())
+    batch["user"].src_index = batch["item"].dst_pos_index = torch.zeros(0).long()
+    sampler = DNS(problem.data, num_candidates=4, num_negatives=2)
+    assert sampler(batch, problem.x_dict())["item"].dst_neg_index.shape == (0, 2)
+
+
 def test_names_what_a_batch_lacks() -> None:
     problem = toy()
     sampler = RNS(UniformCandidates(problem.data))
@@ -300,10 +343,14 @@ USERS = [6, 2, 0, 5, 3]
 ITEMS = [11, 4, 0, 9, 2, 7, 3, 10, 5, 1]
 
 
+def links(problem: Toy) -> Tensor:
+    return problem.data[EDGE_TYPE].edge_index
+
+
 def subgraph(problem: Toy, num: int = 5, seed: int = 0) -> tuple[HeteroData, list[list[bool]]]:
     """A batch that numbers its nodes anew, and which of its candidates are known positives."""
-    links = set(pairs(problem.data[EDGE_TYPE].edge_index))
-    local = [(USERS.index(u), ITEMS.index(i)) for u, i in links if u in USERS and i in ITEMS]
+    every = set(pairs(links(problem)))
+    local = [(USERS.index(u), ITEMS.index(i)) for u, i in every if u in USERS and i in ITEMS]
     user, pos = torch.tensor(sorted(local)).t()
     assert len(user) > 5
     drawn = torch.randint(len(ITEMS), (len(user), num), generator=generator(seed))
@@ -311,7 +358,7 @@ def subgraph(problem: Toy, num: int = 5, seed: int = 0) -> tuple[HeteroData, lis
     drawn[0] = pos[0]
     drawn[4] = pos[4]
     known = [
-        [(USERS[u], ITEMS[i]) in links for i in items]
+        [(USERS[u], ITEMS[i]) in every for i in items]
         for u, items in zip(user.tolist(), drawn.tolist(), strict=True)
     ]
     batch = HeteroData()
@@ -490,3 +537,49 @@ def test_homogeneous_subgraphs_know_links_and_oneself(karate: Data) -> None:
     assert any(map(any, refused))
     rows = zip(drawn.tolist(), refused, strict=True)
     assert out.dst_neg_index.tolist() == [expected_without(*row) for row in rows]
+
+
+@pytest.mark.parametrize("cls", [ANS, DENS])
+def test_hopeless_rows_have_no_part_in_a_methods_own_loss(cls: type[NegativeSampling]) -> None:
+    problem = toy()
+    batch, known = subgraph(problem)
+    useful = torch.tensor([not all(row) for row in known])
+    assert not useful.all()
+    sampler = small(cls, problem)
+    x_dict = {
+        name: [x.requires_grad_() for x in xs] for name, xs in local_x(batch, problem).items()
+    }
+    found = sampler(batch, x_dict, generator=generator())["item"].dst_neg_loss
+    rows = useful.nonzero().squeeze(1)
+    others = copy.copy(batch)
+    others["user"].src_index = batch["user"].src_index[rows]
+    for name in ("dst_pos_index", "dst_neg_index"):
+        others["item"][name] = batch["item"][name][rows]
+    if cls is DENS:  # which draws nothing, so that fewer rows get the same numbers
+        torch.testing.assert_close(found, sampler(others, x_dict)["item"].dst_neg_loss)
+    lost = set(batch["user"].src_index.tolist()) - set(others["user"].src_index.tolist())
+    (grad,) = torch.autograd.grad(found, x_dict["user"][:1])
+    assert not grad[sorted(lost)].any()
+    batch["item"].dst_neg_index = batch["item"].dst_pos_index.unsqueeze(1).repeat(1, 5)
+    assert sampler(batch, x_dict)["item"].dst_neg_loss == 0
+
+
+@pytest.mark.parametrize("cls", [PRIS, MCNS])
+def test_allowed_items_of_a_subgraph_are_told_by_their_global_ids(
+    cls: type[NegativeSampling],
+) -> None:
+    """What may be drawn is 6 to 11; here these are called 0, 2, 3, 5 and 7."""
+    problem = toy()
+    batch, _ = subgraph(problem, num=3000)
+    source = UniformCandidates(problem.data, items=range(6, 12))
+    many = 3000 if cls is PRIS else 1500
+    out = cls(source, num_candidates=3000, num_negatives=many)(batch, local_x(batch, problem))
+    index, weight = out["item"].dst_neg_index, out["item"].dst_neg_weight
+    rows = (weight.sum(dim=1) > 0).nonzero().flatten()
+    assert len(rows) > 5
+    for row in rows.tolist():
+        assert {ITEMS[i] for i in index[row].tolist()} <= set(range(6, 12))
+        user = USERS[batch["user"].src_index[row]]
+        free = [i for i in range(6, 12) if (user, i) not in set(pairs(links(problem)))]
+        assert {ITEMS[i] for i in index[row].tolist()} == set(free) & set(ITEMS)
+        assert (weight[row] > 0).all()

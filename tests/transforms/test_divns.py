@@ -183,3 +183,11 @@ class TestDivNS(SamplerContract):
             DivNS(toy().data, **arguments)
         with pytest.raises(ValueError, match="DivNS: 'candidates' must be given"):
             DivNS()
+
+
+def test_as_many_as_there_are_vectors_and_more() -> None:
+    """Products of so many small eigenvalues are below the least float64."""
+    x = vectors(100, dim=30)
+    for num in (63, 99, 100):
+        drawn = k_dpp((x @ x.t()).expand(20, -1, -1), num, torch.Generator().manual_seed(0))
+        assert all(len(row.unique()) == num for row in drawn)

@@ -119,6 +119,28 @@ class TestMIDX(SamplerContract):
         torch.testing.assert_close(given.log_q, drawn.log_q)
         torch.testing.assert_close(given.pos_log_q, drawn.pos_log_q)
 
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_an_unknown_positive_is_among_the_unseen_items(self, exact: bool) -> None:
+        """Probabilities of all unseen items are 1 together; it counts once."""
+        problem = toy()
+        sampler = self.make(
+            problem, num_negatives=12, num_candidates=12, num_clusters=3, exact=exact,
+            check_positives=False,
+        )  # fmt: skip
+        sampler.refresh(problem.x_dict())
+        every = torch.arange(12).repeat(len(problem.user), 1)
+        known = sampler.candidates.knows(problem.user.unsqueeze(1), every)
+        unknown = (~known).int().argmax(dim=1)
+        for pos in (problem.pos, unknown):
+            found = sampler.sample(
+                problem.user, pos, problem.user_xs, problem.item_xs, candidates=every
+            )
+            of = torch.empty_like(found.log_q).scatter_(1, found.index, found.log_q.exp())
+            total = (of * ~known).sum(dim=1)
+            if pos is problem.pos:
+                total += found.pos_log_q.exp()
+            torch.testing.assert_close(total, torch.ones_like(total))
+
     def test_only_items_that_may_be_drawn(self) -> None:
         problem = toy()
         source = UniformCandidates(problem.data, items=torch.tensor([0, 1, 4, 6]))

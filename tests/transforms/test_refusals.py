@@ -99,7 +99,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "lists": (
         lambda: sample(candidates=[[1]] * 10),
-        r"'candidates' must be a tensor of integers \(got \[\[1\]",
+        r"'candidates' must be a tensor of integers, int64 or int32 \(got \[\[1\]",
+    ),
+    "bytes for ids": (
+        lambda: sample(pos=USER.to(torch.uint8)),
+        r"'pos' must be integers, int64 or int32 \(got torch.uint8",
     ),
     "a decoder of another shape": (
         lambda: DNS(DATA, score=lambda u, i: u.unsqueeze(1) * i)(batch(), X),
