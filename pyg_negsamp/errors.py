@@ -21,6 +21,18 @@ class ArgumentError(ValueError):
     complaint: str
 
 
+class TerminatedError(SystemExit):
+    """The process was told to end by SIGTERM, in the middle of a training: exit code 143.
+
+    Args:
+        *said: How to go on.
+    """
+
+    def __init__(self, *said: str) -> None:
+        super().__init__(*said)
+        self.code = 143
+
+
 def invalid(owner: object, argument: str, expected: str, got: object) -> ArgumentError:
     """Builds the `ValueError` that all public checks of the library raise.
 

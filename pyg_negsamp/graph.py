@@ -293,6 +293,14 @@ def check_links(owner: object, field: str, index: Tensor, num_users: int, num_it
             raise invalid(owner, field, f"{name} in [0, {size})", f"{row.min()}..{row.max()}")
 
 
+def check_taken(owner: object, of: Tensor, item: Tensor, num: int, num_items: int) -> None:
+    """Refuses what are not persons `[E]` below `num` and the items `[E]` that they took."""
+    if not isinstance(of, Tensor) or not isinstance(item, Tensor) or of.shape != item.shape:
+        got = f"{short(of)} and {short(item)}"
+        raise invalid(owner, "owner, item", "two tensors [E] of ids", got)
+    check_links(owner, "owner, item", torch.stack([of, item]), num, num_items)
+
+
 def check_shape(owner: object, field: str, index: object) -> None:
     """Refuses what is not a tensor `[2, E]` of whole numbers."""
     expected = "[2, E] ids: whole numbers"

@@ -7,6 +7,7 @@ this room parses, and only it prints.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -36,18 +37,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: Its name and flags. Default: those of the process.
     """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, who wants to hear nothing
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+"))
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in COMMANDS:
         overview().parse_args(argv or ["--help"])
         return
-    module = import_module(f"pyg_negsamp.cli.{argv[0]}")
     parser = Parser(
         prog=f"pyg-negsamp {argv[0]}",
-        description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     with one_line_errors(parser), one_line_warnings(parser):
+        module = import_module(f"pyg_negsamp.cli.{argv[0]}")
+        parser.description = module.__doc__
         module.add_arguments(parser, argv[1:])
         args = parser.parse_args(argv[1:])
         args.typed = shlex.join(["pyg-negsamp", *argv])

@@ -60,12 +60,16 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         ValueError: If it holds no id, has several columns and none of these names, or cannot be
             read.
     """
-    from pyg_negsamp.datasets.catalogue import parquet_column, text_fields
+    from pyg_negsamp.datasets.catalogue import text_fields
     from pyg_negsamp.datasets.columns import Writing
+    from pyg_negsamp.datasets.ids import one_kind
+    from pyg_negsamp.datasets.parquet import read_parquet
 
     names = [name for name in (model.config.get(f"{kind}_column"), kind) if isinstance(name, str)]
     if path.suffix == ".parquet":
-        ids = parquet_column(path, names[0]).astype(str)
+        found = read_parquet(path, lambda there: [_column(there, names, path)]).iloc[:, 0]
+        blank = found.isna()
+        ids = one_kind(found[~blank]).astype(str).str.strip().reindex(found.index, fill_value="")
     else:
         ids = _text_ids(text_fields(path, Writing()), names, path, kind, model)
     blank = ids == ""
@@ -74,6 +78,17 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
     if blank.all():
         raise ValueError(f"{path} must name at least one {kind} (got none)")
     return ids[~blank].tolist()
+
+
+def _column(there: list[str], names: list[str], path: Path) -> str:
+    """The first of the names that is a column, or the only column."""
+    for name in names:
+        if name in there:
+            return name
+    if len(there) > 1:
+        expected = " or ".join(repr(name) for name in dict.fromkeys(names))
+        raise ValueError(f"{path} must have a column {expected}, or a single one (got {there})")
+    return there[0]
 
 
 def _text_ids(

@@ -9,6 +9,7 @@ from pathlib import Path
 from pyg_negsamp.cli.flags import add_worker_flags
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import print_remarks, print_report, say
+from pyg_negsamp.errors import TerminatedError
 from pyg_negsamp.experiments.comparison import Comparison
 from pyg_negsamp.experiments.filling import Filled, fill
 
@@ -59,8 +60,8 @@ def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) 
         done = fill(
             comparison, out, args.seeds, args.jobs, args.budget, say, args.typed, args.cluster
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on") from None
+    except (KeyboardInterrupt, TerminatedError) as stop:
+        raise type(stop)("the same command goes on") from None
     if done.missing:
         are = "cell is" if done.missing == 1 else "cells are"
         print(f"\n{done.missing} {are} missing, or with another process; the same command goes on")

@@ -3,7 +3,7 @@
 0   done
 1   training diverged, or another of its processes has ended
 2   wrong input: one line says what, and nothing was begun
-130 Ctrl-C: one line says how to go on
+130 Ctrl-C, and 143 SIGTERM: one line says how to go on
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from pyg_negsamp.errors import ArgumentError, nearest
+from pyg_negsamp.errors import ArgumentError, TerminatedError, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,13 +54,14 @@ def _at_home(found: re.Match[str]) -> str:
 def one_line_errors(parser: Parser) -> Iterator[None]:
     """Ends a command in one line, with its exit code.
 
-    A `KeyboardInterrupt` may say how to go on.
+    A `KeyboardInterrupt`, or a `TerminatedError`, may say how to go on.
     """
     try:
         yield
-    except KeyboardInterrupt as stop:
-        said = "; ".join(["interrupted", *map(str, stop.args)])
-        parser.exit(130, f"\n{parser.prog}: {said}\n")
+    except (KeyboardInterrupt, TerminatedError) as stop:
+        ended = isinstance(stop, TerminatedError)
+        said = "; ".join(["terminated" if ended else "interrupted", *map(str, stop.args)])
+        parser.exit(143 if ended else 130, f"\n{parser.prog}: {said}\n")
     except BrokenPipeError:  # whoever read our output has seen enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         parser.exit(141)
@@ -97,8 +98,8 @@ def judged(error: Exception, flags: Collection[str]) -> tuple[int | None, str]:
 
     if isinstance(error, ArgumentError) and (flag := flag_of(error, flags)):
         return 2, f"{flag} {error.complaint}"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return 2, f"{error.filename}: {error.strerror}"  # and not its number
+    if isinstance(error, OSError) and error.strerror:  # and not its number
+        return 2, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, ValueError | OSError | yaml.YAMLError):
         return 2, str(error)
     # Of torch, on the CPU and on a GPU, it is a RuntimeError.

@@ -21,6 +21,7 @@ from pathlib import Path
 from pyg_negsamp.cli.flags import add_config_flags, config_from, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import print_history, print_metrics, print_remarks, print_report, say
+from pyg_negsamp.errors import TerminatedError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config
 from pyg_negsamp.experiments.parts import OTHER_EVALUATIONS
 from pyg_negsamp.experiments.protocols import still_improving
@@ -29,7 +30,7 @@ from pyg_negsamp.experiments.run import run as run_config
 from pyg_negsamp.training import NonFiniteLossError, RankLostError, Ranks
 
 #: What ends all ranks of a run, so that the first one says it.
-SAID_BY_FIRST = (NonFiniteLossError, RankLostError, KeyboardInterrupt)
+SAID_BY_FIRST = (NonFiniteLossError, RankLostError, KeyboardInterrupt, TerminatedError)
 
 
 def add_arguments(parser: Parser, argv: Sequence[str]) -> None:
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out or f"runs/{run_name(config)}")
     try:
         show(run_config(config, out, args.resume, say=say), out)
-    except (KeyboardInterrupt, RankLostError) as stop:
+    except (KeyboardInterrupt, TerminatedError, RankLostError) as stop:
         kept = (out / "checkpoints" / "last.ckpt").exists()
         go_on = f"go on with --resume --out {out}" if kept else "before the first checkpoint"
         raise type(stop)("; ".join([*map(str, stop.args), go_on])) from None

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pyg_negsamp.cli.flags import add_config_flags, add_worker_flags, given_fields
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import say
+from pyg_negsamp.errors import TerminatedError
 from pyg_negsamp.experiments.config import RANKS
 from pyg_negsamp.experiments.search import FOLDER, SEARCHED, tune
 
@@ -78,8 +79,8 @@ def run(args: argparse.Namespace) -> None:
             jobs=args.jobs,
             cluster=args.cluster,
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on") from None
+    except (KeyboardInterrupt, TerminatedError) as stop:
+        raise type(stop)("the same command goes on") from None
     if found is not None:
         metric = f"NDCG@{found.config.evaluation.top_k[0]}"
         print(f"\nbest validation {metric} {found.value:.4f} with {found.chosen or 'the defaults'}")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
 from pyg_negsamp.datasets.columns import Catalogue, Column, Columns, Writing
+from pyg_negsamp.datasets.ids import one_kind
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
+from pyg_negsamp.datasets.parquet import read_parquet
 from pyg_negsamp.datasets.separators import KNOWN, USUAL, first_lines, guess_separator
-from pyg_negsamp.datasets.sources import inner_name, read_bytes, read_text
+from pyg_negsamp.datasets.sources import inner_name, read_text
 from pyg_negsamp.datasets.text_tables import WHOLE, parse_text
 from pyg_negsamp.errors import invalid, nearest
 
@@ -60,7 +59,7 @@ def listed_items(
         raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
     suffix = Path(inner_name(path)).suffix
     if suffix == ".parquet":
-        ids = parquet_column(path, columns.item)
+        ids = one_kind(parquet_column(path, columns.item))
         kinds = None if category is None else parquet_categories(path, category)
     else:
         ids, kinds = _from_text(path, suffix, columns, category, writing, known)
@@ -121,13 +120,9 @@ def parquet_column(path: Path, wanted: Column) -> pd.Series:
     Raises:
         ValueError: If the file is no parquet table.
     """
-    try:
-        content = BytesIO(read_bytes(path))
-        names = pyarrow.parquet.read_schema(content).names
-        name = wanted if wanted in names else names[0]
-        return pd.read_parquet(content, columns=[str(name)])[name]
-    except pyarrow.ArrowException as error:
-        raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
+    return read_parquet(path, lambda names: [str(wanted) if wanted in names else names[0]]).iloc[
+        :, 0
+    ]
 
 
 def parquet_categories(path: Path, column: Column) -> pd.Series:
@@ -136,9 +131,7 @@ def parquet_categories(path: Path, column: Column) -> pd.Series:
     Raises:
         ValueError: If there is none such.
     """
-    content = BytesIO(read_bytes(path))
-    names = pyarrow.parquet.read_schema(content).names
-    return pd.read_parquet(content, columns=[names[category_at(path, column, names)]]).iloc[:, 0]
+    return read_parquet(path, lambda names: [names[category_at(path, column, names)]]).iloc[:, 0]
 
 
 def category_at(path: Path, column: Column, names: list[str]) -> int:

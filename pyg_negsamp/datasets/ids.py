@@ -37,9 +37,28 @@ def whole_numbers(ids: pd.Series) -> pd.Series:
 
 
 def one_kind(ids: pd.Series) -> pd.Series:
-    """Ids of a frame; all as text if some are text and some are numbers."""
+    """Ids of a frame; all as text if some are text and some are numbers.
+
+    Fractions that are whole, as a column becomes by a missing value, are whole numbers; bytes are
+    text in UTF-8; categories are what they are of.
+
+    Raises:
+        ValueError: If bytes are not UTF-8.
+    """
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(ids.cat.categories.dtype)
+    if pd.api.types.is_float_dtype(ids.dtype):
+        whole = ids.notna() & (ids % 1 == 0) & (ids.abs() < 2**53)
+        return ids.astype("int64") if bool(whole.all()) else ids
     if ids.dtype != object:
         return ids
+    if pd.api.types.infer_dtype(ids, skipna=True) == "bytes":
+        try:
+            return ids.map(lambda value: value.decode() if isinstance(value, bytes) else value)
+        except UnicodeDecodeError as error:
+            raise invalid(
+                OWNER, str(ids.name), "text in UTF-8, where ids are bytes", error
+            ) from None
     kind = pd.api.types.infer_dtype(ids, skipna=False)
     if not kind.startswith("mixed"):
         return ids

@@ -54,7 +54,7 @@ def read_files(
         if not path.is_file():
             raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
     if format is None:
-        format = _guess_format(next(iter(parts.values())), writing)
+        format = _guess_format(next(iter(parts.values())), writing, given)
     if format == "adjacency":
         return _read_adjacency(parts, given, min_rating, writing, catalogue)
     if format == "parquet" and catalogue is None:
@@ -97,14 +97,20 @@ def _read_adjacency(
     return log if catalogue is None else add_to_adjacency(log, catalogue, writing)
 
 
-def _guess_format(path: Path, writing: Writing) -> str:
-    """The format by the name inside any compression; by its separator, MovieLens' text."""
-    suffix = Path(inner_name(path)).suffix
+def _guess_format(path: Path, writing: Writing, columns: Mapping[str, Column]) -> str:
+    """The format by the name inside any compression; else by the separator, or by the columns."""
+    suffix = Path(inner_name(path)).suffix.lower()
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     if MOVIELENS in (writing.sep or _first_line(path, writing)):
         return "pairs"
-    raise invalid(OWNER, "format", f"stated, one of {FORMATS}", f"None for '{path}'")
+    if columns:  # a header is what columns have names by
+        return "csv" if any(isinstance(at, str) for at in columns.values()) else "pairs"
+    expected = (
+        f"one of {FORMATS}, or told by the name ({', '.join(SUFFIXES)}) or by the user's and the "
+        "item's columns: their positions, or their names in a header"
+    )
+    raise invalid(OWNER, "format", expected, f"None for '{path}'")
 
 
 def _is_movielens(path: Path, writing: Writing) -> bool:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
@@ -23,7 +20,7 @@ from pyg_negsamp.datasets.ids import (
     whole_numbers,
 )
 from pyg_negsamp.datasets.log import OWNER, InteractionLog, require_links, split_column
-from pyg_negsamp.datasets.sources import read_bytes
+from pyg_negsamp.datasets.parquet import read_parquet
 from pyg_negsamp.datasets.text_tables import REMEDY, read_text_table
 from pyg_negsamp.datasets.times import times
 from pyg_negsamp.datasets.values import numbers, positive_weights
@@ -44,13 +41,12 @@ def read_table(path: Path, format: str, columns: Columns, writing: Writing) -> p
     """
     if format != "parquet":
         return read_text_table(path, format, columns, writing)
-    try:
-        content = BytesIO(read_bytes(path))
-        check_columns(columns, pyarrow.parquet.read_schema(content).names, str(path))
-        names = [str(name) for name in columns.given().values()]
-        frame = pd.read_parquet(content, columns=names)
-    except pyarrow.ArrowException as error:
-        raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
+
+    def wanted(names: list[str]) -> list[str]:
+        check_columns(columns, names, str(path))
+        return [str(name) for name in columns.given().values()]
+
+    frame = read_parquet(path, wanted)
     _check_complete(frame, columns, str(path))
     return frame
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from pyg_negsamp.datasets.checks import describe
 from pyg_negsamp.datasets.columns import Columns, Writing, check_columns
 from pyg_negsamp.datasets.log import OWNER
 from pyg_negsamp.datasets.separators import BLANKS, MOVIELENS, first_lines, guess_separator
@@ -55,6 +56,8 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     else:
         _check_no_header(frame, columns, path)
     _check_complete(frame, columns, path, text, sep)
+    if b'"' in text:
+        _check_closed(frame, columns, path, text, sep)
 
     def line(row: int) -> str:
         return f"line {_line_of_row(text, sep, row + header)} of {path}"
@@ -138,6 +141,18 @@ def _check_complete(
             )
         expected = f"a column without missing values ({REMEDY})"
         raise invalid(OWNER, ", ".join(roles), expected, "; ".join(found))
+
+
+def _check_closed(frame: pd.DataFrame, columns: Columns, path: Path, text: bytes, sep: str) -> None:
+    """Refuses line breaks in a field: a quote that nobody closed, and rows behind it."""
+    for role, name in columns.given().items():
+        broken = frame[name].str.contains(r"[\r\n]").to_numpy(dtype=bool)
+        if broken.any():
+            row = int(broken.argmax())
+            line = _line_of_row(text, sep, row + (not columns.by_position()))
+            expected = f"a table with a {role} on one line: close the quote, or write it twice"
+            got = f"a quote that runs over lines: {describe(frame[name].iloc[row][:40])}"
+            raise invalid(OWNER, f"{path}, line {line}", expected, got)
 
 
 def _line_of_row(text: bytes, sep: str, row: int) -> int:

@@ -22,7 +22,8 @@ DATES = ("datetime64", "datetime", "date")
 EXPECTED = "a column of numbers or dates"
 YEAR_FIRST = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:\D.*)?|\d{8}T.*"
 YEAR_LAST = r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4})(\D.*)?"
-IN_WORDS = r"(?=.*[A-Za-z]{3})(?=.*\d{4}).*"  # 1 May 2020
+MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+IN_WORDS = rf"(?i:(?=.*(?:{MONTHS}))(?=.*\d{{4}}).*)"  # 1 May 2020
 NUMBER = r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity|nan)"
 
 

@@ -31,6 +31,7 @@ from pyg_negsamp.experiments.methods import try_out
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
 from pyg_negsamp.files import taken, write
 from pyg_negsamp.serving import TrainedModel
+from pyg_negsamp.serving.folder import check_replaceable
 from pyg_negsamp.training import Ranks, Recommender, last_checkpoint
 
 
@@ -221,7 +222,9 @@ def check_folder(out: Path, resume: bool) -> None:
     if out.is_file():
         raise FileExistsError(f"{out} is a file: choose another folder")
     last_checkpoint(out, resume)
-    if not resume:
+    if resume:
+        check_replaceable(out / "model")
+    else:
         last_checkpoint(out / "refit")
         if (out / "model").exists():
             raise FileExistsError(f"{out} already holds a model: choose another folder")

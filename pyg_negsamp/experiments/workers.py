@@ -199,13 +199,13 @@ class Processes(Executor):
             while self.idle:
                 pool = self.idle.pop()
                 try:
-                    return pool, pool.submit(work, *args, **kwargs)
+                    return pool, pool.submit(or_end, work, *args, **kwargs)
                 except BrokenProcessPool:  # killed while it had nothing to do
                     continue
             context = multiprocessing.get_context("spawn")
             pool = ProcessPoolExecutor(1, context, start_worker, (self.threads,))
             self.pools.append(pool)
-            return pool, pool.submit(work, *args, **kwargs)
+            return pool, pool.submit(or_end, work, *args, **kwargs)
 
     def __exit__(
         self,
@@ -223,6 +223,14 @@ class Processes(Executor):
         self.hands.shutdown(wait=True, cancel_futures=True)
         for pool in self.pools:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def or_end(work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Does a task; a process that is told to end ends, and not the one that asked it."""
+    try:
+        return work(*args, **kwargs)
+    except SystemExit:
+        os._exit(1)
 
 
 def start_worker(threads: int) -> None:

@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import edge_type_of, known_links, link_weights
+from pyg_negsamp.graph import check_taken, edge_type_of, known_links, link_weights
 from pyg_negsamp.layers import Pool, check_pool, gather_rows, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.folding import fitted_rows
@@ -227,6 +227,7 @@ class Encoder(torch.nn.Module, ABC):
         Raises:
             ValueError: If a person took every item, so that there are no negatives.
         """
+        check_taken(self, owner, item, num, self.num_items)
         items = self.pooled_tables()[self.item_type]
         return fitted_rows(items, owner, item, num, loss, l2, score=self.decoder)
 

@@ -14,7 +14,7 @@ from torch_geometric.nn.models import LightGCN as PyGLightGCN
 from torch_geometric.typing import EdgeType, NodeType
 
 from pyg_negsamp.errors import invalid, number_in, short, yes_or_no
-from pyg_negsamp.graph import known_links, link_weights
+from pyg_negsamp.graph import check_taken, known_links, link_weights
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.nn.adjacency import Adjacency, Thinning
 from pyg_negsamp.nn.dropout import check_rate, dropout, kept
@@ -300,6 +300,7 @@ class LightGCN(Encoder):
         Returns:
             `[num, W]`, pooled.
         """
+        check_taken(self, owner, item, num, self.num_items)
         xs = propagate(self.embedding.weight, self._matrices())
         weight = new_link_weights(self.adjacency, owner, item + self.num_users)
         rows = [sum_by_owner(self._split(x)[1], owner, item, weight, num) for x in xs[:-1]]

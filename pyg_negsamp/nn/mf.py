@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import yes_or_no
+from pyg_negsamp.graph import check_taken
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.nn.encoder import Encoder, XDict
 from pyg_negsamp.nn.folding import fitted_rows
@@ -99,6 +100,7 @@ class MF(Encoder):
 
         With biases, the row is `[v, b, 1]`: `v` and `b` are fitted, and the items' biases count.
         """
+        check_taken(self, owner, item, num, self.num_items)
         items = self.tables()[self.item_type][0]
         return fitted_rows(items, owner, item, num, loss, l2, ones=1 if self.bias else 0)
 

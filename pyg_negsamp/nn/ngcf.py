@@ -15,7 +15,7 @@ from torch_geometric.typing import Adj, EdgeType, OptTensor
 from torch_geometric.utils import is_sparse, spmm
 
 from pyg_negsamp.errors import number_in
-from pyg_negsamp.graph import known_links
+from pyg_negsamp.graph import check_taken, known_links
 from pyg_negsamp.layers import Pool, pool_layers
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.nn.adjacency import Adjacency
@@ -183,6 +183,7 @@ class NGCF(Encoder):
         Returns:
             `[num, W]`, pooled.
         """
+        check_taken(self, owner, item, num, self.num_items)
         xs = self._layers(drop=False)
         weight = new_link_weights(self.adjacency, owner, item + self.num_users)
         rows = [xs[0].new_zeros(num, self.dim)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.csr import csr, dense_rows
+from pyg_negsamp.graph import check_taken
 from pyg_negsamp.pairs import Pairs
 
 
@@ -53,6 +54,7 @@ class Reference(ABC):
         Returns:
             `[num, I]`.
         """
+        check_taken(self, owner, item, num, self.seen.size(1))
         rows = self.seen.values().new_zeros(num, self.seen.size(1))
         rows[owner, item] = 1
         return self.score_rows(rows)

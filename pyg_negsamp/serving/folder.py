@@ -127,6 +127,7 @@ def _fill(
     whole = {"format": FORMAT, **record, "checksums": sums}
     text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode()
     (folder / RECORD).write_bytes(text + _last_line(text))
+    shutil.copymode(folder / RECORD, folder / TENSORS)  # which its library makes for us alone
 
 
 def read_folder(path: Path) -> Contents:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, whole_number, yes_or_no
 from pyg_negsamp.references import Popularity
 from pyg_negsamp.serving.ids import Ids, named
 from pyg_negsamp.serving.links import SavedLinks
@@ -79,6 +79,7 @@ class Lists:
     ) -> Iterator[pd.DataFrame]:
         """Frames of :meth:`TrainedModel.recommend_blocks`; arguments are checked at once."""
         check_k(k)
+        yes_or_no("TrainedModel", "exclude_seen", exclude_seen)
         if unknown not in UNKNOWN:
             raise invalid("TrainedModel", "unknown", "'raise' or 'popular'", repr(unknown))
         asked, position, known = self.find(users)
@@ -223,5 +224,4 @@ def nothing(row: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_k(k: int) -> None:
     """Refuses lists without length."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise invalid("TrainedModel", "k", "a whole number of at least 1", k)
+    whole_number("TrainedModel", "k", k, least=1)

@@ -20,7 +20,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.diagnostics import DEFAULT
-from pyg_negsamp.errors import invalid
+from pyg_negsamp.errors import invalid, short, whole_number
 from pyg_negsamp.evaluation import check_leakage
 from pyg_negsamp.graph import held_out_links
 from pyg_negsamp.nn import FromModule
@@ -161,9 +161,13 @@ def fit(
         NonFiniteLossError: If the loss becomes NaN or infinite.
         RankLostError: If another of several processes has ended.
         KeyboardInterrupt: On Ctrl-C, with the last checkpoint kept.
+        SystemExit: On SIGTERM, with code 143 and the last checkpoint kept.
     """
+    if not isinstance(recommender, Recommender):
+        expected = "a Recommender, such as Recommender(encoder, DNS(train_data))"
+        raise invalid("fit", "recommender", expected, short(recommender))
     edge_type = recommender.encoder.edge_type
-    check_schedule(epochs, patience, min(eval_every, epochs) if val_data is None else eval_every)
+    check_schedule(epochs, patience, eval_every, selects=val_data is not None)
     if planned is not None and planned < epochs:
         raise invalid("fit", "planned", f"at least epochs = {epochs}", planned)
     if out is None and resume:
@@ -253,21 +257,21 @@ def _folder(out: str | Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def check_schedule(epochs: int, patience: int, eval_every: int) -> None:
+def check_schedule(epochs: int, patience: int, eval_every: int, selects: bool = True) -> None:
     """Refuses numbers with which :func:`fit` would train nothing, or select nothing.
 
     Args:
         epochs: Most epochs to train.
         patience: Validations without a better result before training stops.
         eval_every: Epochs between validations.
+        selects: Whether there are validations at all. Default: yes.
 
     Raises:
-        ValueError: If one is less than 1, or `eval_every` more than `epochs`.
+        ValueError: If one is no whole number of at least 1, or `eval_every` more than `epochs`.
     """
     for name, value in (("epochs", epochs), ("patience", patience), ("eval_every", eval_every)):
-        if value < 1:
-            raise invalid("fit", name, "at least 1", value)
-    if eval_every > epochs:
+        whole_number("fit", name, value, least=1)
+    if selects and eval_every > epochs:
         expected = f"at most epochs = {epochs}, or nothing is ever selected"
         raise invalid("fit", "eval_every", expected, eval_every)
 

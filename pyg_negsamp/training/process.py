@@ -8,6 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from pyg_negsamp.errors import TerminatedError
 from pyg_negsamp.training.memory import freed_memory_kept
 
 
@@ -22,6 +25,7 @@ def process_left_as_found() -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: On Ctrl-C, where lightning makes an exit of it.
+        TerminatedError: On SIGTERM, where lightning makes an exit without a code of it.
     """
     with _lightning_quiet(), freed_memory_kept(), _ctrl_c_as_ever():
         yield
@@ -53,10 +57,15 @@ def _lightning_quiet() -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c_as_ever() -> Iterator[None]:
-    """Ctrl-C raises `KeyboardInterrupt`, of which lightning makes an exit, and a handler."""
+    """Ctrl-C raises `KeyboardInterrupt`, of which lightning makes an exit, and a handler.
+
+    SIGTERM ends the process with its code, where lightning says that all went well.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:
+        raise TerminatedError from None
     except SystemExit as exit:
         if not isinstance(exit.__context__, KeyboardInterrupt):
             raise

@@ -287,3 +287,45 @@ def test_lists_are_as_long_as_in_training_by_default(tmp_path: Path, capsys) -> 
     assert "NDCG@3" in said
     assert "NDCG@7" in said
     assert "NDCG@10" not in said
+
+
+def test_a_parquet_file_of_users_is_read_by_its_columns(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the order of its columns; who is missing in it is nobody."""
+    users = TrainedModel.load(run_folder).users.tolist()[:3]
+    call(recommend, run_folder, "--users", *users, "--top-k", 2)
+    expected = capsys.readouterr().out
+    file = tmp_path / "asked.parquet"
+    frame = pd.DataFrame({"score": [1.5, 2.5, 3.5, 4.5], "user": [*users, None]})
+    for table in (frame, frame.set_index("user"), frame[["user"]]):
+        table.to_parquet(file)
+        call(recommend, run_folder, "--users-file", file, "--top-k", 2)
+        said = capsys.readouterr()
+        assert said.out == expected
+        assert "1 rows without user, left out" in said.err
+    frame.rename(columns={"user": "who"}).to_parquet(file)
+    with pytest.raises(ValueError, match=r"asked.parquet must have a column 'user', or a single"):
+        call(recommend, run_folder, "--users-file", file)
+    items = TrainedModel.load(run_folder).items.tolist()[:4]
+    pd.DataFrame({"price": [1.0] * 4, "item": items}).to_parquet(file)
+    call(recommend, run_folder, "--top-k", 2, "--items", file)
+    assert set(read(capsys.readouterr().out)["item"].astype(str)) <= set(map(str, items))
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "stdin"])
+def test_closed_streams_are_streams_that_nobody_reads(
+    run_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    closed: str,
+) -> None:
+    users = ["nobody", str(TrainedModel.load(run_folder).users[0])]
+    monkeypatch.setattr(sys, closed, None)
+    main(["recommend", str(run_folder), "--users", *users, "--top-k", "1"])
+    main(["recommend", str(run_folder), "--top-k", "1", "--to", str(tmp_path / "all.csv")])
+    said = capsys.readouterr()
+    assert (tmp_path / "all.csv").read_text().count("\n") == 26
+    assert said.out.count("\n") == (0 if closed == "stdout" else 3)
+    assert "not known" not in said.out

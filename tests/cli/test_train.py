@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import torch
 import yaml
 from conftest import ROOT
 from fresh import Python
+from small_table import until
 
 import pyg_negsamp
+from pyg_negsamp import cli
 from pyg_negsamp.cli import main, train
 from pyg_negsamp.evaluation import ACCURACY
 from pyg_negsamp.experiments import Config
@@ -535,3 +539,39 @@ def test_runs_of_one_second_have_folders_of_their_own(monkeypatch: pytest.Monkey
         monkeypatch.setattr(train.os, "getpid", lambda process=process: process)
         names.add(train.run_name(Config.of(dataset="a/log.csv.gz")))
     assert names == {"lightgcn-dins-log-now-1", "lightgcn-dins-log-now-2"}
+
+
+def test_sigterm_ends_a_training_with_its_code_and_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", *QUICK, "--encoder", "mf", "--epochs", "100000", "--patience", "100000"]
+    run = Python("-m", "pyg_negsamp", *words, "--out", str(out))
+    until(lambda: (out / "checkpoints" / "last.ckpt").exists())
+    os.kill(run.pid, signal.SIGTERM)
+    ended = run.wait()
+    assert ended.returncode == 143
+    said = ended.stderr.splitlines()[-1]
+    assert said == f"pyg-negsamp train: terminated; go on with --resume --out {out}"
+
+
+def test_ctrl_c_while_a_command_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train"])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "\npyg-negsamp train: interrupted\n"
+
+
+def test_a_damaged_model_is_refused_before_training_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "run")
+    (tmp_path / "run" / "model" / "model.yaml").unlink()
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    said = error(capsys, "--resume", "--out", str(tmp_path / "run"), "--epochs", "3")
+    assert "holds something else than a saved model" in said
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before

@@ -376,7 +376,7 @@ def test_raw_ids_in_adjacency_text_are_refused(tmp_path: Path, text: str) -> Non
 
 def test_options_are_checked(tmp_path: Path, frame: pd.DataFrame) -> None:
     odd = write(tmp_path / "log.odd", "0 1\n")
-    with pytest.raises(ValueError, match=r"'format' must be stated.*log\.odd"):
+    with pytest.raises(ValueError, match=r"'format' must be one of .*columns.*None for .*log\.odd"):
         InteractionDataset.from_files(odd)
     with pytest.raises(ValueError, match=r"'format' must be one of .*got 'excel'"):
         InteractionDataset.from_files(odd, format="excel")
@@ -444,3 +444,70 @@ def test_a_header_is_no_user(tmp_path: Path, options: dict) -> None:
     (tmp_path / "log.csv").write_text("userId,movieId\n1,2\n2,3\n")
     with pytest.raises(ValueError, match=r"without header.*\['userId', 'movieId'\]"):
         InteractionDataset.from_files(tmp_path / "log.csv", **options)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv"])
+def test_a_quote_that_nobody_closed_swallows_no_rows(tmp_path: Path, name: str) -> None:
+    """Two such quotes make one field of all between them."""
+    sep = "," if name.endswith("csv") else "\t"
+    rows = [f"u{n % 7}{sep}i{n % 11}" for n in range(40)]
+    rows[10], rows[20] = f'u1{sep}"12 inch', f'u2{sep}"15 inch'
+    path = write(tmp_path / name, "\n".join([f"user{sep}item", *rows]))
+    with pytest.raises(ValueError, match=rf"{name}, line 12' must be .*quote.*12 inch"):
+        InteractionDataset.from_files(path)
+    whole = [f'"u{n % 7}"{sep}"{n % 11} ""inch"""' for n in range(40)]
+    path = write(tmp_path / name, "\n".join([f"user{sep}item", *whole]))
+    assert '3 "inch"' in InteractionDataset.from_files(path).item_ids
+
+
+def test_parquet_of_an_index(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"user": ["a", "b", "c"] * 4, "item": [f"i{n % 5}" for n in range(12)]})
+    frame.set_index("user").to_parquet(tmp_path / "log.parquet")
+    catalogue = pd.DataFrame({"item": ["i1", "i9"], "kind": ["x", "y"]}).set_index("item")
+    catalogue.to_parquet(tmp_path / "items.parquet")
+    dataset = InteractionDataset.from_files(
+        tmp_path / "log.parquet", items_file=tmp_path / "items.parquet", category="kind"
+    )
+    assert dataset.user_ids.tolist() == ["a", "b", "c"]
+    assert dataset.item_ids.tolist() == ["i0", "i1", "i2", "i3", "i4", "i9"]
+    pd.DataFrame(index=range(3)).to_parquet(tmp_path / "nothing.parquet", index=False)
+    with pytest.raises(ValueError, match=r"nothing.parquet' must be a table with at least one"):
+        InteractionDataset.from_files(
+            tmp_path / "log.parquet", items_file=tmp_path / "nothing.parquet"
+        )
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (pd.Series([b"a", b"\xc3\xa9", b"a"]), ["a", "é"]),
+        (pd.Series([3.0, 10.0, 3.0]), [3, 10]),
+        (pd.Series([3, 10, 3], dtype="category"), [3, 10]),
+        (pd.Series(["x", "y", "x"], dtype="category"), ["x", "y"]),
+        (pd.Series([0.5, 1.0, 0.5]), [0.5, 1.0]),
+    ],
+    ids=lambda x: str(getattr(x, "dtype", "")),
+)
+def test_ids_of_a_frame_are_what_they_mean(ids: pd.Series, expected: list) -> None:
+    frame = pd.DataFrame({"user": ids, "item": [1, 2, 3]})
+    dataset = InteractionDataset.from_frame(frame)
+    assert dataset.user_ids.tolist() == expected
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    frame = pd.DataFrame({"user": [b"a", b"\xff"], "item": [1, 2]})
+    with pytest.raises(ValueError, match="'user' must be text in UTF-8"):
+        InteractionDataset.from_frame(frame)
+
+
+def test_files_of_any_name_by_their_columns(tmp_path: Path, frame: pd.DataFrame) -> None:
+    """As MovieLens' u.data, a suffix in capitals, and a header in a file without a suffix."""
+    rows = [(1, 10), (1, 20), (2, 10), (3, 30)]
+    text = "".join(f"{u}\t{i}\t5\t88\n" for u, i in rows)
+    by_position = InteractionDataset.from_files(write(tmp_path / "u.data", text), user=0, item=1)
+    text = "who,what\n" + "".join(f"{u},{i}\n" for u, i in rows)
+    for name in ("LOG.CSV", "log"):
+        path = write(tmp_path / name, text)
+        dataset = InteractionDataset.from_files(path, user="who", item="what")
+        assert dataset.user_ids.tolist() == by_position.user_ids.tolist() == [1, 2, 3]
+        assert dataset.item_ids.tolist() == by_position.item_ids.tolist() == [10, 20, 30]

@@ -204,3 +204,11 @@ def test_shares_of_equal_times_leave_nothing_to_train_on() -> None:
     frame = pd.DataFrame({"user": 0, "item": range(9), "at": 5})
     with pytest.raises(ValueError, match="moments that leave links to train"):
         InteractionDataset.from_frame(frame, time="at", split=TemporalSplit.by_share())
+
+
+@pytest.mark.parametrize("day", ["Thu 01/10/2020", "Thursday 10-01-2020"])
+def test_a_day_of_the_week_is_no_month(day: str) -> None:
+    """It does not tell 1 October from 10 January."""
+    with pytest.raises(ValueError, match=r"'time' must be .*state date_format="):
+        with_times([day, day])
+    assert with_times(["Thu 1 Oct 2020"] * 2).tolist() == [1601510400] * 2

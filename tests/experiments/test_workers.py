@@ -96,3 +96,18 @@ def test_a_table_is_whole_though_its_workers_are_killed(tmp_path: Path) -> None:
     assert (done.missing, done.failed) == (0, [])
     assert numbers(tmp_path / "there") == numbers(tmp_path / "here")
     assert multiprocessing.active_children() == []
+
+
+def told_to_end(folder: Path) -> str:
+    """The first time, as lightning ends a training on SIGTERM."""
+    if not (folder / "once").exists():
+        (folder / "once").touch()
+        raise SystemExit
+    return "done"
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_worker_that_is_told_to_end_costs_a_try_and_ends_nobody_else(tmp_path: Path) -> None:
+    with begin_workers(2, None, tmp_path) as workers:
+        done = list(run_all(told_to_end, [tmp_path], workers))
+    assert done == [(tmp_path, "done", None)]

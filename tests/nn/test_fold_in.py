@@ -229,3 +229,14 @@ def test_every_argument_can_be_read_off_the_object(cls: type) -> None:
     values = {name: getattr(made, name) for name in names}
     again = cls(**given, **values)
     assert {name: getattr(again, name) for name in names} == values
+
+
+@pytest.mark.parametrize("cls", [MF, LightGCN, NGCF])
+@pytest.mark.parametrize(
+    ("owner", "item"),
+    [([0], [1, 2]), ([0, 0], [1]), ([0], [NUM_ITEMS]), ([0], [-1]), ([1], [0]), ([0.5], [1.0])],
+)
+def test_what_is_no_taken_item_is_refused(cls: type, owner: list, item: list) -> None:
+    encoder = cls(graph(), 4)
+    with pytest.raises(ValueError, match=f"{cls.__name__}: 'owner, item' must be"):
+        encoder.fold_in(torch.tensor(owner), torch.tensor(item), 1, BPRLoss())

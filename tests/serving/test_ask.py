@@ -453,3 +453,14 @@ def test_groups_make_up_the_whole() -> None:
     total = dataset()[2]["user", "item"].edge_label_index.size(1)
     assert found.groupby("by")["held_out"].sum().tolist() == [total, total]
     assert found[found["by"] == "items"]["name"].tolist() == ["head", "middle", "tail"]
+
+
+def test_lengths_and_yes_or_no_of_any_kind() -> None:
+    asked = model("mf")
+    pd.testing.assert_frame_equal(
+        asked.recommend(["u001"], np.int64(3)), asked.recommend(["u001"], 3)
+    )
+    with pytest.raises(ValueError, match=r"'k' must be a whole number.*got '3'"):
+        asked.recommend(["u001"], "3")
+    with pytest.raises(ValueError, match=r"'exclude_seen' must be .*got 'no'"):
+        asked.recommend(["u001"], exclude_seen="no")

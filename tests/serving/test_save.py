@@ -471,3 +471,13 @@ def test_refuses_to_be_made_of_what_does_not_go_together() -> None:
     data.user_ids = pd.Index(["a"] * 30)
     with pytest.raises(ValueError, match=r"user ids.*different.*'a'"):
         TrainedModel.from_training(trained("mf", data[0]), data)
+
+
+def test_whoever_reads_one_file_reads_all(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    before = os.umask(0o027)
+    try:
+        model("mf").save(folder)
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o640}

@@ -578,3 +578,12 @@ def test_a_second_run_of_a_model_has_a_history_of_its_own(
     assert again.best == pytest.approx(
         evaluate(model.scoring_tables(), splits[1])[again.monitor.removeprefix("val/")]
     )
+
+
+def test_what_is_no_recommender_or_number_is_refused(splits: list[HeteroData]) -> None:
+    for wrong in (None, recommender(splits[0]).encoder):
+        with pytest.raises(ValueError, match="fit: 'recommender' must be a Recommender"):
+            fit(wrong, splits[0], splits[1])
+    for name in ("epochs", "patience", "eval_every"):
+        with pytest.raises(ValueError, match=f"fit: '{name}' must be a whole number.*'3'"):
+            fit(recommender(splits[0]), splits[0], splits[1], **{name: "3"})
