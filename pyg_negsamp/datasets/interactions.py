@@ -181,7 +181,8 @@ class InteractionDataset(GraphTriple):
                 (lines `user item`, no header), `"csv"`, `"tsv"` or `"parquet"`. Default: by
                 suffix, `.txt` being adjacency. The suffixes .gz, .bz2, .xz and .zip are looked
                 through. Text with `::` is recognised under any other suffix; with four columns
-                these are user, item, rating and time, as in MovieLens.
+                these are user, item, rating and time, as in MovieLens. Other text of another
+                suffix is a CSV if a column is named, and pairs if columns are given by position.
             sep: Separator of text tables. Default: by the first lines, of comma, semicolon,
                 tab, `::` and, in pair text, blanks.
             encoding: Encoding of text, such as `"latin-1"`. Default: UTF-8, or what a byte
