@@ -28,7 +28,9 @@ def csr(pointer: Tensor, column: Tensor, value: Tensor, size: tuple[int, int]) -
         value: `[E]` entries.
         size: Rows and columns.
     """
-    return torch.sparse_csr_tensor(pointer, column, value, size, check_invariants=False)
+    return torch.sparse_csr_tensor(
+        pointer, column, value, size, device=value.device, check_invariants=False
+    )
 
 
 def binary_matrix(data: HeteroData, edge_type: EdgeType | None) -> Tensor:

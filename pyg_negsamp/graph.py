@@ -117,12 +117,12 @@ def known_links(data: HeteroData | Data, edge_type: EdgeType | None = None) -> L
     return Links(index, num_users, num_items)
 
 
-def items_among(data: Data, index: Tensor) -> str | None:
-    """Which nodes of a homogeneous graph are items, as code, if others are users.
+def items_among(data: HeteroData | Data, edge_type: EdgeType, index: Tensor) -> str | None:
+    """Which nodes of a graph with one kind of nodes are items, as code, if others are users.
 
     They are told by `node_type`, or by links `[2, E]` whose starts and ends do not meet.
     """
-    kinds = data.get("node_type")
+    kinds = (data[edge_type[0]] if isinstance(data, HeteroData) else data).get("node_type")
     if isinstance(kinds, Tensor) and len(found := kinds.unique().tolist()) > 1:
         return f"(data.node_type == {found[-1]})"
     starts, ends = index[0].unique(), index[1].unique()
@@ -295,7 +295,8 @@ def check_links(owner: object, field: str, index: Tensor, num_users: int, num_it
 
 def check_taken(owner: object, of: Tensor, item: Tensor, num: int, num_items: int) -> None:
     """Refuses what are not persons `[E]` below `num` and the items `[E]` that they took."""
-    if not isinstance(of, Tensor) or not isinstance(item, Tensor) or of.shape != item.shape:
+    tensors = isinstance(of, Tensor) and isinstance(item, Tensor)
+    if not (tensors and of.shape == item.shape and of.dim() == 1 and of.dtype == item.dtype):
         got = f"{short(of)} and {short(item)}"
         raise invalid(owner, "owner, item", "two tensors [E] of ids", got)
     check_links(owner, "owner, item", torch.stack([of, item]), num, num_items)

@@ -79,7 +79,7 @@ def products_at(user: Tensor, items: Tensor, index: Tensor) -> Tensor:
     the dense product has: `M <= I`.
     """
     num_rows, num_candidates = index.shape
-    pointer = torch.arange(num_rows + 1) * num_candidates
+    pointer = torch.arange(num_rows + 1, device=index.device) * num_candidates
     zeros = user.new_zeros(index.numel())
     pattern = csr(pointer, index.reshape(-1), zeros, (num_rows, items.size(0)))
     products = torch.sparse.sampled_addmm(pattern, user, items.t(), beta=0.0)
@@ -207,7 +207,7 @@ def _sum_by_row(weight: Tensor, items: Tensor, index: Tensor) -> Tensor:
 
 def _sum_by_item(weight: Tensor, user: Tensor, index: Tensor, num_items: int) -> Tensor:
     """For each item `[I, D]`, the sum of rows `[B, D]`, weighted by `[B, K]` where it stands."""
-    pointer = torch.arange(len(user) + 1) * index.size(1)
+    pointer = torch.arange(len(user) + 1, device=index.device) * index.size(1)
     entries = (weight.flatten().numpy(), index.flatten().numpy(), pointer.numpy())
     # Sorted by item, so that every row of the result is written once.
     by_item = csr_array(entries, shape=(len(user), num_items)).tocsc()

@@ -47,6 +47,29 @@ def test_draws_on_the_cpu_where_another_device_is_the_default(cls: type) -> None
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samples_on_the_cpu_where_another_device_is_the_default(name: str) -> None:
+    problem, cls = toy(), SAMPLERS[name]
+    own = {"dim": 5} if name in ("ans", "dens", "irgan", "advir") else {}
+
+    def sampled() -> torch.Tensor:
+        sampler.start_epoch(0, 3, problem.x_dict())
+        return sampler.sample(*given, generator=torch.Generator("cpu").manual_seed(3)).xs
+
+    given = (problem.user, problem.pos, problem.user_xs, problem.item_xs)
+    torch.manual_seed(0)
+    sampler = cls(cls.proposal(problem.data), **own).double()
+    expected = sampled()
+    if own:  # its parameters are made on the default device
+        with torch.device("meta"):
+            found = sampled()
+    else:
+        with torch.device("meta"):
+            sampler = cls(cls.proposal(problem.data)).double()
+            found = sampled()
+    torch.testing.assert_close(found, expected)
+
+
 def test_ranks_on_the_cpu_where_another_device_is_the_default() -> None:
     scores = torch.rand(3, 2000)
     with torch.device("meta"):

@@ -104,6 +104,20 @@ def test_links_without_direction_are_seen_in_both() -> None:
         assert not source.knows(*once.flip(0)).any()
 
 
+@pytest.mark.parametrize("by_type", [False, True])
+def test_users_and_items_of_one_type_have_to_be_told_apart(by_type: bool) -> None:
+    """As in a homogeneous graph: users would be drawn, and would compete."""
+    index = torch.tensor([[0, 1, 2], [5, 6, 7]])
+    typed, plain = both(torch.cat([index, index.flip(0)], dim=1) if by_type else index, index)
+    if by_type:
+        typed["paper"].node_type = plain.node_type = (torch.arange(NUM) > 4).long()
+    for graph in (typed, plain):
+        with pytest.raises(ValueError, match="some nodes of this graph are no items"):
+            RNS(graph)
+        with pytest.raises(ValueError, match="some nodes of this graph are users and others items"):
+            evaluate({"paper": table()} if graph is typed else table(), graph)
+
+
 def test_users_and_items_in_one_graph_are_as_probable_as_in_two() -> None:
     """PyG's AmazonBook has links in both directions: those to users count for no item."""
     links = torch.tensor([[0, 0, 1, 2, 2, 3, 3, 3], [0, 1, 2, 0, 3, 0, 4, 1]])

@@ -120,9 +120,10 @@ class Candidates(torch.nn.Module, ABC):
             check_links(self, "also", extra, self.num_users, self.num_items)
         self._one_kind = relation is None and joins_one_kind(data, self.edge_type)
         if self._one_kind:
-            if items is None and isinstance(data, Data):
-                check_one_kind(self, data, index)
-            if more and self._pairs(index).hold(*index.flip(0)).all():  # they have no direction
+            if items is None:
+                check_one_kind(self, data, self.edge_type, index)
+            # Links whose reverse is there, too, have no direction.
+            if more and index.size(1) and bool(self._pairs(index).hold(*index.flip(0)).all()):
                 more += [extra.flip(0) for extra in more]
             more.append(torch.arange(self.num_items, device=index.device).expand(2, -1))
         every = torch.cat([index, *(x.to(index) for x in more)], dim=1) if more else index

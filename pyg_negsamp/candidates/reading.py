@@ -7,6 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.typing import EdgeType
 from torch_geometric.utils import is_sparse
 
 from pyg_negsamp.errors import invalid, short, whole_number
@@ -44,9 +45,11 @@ def read_items(owner: object, items: Items, num_items: int) -> Tensor:
     return found
 
 
-def check_one_kind(owner: object, data: Data, index: Tensor) -> None:
-    """Refuses a homogeneous graph of which some nodes are users and others items."""
-    if (items := items_among(data, index)) is not None:
+def check_one_kind(
+    owner: object, data: HeteroData | Data, edge_type: EdgeType, index: Tensor
+) -> None:
+    """Refuses a graph with one kind of nodes of which some are users and others items."""
+    if (items := items_among(data, edge_type, index)) is not None:
         say = f"given, because some nodes of this graph are no items, such as items={items}"
         raise invalid(owner, "items", say, None)
 

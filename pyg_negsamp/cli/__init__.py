@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller, who wants to hear nothing
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+"))
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nothing, True)  # by the processes that train
+            setattr(sys, name, os.fdopen(nothing, "r+"))
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in COMMANDS:
         overview().parse_args(argv or ["--help"])

@@ -64,14 +64,17 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
     from pyg_negsamp.datasets.columns import Writing
     from pyg_negsamp.datasets.ids import one_kind
     from pyg_negsamp.datasets.parquet import read_parquet
+    from pyg_negsamp.datasets.sources import inner_suffix
+    from pyg_negsamp.datasets.text_tables import check_one_line
 
     names = [name for name in (model.config.get(f"{kind}_column"), kind) if isinstance(name, str)]
-    if path.suffix == ".parquet":
+    if inner_suffix(path) == ".parquet":
         found = read_parquet(path, lambda there: [_column(there, names, path)]).iloc[:, 0]
         blank = found.isna()
         ids = one_kind(found[~blank]).astype(str).str.strip().reindex(found.index, fill_value="")
     else:
         ids = _text_ids(text_fields(path, Writing()), names, path, kind, model)
+        check_one_line(ids, path)
     blank = ids == ""
     if blank.any():
         remark(f"{path}: {blank.sum()} rows without {kind}, left out")

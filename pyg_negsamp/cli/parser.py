@@ -3,7 +3,7 @@
 0   done
 1   training diverged, or another of its processes has ended
 2   wrong input: one line says what, and nothing was begun
-130 Ctrl-C, and 143 SIGTERM: one line says how to go on
+130 Ctrl-C, and 143 SIGTERM in training: one line says how to go on
 """
 
 from __future__ import annotations

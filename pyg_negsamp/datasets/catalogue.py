@@ -15,8 +15,8 @@ from pyg_negsamp.datasets.ids import one_kind
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.parquet import read_parquet
 from pyg_negsamp.datasets.separators import KNOWN, USUAL, first_lines, guess_separator
-from pyg_negsamp.datasets.sources import inner_name, read_text
-from pyg_negsamp.datasets.text_tables import WHOLE, parse_text
+from pyg_negsamp.datasets.sources import inner_suffix, read_text
+from pyg_negsamp.datasets.text_tables import WHOLE, check_one_line, parse_text
 from pyg_negsamp.errors import invalid, nearest
 
 NO_SEPARATOR = "\x1f"  # of lines that hold one id each, blanks included
@@ -57,7 +57,7 @@ def listed_items(
     path, category = catalogue
     if not path.is_file():
         raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
-    suffix = Path(inner_name(path)).suffix
+    suffix = inner_suffix(path)
     if suffix == ".parquet":
         ids = one_kind(parquet_column(path, columns.item))
         kinds = None if category is None else parquet_categories(path, category)
@@ -166,7 +166,7 @@ def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
     lines = first_lines(text)
     if not lines:
         return pd.DataFrame()
-    suffix = Path(inner_name(path)).suffix.removeprefix(".")
+    suffix = inner_suffix(path).removeprefix(".")
     format = suffix if suffix in USUAL else "text"
     used = [sep for sep in ((writing.sep or ""), *KNOWN) if sep and sep in lines[0]]
     sep = NO_SEPARATOR
@@ -197,6 +197,7 @@ def _from_text(
     header = header or isinstance(category, str)
     frame = frame.iloc[1:] if header else frame
     ids = frame[at]
+    check_one_line(ids, path)
     if not header and len(ids) > 1:
         number = ids.str.fullmatch(WHOLE).to_numpy(dtype=bool)
         if number[1:].all() and not number[0]:

@@ -83,7 +83,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, name: str) -> None
 
 def _with_progress(chunks: Iterator[bytes], name: str, total: int | None) -> Iterator[bytes]:
     """Passes chunks on, with a bar on a terminal and a line now and then elsewhere."""
-    terminal = sys.stderr.isatty()
+    terminal = bool(sys.stderr and sys.stderr.isatty())
     bar = tqdm(total=total, desc=name, unit="B", unit_scale=True, disable=not terminal)
     received, last = 0, time.monotonic()
     with bar:

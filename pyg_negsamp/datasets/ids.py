@@ -46,13 +46,16 @@ def one_kind(ids: pd.Series) -> pd.Series:
         ValueError: If bytes are not UTF-8.
     """
     if isinstance(ids.dtype, pd.CategoricalDtype):
-        ids = ids.astype(ids.cat.categories.dtype)
+        ids = ids.astype(object if ids.hasnans else ids.cat.categories.dtype)
     if pd.api.types.is_float_dtype(ids.dtype):
         whole = ids.notna() & (ids % 1 == 0) & (ids.abs() < 2**53)
         return ids.astype("int64") if bool(whole.all()) else ids
     if ids.dtype != object:
         return ids
-    if pd.api.types.infer_dtype(ids, skipna=True) == "bytes":
+    found = pd.api.types.infer_dtype(ids, skipna=True)
+    if found == "floating":
+        return one_kind(ids.astype("float64"))
+    if found == "bytes":
         try:
             return ids.map(lambda value: value.decode() if isinstance(value, bytes) else value)
         except UnicodeDecodeError as error:

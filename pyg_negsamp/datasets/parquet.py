@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +15,12 @@ from pyg_negsamp.datasets.log import OWNER
 from pyg_negsamp.datasets.sources import read_bytes
 from pyg_negsamp.errors import invalid
 
+#: What pandas calls an index without a name, which is no column of anybody's.
+NAMELESS = r"__index_level_\d+__"
+
 
 def read_parquet(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> pd.DataFrame:
-    """Reads some columns.
+    """Reads some columns, one of which may have been the index of a frame.
 
     Args:
         path: The file, compressed or not.
@@ -27,13 +31,12 @@ def read_parquet(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> pd
     """
     try:
         content = BytesIO(read_bytes(path))
-        names = pyarrow.parquet.read_schema(content).names
+        every = pyarrow.parquet.read_schema(content).names
+        names = [name for name in every if not re.fullmatch(NAMELESS, name)]
         if not names:
             raise invalid(OWNER, str(path), "a table with at least one column", "none")
-        wanted = [*choose(names)]
-        frame = pd.read_parquet(content, columns=wanted)
+        table = pyarrow.parquet.read_table(content, columns=[*choose(names)])
+        # As columns alone: what they were in a frame does not matter.
+        return table.to_pandas(ignore_metadata=True)
     except pyarrow.ArrowException as error:
         raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
-    if any(name not in frame.columns for name in wanted):  # what was the index of a frame
-        frame = frame.reset_index()
-    return frame[wanted].reset_index(drop=True)

@@ -11,7 +11,7 @@ from pyg_negsamp.datasets.checks import describe
 from pyg_negsamp.datasets.columns import Catalogue, Column, Columns, Writing, check_types
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.separators import MOVIELENS
-from pyg_negsamp.datasets.sources import inner_name, read_head
+from pyg_negsamp.datasets.sources import inner_suffix, read_head
 from pyg_negsamp.datasets.tables import read_tables_log
 from pyg_negsamp.errors import invalid
 
@@ -99,7 +99,7 @@ def _read_adjacency(
 
 def _guess_format(path: Path, writing: Writing, columns: Mapping[str, Column]) -> str:
     """The format by the name inside any compression; else by the separator, or by the columns."""
-    suffix = Path(inner_name(path)).suffix.lower()
+    suffix = inner_suffix(path)
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
     if MOVIELENS in (writing.sep or _first_line(path, writing)):

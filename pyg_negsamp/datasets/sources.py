@@ -23,12 +23,15 @@ MARKS = {  # UTF-32 first, because the mark of UTF-16 is its beginning
 }
 
 
-def inner_name(path: Path) -> str:
-    """Name of a file without compression: `pairs.csv` for `pairs.csv.gz` and for its zip."""
-    if path.suffix == ".zip":
+def inner_suffix(path: Path) -> str:
+    """How a name ends without compression, in small letters: `.csv` for `PAIRS.CSV.GZ`."""
+    name = path.name
+    if path.suffix.lower() == ".zip":
         with _open_zip(path) as archive:
-            return Path(_only_member(archive, path)).name
-    return path.stem if path.suffix in UNPACK else path.name
+            name = _only_member(archive, path)
+    elif path.suffix.lower() in UNPACK:
+        name = path.stem
+    return Path(name).suffix.lower()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -38,12 +41,12 @@ def read_bytes(path: Path) -> bytes:
         ValueError: If the file cannot be decompressed, or an archive holds several files.
     """
     try:
-        if path.suffix == ".zip":
+        if path.suffix.lower() == ".zip":
             with _open_zip(path) as archive:
                 return archive.read(_only_member(archive, path))
-        return UNPACK.get(path.suffix, bytes)(path.read_bytes())
+        return UNPACK.get(path.suffix.lower(), bytes)(path.read_bytes())
     except BROKEN as error:
-        if path.suffix not in (*UNPACK, ".zip"):
+        if path.suffix.lower() not in (*UNPACK, ".zip"):
             raise
         expected = f"a file that can be decompressed as {path.suffix}"
         raise invalid(OWNER, str(path), expected, error) from error
@@ -79,7 +82,7 @@ def read_text(path: Path, encoding: str | None = None) -> bytes:
 
 def read_head(path: Path, encoding: str | None, size: int) -> str:
     """The text at the beginning of a file, with `?` for what cannot be read."""
-    if path.suffix in (*UNPACK, ".zip"):
+    if path.suffix.lower() in (*UNPACK, ".zip"):
         raw = read_bytes(path)[:size]
     else:
         with path.open("rb") as file:

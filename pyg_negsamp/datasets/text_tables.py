@@ -155,6 +155,15 @@ def _check_closed(frame: pd.DataFrame, columns: Columns, path: Path, text: bytes
             raise invalid(OWNER, f"{path}, line {line}", expected, got)
 
 
+def check_one_line(ids: pd.Series, path: Path) -> None:
+    """Refuses ids with line breaks, which a quote makes of several rows."""
+    broken = ids.str.contains(r"[\r\n]").to_numpy(dtype=bool)
+    if broken.any():
+        expected = "a file whose ids are on one line each: close the quote, or write it twice"
+        got = f"a quote that runs over lines: {describe(ids[broken].iloc[0][:40])}"
+        raise invalid(OWNER, str(path), expected, got)
+
+
 def _line_of_row(text: bytes, sep: str, row: int) -> int:
     """Number of the line, from one, where the row starts; row 0 is the first that is not blank."""
     for at, line in enumerate(_rows(text, sep)):

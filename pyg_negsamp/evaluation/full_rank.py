@@ -115,12 +115,12 @@ def rank(
     known = links.index
     if joins_one_kind(data, edge_type):
         both = torch.cat([known, held_out], dim=1)
-        if isinstance(data, Data) and items_among(data, both) is not None:
+        if items_among(data, edge_type, both) is not None:
             expected = (
-                "HeteroData, as some nodes of this graph are users and others items: "
-                "evaluate({'user': x[:U], 'item': x[U:]}, data)"
+                "HeteroData with two node types, as some nodes of this graph are users and others "
+                "items: evaluate({'user': x[:U], 'item': x[U:]}, data)"
             )
-            raise invalid("evaluate", "data", expected, "Data")
+            raise invalid("evaluate", "data", expected, type(data).__name__)
         # Nobody is recommended to oneself.
         known = torch.cat([known, torch.arange(links.num_items).to(known).expand(2, -1)], dim=1)
     masked, wanted = (_by_position(index, position, links.num_items) for index in (known, held_out))

@@ -88,8 +88,23 @@ def evaluate_groups(
         ValueError: As :func:`evaluate`; if counts are no integers, or not as many.
     """
     collection_for(data, k, metrics, edge_type)  # refuses what is wrong before it ranks
+    check_counts(data, user_count, item_count, edge_type)
     blocks = list(joined(rank(x_dict, data, max(k), pool, edge_type)))
     return by_group(blocks, data, user_count, item_count, k, metrics, edge_type)
+
+
+def check_counts(
+    data: HeteroData, user_count: Tensor, item_count: Tensor, edge_type: EdgeType | None
+) -> None:
+    """Refuses what are not numbers of links, one for each user and for each item."""
+    links = known_links(data, edge_type)
+    for name, of_each, size in (
+        ("user_count", user_count, links.num_users),
+        ("item_count", item_count, links.num_items),
+    ):
+        if not isinstance(of_each, Tensor) or of_each.shape != (size,) or not is_integer(of_each):
+            expected = f"[{size}] integers, the training links of each {name[:4]}"
+            raise invalid("evaluate_groups", name, expected, short(of_each))
 
 
 def by_group(
@@ -103,14 +118,6 @@ def by_group(
 ) -> list[Group]:
     """The groups of :func:`evaluate_groups`, of lists that are there already."""
     edge_type = edge_type_of(data, edge_type)
-    links = known_links(data, edge_type)
-    for name, of_each, size in (
-        ("user_count", user_count, links.num_users),
-        ("item_count", item_count, links.num_items),
-    ):
-        if not isinstance(of_each, Tensor) or of_each.shape != (size,) or not is_integer(of_each):
-            expected = f"[{size}] integers, the training links of each {name[:4]}"
-            raise invalid("evaluate_groups", name, expected, short(of_each))
     held_out = links_to_rank(data, edge_type).unique(dim=1)
     user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
     found = []

@@ -97,13 +97,14 @@ def check_leakage(
         for name, split in (("val", val), ("test", test))
         if split is not None
     }
-    links = every = known.index
+    links, both_ways = known.index, False
     if joins_one_kind(train, edge_type):
         others = [known_links(split, edge_type).index for split, _ in splits.values()]
         every = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)
+        both_ways = _all_in(every.flip(0), every, size)
     for name, (split, held_out) in splits.items():
         for owner, graph in (("train", train), (name, split)):
-            for kind, readable in _readable(graph, links, every, edge_type, size):
+            for kind, readable in _readable(graph, links, both_ways, edge_type, size):
                 keys = _keys(readable.to(held_out.device), size)
                 leaked = held_out[:, torch.isin(_keys(held_out, size), keys)]
                 if leaked.numel():
@@ -119,21 +120,17 @@ def check_leakage(
 
 
 def _readable(
-    graph: HeteroData | Data, links: Tensor, every: Tensor, edge_type: EdgeType, size: int
+    graph: HeteroData | Data, links: Tensor, both_ways: bool, edge_type: EdgeType, size: int
 ) -> Iterator[tuple[EdgeType | str, Tensor]]:
     """The links `[2, E]` that each edge type of a graph tells, users first.
 
     Args:
         graph: The graph.
         links: The training links.
-        every: The links of all splits, held out or not, if they join nodes of one kind.
+        both_ways: Whether links have no direction, as all of them have their reverse among them.
         edge_type: The interactions.
         size: More than any id.
     """
-
-    def all_in(some: Tensor, others: Tensor) -> bool:
-        return bool(torch.isin(_keys(some, size), _keys(others, size)).all())
-
     for kind in graph.edge_types if isinstance(graph, HeteroData) else [edge_type]:
         found = links_in(store_of(graph, kind))
         if found is None:
@@ -141,10 +138,17 @@ def _readable(
         if kind == edge_type:
             name = kind if isinstance(graph, HeteroData) else "edge_index"
             yield name, found
-            if joins_one_kind(graph, edge_type) and all_in(every.flip(0), every):
+            if both_ways:
                 yield f"{name} (reversed)", found.flip(0)
-        elif (kind[0], kind[2]) == (edge_type[2], edge_type[0]) and all_in(links, found.flip(0)):
+            continue
+        ends = (edge_type[2], edge_type[0])
+        if (kind[0], kind[2]) == ends and _all_in(links, found.flip(0), size):
             yield kind, found.flip(0)
+
+
+def _all_in(some: Tensor, others: Tensor, size: int) -> bool:
+    """Whether all of some links are among others."""
+    return bool(torch.isin(_keys(some, size), _keys(others, size)).all())
 
 
 def _keys(links: Tensor, size: int) -> Tensor:

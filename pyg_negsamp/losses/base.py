@@ -110,6 +110,9 @@ class RankingLoss(torch.nn.Module):
             return pos.sum() + neg.sum()
         if not neg.size(1):  # as with a negative that does not count
             neg = weight = pos.new_zeros(len(pos), 1)
+            for name, x in needed.items():
+                if isinstance(x, Tensor) and x.shape[:2] == (len(pos), 0):
+                    needed[name] = x.new_zeros(len(pos), 1, *x.shape[2:])
         counts = None
         if weight is not None:
             if weight.shape != neg.shape:

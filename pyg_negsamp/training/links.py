@@ -101,7 +101,10 @@ def takes_generator(transform: object) -> bool:
     """Whether it can be called with `generator=...`; PyG's own transforms cannot."""
     if not callable(transform):
         return False
-    known = inspect.signature(transform).parameters
+    try:
+        known = inspect.signature(transform).parameters
+    except ValueError:  # of a function written in C, nobody knows
+        return True
     return "generator" in known or any(x.kind is x.VAR_KEYWORD for x in known.values())
 
 

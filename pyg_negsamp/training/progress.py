@@ -31,7 +31,7 @@ class Progress(Callback):
         self.started = self.printed = time.monotonic()
         self.first = trainer.current_epoch
         self.steps = int(trainer.num_training_batches)
-        if sys.stderr.isatty() and not self.name:
+        if sys.stderr and sys.stderr.isatty() and not self.name:
             total = (trainer.max_epochs or 0) * self.steps
             self.bar = tqdm(
                 total=total, initial=self.first * self.steps, unit="step", dynamic_ncols=True

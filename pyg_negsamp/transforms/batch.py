@@ -162,8 +162,10 @@ def candidates_of(owner: object, drawn: object, num_rows: int, num: int) -> Tens
     if isinstance(drawn, Tensor) and is_index(drawn):
         if drawn.dim() == 2 and len(drawn) == num_rows:
             return drawn
-        if drawn.dim() == 1 and len(drawn) % max(num_rows, 1) == 0:
-            return drawn.view(num_rows, len(drawn) // num_rows if num_rows else num)
+        if drawn.dim() == 1 and num_rows and len(drawn) % num_rows == 0:
+            return drawn.view(num_rows, -1)
+        if drawn.dim() == 1 and num_rows == len(drawn) == 0:
+            return drawn.view(0, num)
     expected = f"integers [B], [B, M] or [B * M] with B = {num_rows}"
     raise invalid(owner, "dst_neg_index", expected, short(drawn))
 

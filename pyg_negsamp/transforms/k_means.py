@@ -19,8 +19,8 @@ def k_means(x: Tensor, num: int) -> tuple[Tensor, Tensor]:
     Returns:
         Their centres `[C, D]`, and which is nearest to each row, `[N]`.
     """
-    generator = torch.Generator().manual_seed(0)
-    centre = x[torch.randperm(len(x), generator=generator)[:num].to(x.device)]
+    generator = torch.Generator("cpu").manual_seed(0)
+    centre = x[torch.randperm(len(x), generator=generator, device="cpu")[:num].to(x.device)]
     for step in range(STEPS + 1):
         # The square of the row's own length is the same for all centres.
         nearest = (centre.square().sum(dim=1) - 2 * x @ centre.t()).argmin(dim=1)

@@ -117,8 +117,8 @@ class MIDX(NegativeSampling):
         self.replayable = not exact  # which makes a device wait
         counts = 4 * self.candidates.num_users * self.num_clusters**2
         check_memory(self, "num_clusters", num_clusters, counts)
-        nowhere = torch.zeros(self.candidates.num_items, dtype=torch.long)
-        self._keep(nowhere.to(self.candidates.known.key.device), None, None)
+        nowhere = self.candidates.known.key.new_zeros(self.candidates.num_items)
+        self._keep(nowhere, None, None)
 
     @property
     def needs_global_ids(self) -> bool:
@@ -240,9 +240,9 @@ class MIDX(NegativeSampling):
         item = torch.cat([index, pos.long().unsqueeze(1)], dim=1)
         of_item = score.gather(1, item if self.exact else self.index.cell[item])
         own = of_item[:, -1]
-        if not self.check_positives:  # one that is not known is among the unseen items already
+        if not self.check_positives:  # one that may be drawn is in the sum already
             assert self.candidates is not None
-            own = own.masked_fill(~self.candidates.knows(user, pos), -torch.inf)
+            own = own.masked_fill(self.candidates.may_be_drawn(user, pos), -torch.inf)
         total = torch.logaddexp(weight.logsumexp(dim=1), own)
         return Selection(index, of_item - total.unsqueeze(1))
 

@@ -48,7 +48,7 @@ def unseen_again(memory: Tensor, candidates: Candidates) -> None:
         candidates: What is drawn from.
     """
     generator = torch.Generator(memory.device).manual_seed(FIRST)
-    rows = memory.view(len(memory), -1)
+    rows = memory.unsqueeze(1) if memory.dim() == 1 else memory
     for ids in candidates.who_can_draw().split(max(1, BLOCK // rows.size(1))):
         kept = rows[ids]
         inside = kept < candidates.num_items

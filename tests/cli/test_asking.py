@@ -298,12 +298,16 @@ def test_a_parquet_file_of_users_is_read_by_its_columns(
     expected = capsys.readouterr().out
     file = tmp_path / "asked.parquet"
     frame = pd.DataFrame({"score": [1.5, 2.5, 3.5, 4.5], "user": [*users, None]})
-    for table in (frame, frame.set_index("user"), frame[["user"]]):
+    of_some = frame[frame["score"] > 0][["user"]]  # whose index is kept as a column
+    for table in (frame, frame.set_index("user"), frame[["user"]], of_some.set_axis([7, 5, 3, 1])):
         table.to_parquet(file)
         call(recommend, run_folder, "--users-file", file, "--top-k", 2)
         said = capsys.readouterr()
         assert said.out == expected
         assert "1 rows without user, left out" in said.err
+    of_some.dropna().rename(columns={"user": "who"}).to_parquet(file.with_suffix(".PARQUET"))
+    call(recommend, run_folder, "--users-file", file.with_suffix(".PARQUET"), "--top-k", 2)
+    assert capsys.readouterr().out == expected
     frame.rename(columns={"user": "who"}).to_parquet(file)
     with pytest.raises(ValueError, match=r"asked.parquet must have a column 'user', or a single"):
         call(recommend, run_folder, "--users-file", file)
@@ -311,6 +315,13 @@ def test_a_parquet_file_of_users_is_read_by_its_columns(
     pd.DataFrame({"price": [1.0] * 4, "item": items}).to_parquet(file)
     call(recommend, run_folder, "--top-k", 2, "--items", file)
     assert set(read(capsys.readouterr().out)["item"].astype(str)) <= set(map(str, items))
+
+
+def test_an_id_that_runs_over_lines_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "asked.csv"
+    file.write_text('user\nc1\n"c2\nc3\nc4\n"c5\nc6\n')
+    with pytest.raises(ValueError, match=r"asked\.csv' must be .*on one line.*c2"):
+        call(recommend, run_folder, "--users-file", file)
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "stdin"])

@@ -460,6 +460,13 @@ def test_a_quote_that_nobody_closed_swallows_no_rows(tmp_path: Path, name: str) 
     assert '3 "inch"' in InteractionDataset.from_files(path).item_ids
 
 
+def test_a_catalogue_whose_items_run_over_lines_is_refused(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.csv", "user,item\n1,1\n2,3\n3,5\n")
+    items = write(tmp_path / "items.csv", 'item\n1\n"2\n3\n4\n5\n"6\n7\n')
+    with pytest.raises(ValueError, match=r"items\.csv' must be .*on one line"):
+        InteractionDataset.from_files(log, items_file=items)
+
+
 def test_parquet_of_an_index(tmp_path: Path) -> None:
     frame = pd.DataFrame({"user": ["a", "b", "c"] * 4, "item": [f"i{n % 5}" for n in range(12)]})
     frame.set_index("user").to_parquet(tmp_path / "log.parquet")

@@ -345,7 +345,9 @@ def test_users_and_items_in_one_homogeneous_graph_are_refused(by_type: bool) -> 
     if by_type:
         data.edge_index = torch.cat([data.edge_index, data.edge_index.flip(0)], dim=1)
         data.node_type = torch.tensor([0, 0, 0, 1, 1])
-    with pytest.raises(ValueError, match="evaluate: 'data' must be HeteroData, as some nodes"):
+    with pytest.raises(
+        ValueError, match="evaluate: 'data' must be HeteroData with two node types, as some nodes"
+    ):
         evaluate(torch.rand(5, 2), data)
 
 

@@ -141,6 +141,16 @@ class TestMIDX(SamplerContract):
                 total += found.pos_log_q.exp()
             torch.testing.assert_close(total, torch.ones_like(total))
 
+    @pytest.mark.parametrize("exact", [False, True])
+    def test_a_positive_that_is_never_drawn_counts_besides(self, exact: bool) -> None:
+        problem = toy()
+        source = UniformCandidates(problem.data, items=torch.tensor([0, 1, 4, 6]))
+        sampler = MIDX(source, num_clusters=3, exact=exact, check_positives=False).double()
+        sampler.refresh(problem.x_dict())
+        pos = torch.full_like(problem.pos, 9)
+        found = sampler.sample(problem.user, pos, problem.user_xs, problem.item_xs)
+        assert (found.pos_log_q < 0).all()
+
     def test_only_items_that_may_be_drawn(self) -> None:
         problem = toy()
         source = UniformCandidates(problem.data, items=torch.tensor([0, 1, 4, 6]))
