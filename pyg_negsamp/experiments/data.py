@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -148,10 +149,10 @@ def held_out(data: DataConfig, kind: str, source: Path) -> set[str]:
 def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
     """A folder that `data prepare` wrote: filtered already, and repeats as it was told."""
     parts = {part: folder / name for part, name in PREPARED.items()}
-    names = pd.read_parquet(parts["train"]).columns
+    names = pyarrow.parquet.read_schema(parts["train"]).names
     found = {name: name for name in ("time", "rating", "weight") if name in names}
     catalogue = folder / CATALOGUE if (folder / CATALOGUE).is_file() else None
-    if catalogue is not None and "category" in pd.read_parquet(catalogue).columns:
+    if catalogue is not None and "category" in pyarrow.parquet.read_schema(catalogue).names:
         found["category"] = "category"
     return InteractionDataset.from_files(
         parts["train"],
