@@ -176,6 +176,11 @@ def joins_one_kind(data: HeteroData | Data, edge_type: EdgeType | None = None) -
     return not isinstance(data, HeteroData) or first == last
 
 
+def own_links(num_nodes: int, device: torch.device) -> Tensor:
+    """The links `[2, N]` of nodes to themselves: seen, where links join nodes of one kind."""
+    return torch.arange(num_nodes, device=device).expand(2, -1)
+
+
 def store_of(data: HeteroData | Data, edge_type: EdgeType) -> Any:
     """Where a graph keeps the links of an edge type; a homogeneous graph keeps all by itself."""
     return data[edge_type] if isinstance(data, HeteroData) else data

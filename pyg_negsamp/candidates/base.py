@@ -21,7 +21,14 @@ from pyg_negsamp.candidates.reading import (
     read_times,
 )
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import check_links, edge_type_of, is_index, joins_one_kind, known_links
+from pyg_negsamp.graph import (
+    check_links,
+    edge_type_of,
+    is_index,
+    joins_one_kind,
+    known_links,
+    own_links,
+)
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
 
@@ -125,7 +132,7 @@ class Candidates(torch.nn.Module, ABC):
             # Links whose reverse is there, too, have no direction.
             if more and index.size(1) and bool(self._pairs(index).hold(*index.flip(0)).all()):
                 more += [extra.flip(0) for extra in more]
-            more.append(torch.arange(self.num_items, device=index.device).expand(2, -1))
+            more.append(own_links(self.num_items, index.device))
         every = torch.cat([index, *(x.to(index) for x in more)], dim=1) if more else index
         if relation is not None:  # the users with links, and an end that is nobody
             self.linked = pad(every[0].unique(), (0, 1), value=self.num_users)

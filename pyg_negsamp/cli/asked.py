@@ -74,7 +74,7 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         ids = one_kind(found[~blank]).astype(str).str.strip().reindex(found.index, fill_value="")
     else:
         ids = _text_ids(text_fields(path, Writing()), names, path, kind, model)
-        check_one_line(ids, path)
+        check_one_line(ids, lambda row: str(path))
     blank = ids == ""
     if blank.any():
         remark(f"{path}: {blank.sum()} rows without {kind}, left out")

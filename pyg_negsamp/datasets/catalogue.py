@@ -197,7 +197,7 @@ def _from_text(
     header = header or isinstance(category, str)
     frame = frame.iloc[1:] if header else frame
     ids = frame[at]
-    check_one_line(ids, path)
+    check_one_line(ids, lambda row: str(path))
     if not header and len(ids) > 1:
         number = ids.str.fullmatch(WHOLE).to_numpy(dtype=bool)
         if number[1:].all() and not number[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Literal
@@ -56,15 +56,18 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     else:
         _check_no_header(frame, columns, path)
     _check_complete(frame, columns, path, text, sep)
+
+    def line(row: int) -> int:
+        return _line_of_row(text, sep, row + header)
+
     if b'"' in text:
-        _check_closed(frame, columns, path, text, sep)
-
-    def line(row: int) -> str:
-        return f"line {_line_of_row(text, sep, row + header)} of {path}"
-
+        for name in frame:
+            check_one_line(frame[name], lambda row: f"{path}, line {line(row)}")
     for role in ("rating", "weight"):  # here, where a line can be named
         if (name := getattr(columns, role)) is not None:
-            frame[name] = numbers(frame[name], role, writing.decimal, place=line)
+            frame[name] = numbers(
+                frame[name], role, writing.decimal, place=lambda row: f"line {line(row)} of {path}"
+            )
     return frame
 
 
@@ -143,25 +146,19 @@ def _check_complete(
         raise invalid(OWNER, ", ".join(roles), expected, "; ".join(found))
 
 
-def _check_closed(frame: pd.DataFrame, columns: Columns, path: Path, text: bytes, sep: str) -> None:
-    """Refuses line breaks in a field: a quote that nobody closed, and rows behind it."""
-    for role, name in columns.given().items():
-        broken = frame[name].str.contains(r"[\r\n]").to_numpy(dtype=bool)
-        if broken.any():
-            row = int(broken.argmax())
-            line = _line_of_row(text, sep, row + (not columns.by_position()))
-            expected = f"a table with a {role} on one line: close the quote, or write it twice"
-            got = f"a quote that runs over lines: {describe(frame[name].iloc[row][:40])}"
-            raise invalid(OWNER, f"{path}, line {line}", expected, got)
+def check_one_line(fields: pd.Series, place: Callable[[int], str]) -> None:
+    """Refuses line breaks in fields: a quote that nobody closed made one of several rows.
 
-
-def check_one_line(ids: pd.Series, path: Path) -> None:
-    """Refuses ids with line breaks, which a quote makes of several rows."""
-    broken = ids.str.contains(r"[\r\n]").to_numpy(dtype=bool)
+    Args:
+        fields: Text.
+        place: From the position of a field to where it stands, for the error.
+    """
+    broken = fields.str.contains(r"[\r\n]").to_numpy(dtype=bool)
     if broken.any():
-        expected = "a file whose ids are on one line each: close the quote, or write it twice"
-        got = f"a quote that runs over lines: {describe(ids[broken].iloc[0][:40])}"
-        raise invalid(OWNER, str(path), expected, got)
+        row = int(broken.argmax())
+        expected = "a table whose fields are on one line each: close the quote, or write it twice"
+        got = f"a quote that runs over lines: {describe(fields.iloc[row][:40])}"
+        raise invalid(OWNER, place(row), expected, got)
 
 
 def _line_of_row(text: bytes, sep: str, row: int) -> int:

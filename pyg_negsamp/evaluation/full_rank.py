@@ -25,6 +25,7 @@ from pyg_negsamp.graph import (
     items_among,
     joins_one_kind,
     known_links,
+    own_links,
 )
 from pyg_negsamp.layers import (
     Embeddings,
@@ -122,7 +123,7 @@ def rank(
             )
             raise invalid("evaluate", "data", expected, type(data).__name__)
         # Nobody is recommended to oneself.
-        known = torch.cat([known, torch.arange(links.num_items).to(known).expand(2, -1)], dim=1)
+        known = torch.cat([known, own_links(links.num_items, known.device)], dim=1)
     masked, wanted = (_by_position(index, position, links.num_items) for index in (known, held_out))
     _warn_of_known(masked, wanted, links.num_items)
     first = 0

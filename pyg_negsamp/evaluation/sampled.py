@@ -23,6 +23,7 @@ from pyg_negsamp.graph import (
     edge_type_of,
     joins_one_kind,
     known_links,
+    own_links,
 )
 from pyg_negsamp.layers import Pool
 from pyg_negsamp.ragged import entries_of
@@ -86,8 +87,7 @@ def evaluate_sampled(
     score = scorer(x_dict, data, pool, edge_type)
     taken = torch.cat([links.index, held_out], dim=1)
     if joins_one_kind(data, edge_type):  # nobody competes for oneself
-        own = torch.arange(links.num_items, device=taken.device)
-        taken = torch.cat([taken, own.expand(2, -1)], dim=1)
+        taken = torch.cat([taken, own_links(links.num_items, taken.device)], dim=1)
     among = _among_sampled(score, links, taken, held_out, num_negatives, seed)
     # Users are drawn for block by block, so blocks must not depend on what is evaluated.
     block_bytes = BLOCK_BYTES.get(held_out.device.type, BLOCK_BYTES["cpu"])

@@ -27,6 +27,8 @@ class WARPLoss(RankingLoss):
     and 0 where there is none. No gradient flows through :math:`\Phi`, which jumps: new users are
     placed by :class:`HingeLoss`.
 
+    A negative of weight 2 is two tries (weights are rounded up), one of weight 0 is none.
+
     Here all tries are scored at once, in the time of the longest search; the paper stops at the
     first. Take `--num-negatives 10` or more.
 
@@ -53,8 +55,7 @@ class WARPLoss(RankingLoss):
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """The weighted hinge of the first violating try."""
         # Counted in whole numbers, whose running sums are deterministic on GPUs, too.
-        times = torch.ones_like(neg) if weight is None else weight.ceil()
-        times = times.long()
+        times = (torch.ones_like(neg) if weight is None else weight.ceil()).long()
         violates = (neg > pos.unsqueeze(1) - 1) & (times > 0)
         first = violates & (violates.cumsum(dim=1) == 1)
         found = first.any(dim=1)

@@ -27,7 +27,7 @@ def process_left_as_found() -> Iterator[None]:
         KeyboardInterrupt: On Ctrl-C, where lightning makes an exit of it.
         TerminatedError: On SIGTERM, where lightning makes an exit without a code of it.
     """
-    with _lightning_quiet(), freed_memory_kept(), _ctrl_c_as_ever():
+    with _lightning_quiet(), freed_memory_kept(), _signals_as_ever():
         yield
 
 
@@ -56,7 +56,7 @@ def _lightning_quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _ctrl_c_as_ever() -> Iterator[None]:
+def _signals_as_ever() -> Iterator[None]:
     """Ctrl-C raises `KeyboardInterrupt`, of which lightning makes an exit, and a handler.
 
     SIGTERM ends the process with its code, where lightning says that all went well.
