@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,29 +12,17 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.candidates.reading import (
+    Also,
     Items,
-    check_one_kind,
     num_existing,
     read_items,
-    read_relation,
+    read_seen,
     read_times,
 )
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import (
-    check_links,
-    edge_type_of,
-    is_index,
-    joins_one_kind,
-    known_links,
-    own_links,
-)
+from pyg_negsamp.graph import edge_type_of, is_index
 from pyg_negsamp.numerics import check_generator
 from pyg_negsamp.pairs import Fingerprint, Pairs
-
-#: More known links: `[2, E]`, or several such.
-Also: TypeAlias = Tensor | Sequence[Tensor]
-
-MAX_INT64 = 2**63 - 1
 
 
 class Candidates(torch.nn.Module, ABC):
@@ -106,39 +93,16 @@ class Candidates(torch.nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.edge_type = edge_type_of(data, edge_type)
-        links = known_links(data, self.edge_type)
-        self.num_items = links.num_items
-        if self.num_items == 0:
-            raise invalid(self, "data", "a graph with at least one item", "0 items")
-        index, self.num_relations = links.index, None
-        self._items_of_links = index[1]  # the graph's own, not copied
-        if relation is not None:
-            read = read_relation(self, data, relation, num_relations, index.size(1))
-            relation, self.num_relations = read[0].to(index), read[1]
-            index = torch.stack([index[0] * self.num_relations + relation, index[1]])
-        elif num_relations is not None:
-            raise invalid(self, "num_relations", "left out without 'relation'", num_relations)
-        self.num_users = links.num_users * (self.num_relations or 1)
-        self._check_fits(self.num_items)
+        seen = read_seen(self, data, self.edge_type, also, items, relation, num_relations)
+        self.num_users, self.num_items = seen.num_users, seen.num_items
+        self.num_relations, self._one_kind = seen.num_relations, seen.one_kind
+        self._items_of_links = seen.item
         self.register_buffer("linked", None, persistent=False)
-        several = also if isinstance(also, list | tuple) else [also]
-        more: list[Any] = [extra for extra in several if extra is not None]
-        for extra in more:
-            check_links(self, "also", extra, self.num_users, self.num_items)
-        self._one_kind = relation is None and joins_one_kind(data, self.edge_type)
-        if self._one_kind:
-            if items is None:
-                check_one_kind(self, data, self.edge_type, index)
-            # Links whose reverse is there, too, have no direction.
-            if more and index.size(1) and bool(self._pairs(index).hold(*index.flip(0)).all()):
-                more += [extra.flip(0) for extra in more]
-            more.append(own_links(self.num_items, index.device))
-        every = torch.cat([index, *(x.to(index) for x in more)], dim=1) if more else index
         if relation is not None:  # the users with links, and an end that is nobody
-            self.linked = pad(every[0].unique(), (0, 1), value=self.num_users)
-        seen = self._pairs(index)
-        self.fingerprint: Fingerprint = seen.fingerprint()
-        self.known = self.drawn = self._pairs(every) if more else seen
+            self.linked = pad(seen.every[0].unique(), (0, 1), value=self.num_users)
+        own = self._pairs(seen.index)
+        self.fingerprint: Fingerprint = own.fingerprint()
+        self.known = self.drawn = own if seen.every is seen.index else self._pairs(seen.every)
         self.register_buffer("_since", None, persistent=False)
         self.register_buffer("items", None, persistent=False)
         self.register_buffer("position", None, persistent=False)
@@ -438,12 +402,6 @@ class Candidates(torch.nn.Module, ABC):
         """
         left = self._left(self.known_as(user), None).double().log()
         return self.log_mass(item) - left.view(-1, *[1] * (item.dim() - 1))
-
-    def _check_fits(self, total: int) -> None:
-        """Refuses lines of `total` points per user that together do not fit in int64."""
-        if self.num_users * total > MAX_INT64:
-            got = f"{self.num_users} x {total}"
-            raise invalid(self, "data", "a graph whose users x items (or points) fit in int64", got)
 
     def _check_all_can_draw(self, left: Tensor) -> None:
         """Refuses users who have nothing left, `left` being what they have, by :meth:`known_as`."""

@@ -9,9 +9,9 @@ from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType, NodeType, SparseTensor
 from torch_geometric.utils import coalesce, is_sparse, to_edge_index
 
-from pyg_negsamp.candidates.base import Also, Candidates
+from pyg_negsamp.candidates.base import Candidates
 from pyg_negsamp.candidates.numbers import integers_below
-from pyg_negsamp.candidates.reading import Items
+from pyg_negsamp.candidates.reading import Also, Items
 from pyg_negsamp.errors import invalid, one_of, short
 from pyg_negsamp.graph import is_in, is_integer, known_links, links_in
 from pyg_negsamp.ragged import entries_of

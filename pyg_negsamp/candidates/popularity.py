@@ -19,9 +19,9 @@ from torch.nn.functional import pad
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import Also, Candidates
+from pyg_negsamp.candidates.base import Candidates
 from pyg_negsamp.candidates.numbers import integers_below
-from pyg_negsamp.candidates.reading import Items
+from pyg_negsamp.candidates.reading import Also, Items, check_fits
 from pyg_negsamp.errors import invalid, number_in
 
 LINE_LENGTH = 2**40
@@ -86,7 +86,7 @@ class PopularityCandidates(Candidates):
         self.power = number_in(self, "power", power, "[0, inf)")
         self.register_buffer("start", self._lay_out(), persistent=False)
         self.total = int(self.start[-1])
-        self._check_fits(self.total)
+        check_fits(self, self.num_users, self.total)
         user, item = self.drawn.user, self.drawn.item
         # `cut[e]` is how much links 0..e-1 cut, over all users.
         cut = pad(self._length(item).cumsum(0), (1, 0))

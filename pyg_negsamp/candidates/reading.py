@@ -1,8 +1,10 @@
-"""What is said of a graph besides its links: allowed items, relations of links, times of items."""
+"""What is said to candidates: links that are seen, their relations, allowed items, their times."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,10 +13,93 @@ from torch_geometric.typing import EdgeType
 from torch_geometric.utils import is_sparse
 
 from pyg_negsamp.errors import invalid, short, whole_number
-from pyg_negsamp.graph import is_integer, items_among
+from pyg_negsamp.graph import (
+    check_links,
+    is_integer,
+    items_among,
+    joins_one_kind,
+    known_links,
+    own_links,
+)
+from pyg_negsamp.pairs import Pairs
+
+#: More known links: `[2, E]`, or several such.
+Also: TypeAlias = Tensor | Sequence[Tensor]
 
 #: Items that may be drawn: their ids, or a bool for every item.
 Items: TypeAlias = range | slice | Tensor
+
+MAX_INT64 = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the users of a training graph have seen.
+
+    Attributes:
+        index: `[2, E]` the graph's links; in a knowledge graph, of heads with relations.
+        every: These, more that were told of, and in a graph with one kind of nodes each with
+            itself: `[2, E']`. The same tensor if there are no more.
+        item: `[E]` the items of the graph's links, not copied.
+        num_users: Number of users, or of heads times relations.
+        num_items: Number of items.
+        num_relations: Number of relations `R` of a knowledge graph; else `None`.
+        one_kind: Whether users and items are the same nodes.
+    """
+
+    index: Tensor
+    every: Tensor
+    item: Tensor
+    num_users: int
+    num_items: int
+    num_relations: int | None
+    one_kind: bool
+
+
+def read_seen(
+    owner: object,
+    data: HeteroData | Data,
+    edge_type: EdgeType,
+    also: Also | None,
+    items: Items | None,
+    relation: Tensor | None,
+    num_relations: int | None,
+) -> Seen:
+    """Reads links; arguments and errors as those of :class:`pyg_negsamp.candidates.Candidates`."""
+    links = known_links(data, edge_type)
+    index, num_users, num_items = links.index, links.num_users, links.num_items
+    if num_items == 0:
+        raise invalid(owner, "data", "a graph with at least one item", "0 items")
+    if relation is not None:
+        relation, num_relations = read_relation(owner, data, relation, num_relations, index.size(1))
+        head = index[0] * num_relations + relation.to(index)
+        index, num_users = torch.stack([head, index[1]]), num_users * num_relations
+    elif num_relations is not None:
+        raise invalid(owner, "num_relations", "left out without 'relation'", num_relations)
+    check_fits(owner, num_users, num_items)
+    several = also if isinstance(also, list | tuple) else [also]
+    more: list[Any] = [extra for extra in several if extra is not None]
+    for extra in more:
+        check_links(owner, "also", extra, num_users, num_items)
+    one_kind = relation is None and joins_one_kind(data, edge_type)
+    if one_kind:
+        if items is None:
+            check_one_kind(owner, data, edge_type, index)
+        # Links whose reverse is there, too, have no direction.
+        if more and index.size(1):
+            there = Pairs(index, num_users, num_items)
+            if bool(there.hold(*index.flip(0)).all()):
+                more += [extra.flip(0) for extra in more]
+        more.append(own_links(num_items, index.device))
+    every = torch.cat([index, *(extra.to(index) for extra in more)], dim=1) if more else index
+    return Seen(index, every, links.index[1], num_users, num_items, num_relations, one_kind)
+
+
+def check_fits(owner: object, num_users: int, total: int) -> None:
+    """Refuses lines of `total` points per user that together do not fit in int64."""
+    if num_users * total > MAX_INT64:
+        expected = "a graph whose users x items (or points) fit in int64"
+        raise invalid(owner, "data", expected, f"{num_users} x {total}")
 
 
 def read_items(owner: object, items: Items, num_items: int) -> Tensor:

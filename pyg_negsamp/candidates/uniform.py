@@ -9,10 +9,10 @@ from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.typing import EdgeType
 
-from pyg_negsamp.candidates.base import Also, Candidates
+from pyg_negsamp.candidates.base import Candidates
 from pyg_negsamp.candidates.bit_filter import BitFilter
 from pyg_negsamp.candidates.numbers import SMALL, integers_below, small_integers_below
-from pyg_negsamp.candidates.reading import Items
+from pyg_negsamp.candidates.reading import Also, Items
 
 
 class UniformCandidates(Candidates):

@@ -78,37 +78,13 @@ def read_positives(
         raise invalid(owner, "batch", "a mini-batch, HeteroData or Data", short(batch))
     users, items, links = stores(batch, edge_type)
     binary = "src_index" not in users and "edge_label_index" in links
-    candidates: Tensor | None = None
     if binary:
-        check_shape(owner, "edge_label_index", links.edge_label_index)
-        label = links.get("edge_label")
-        if label is not None:
-            check_labels(owner, label, links.edge_label_index.size(1))
-        if label is not None and not bool((label > 0).all()):
-            expected = (
-                "of positives alone: let the loader draw in triplet form (neg_sampling='triplet')"
-                if "n_id" in users
-                else "of positives alone: leave negatives to this transform (neg_sampling=None, or "
-                "RandomLinkSplit(add_negative_train_samples=False))"
-            )
-            some = label[~(label > 0)].unique().tolist()
-            got = f"links labelled {', '.join(map(str, some[:3]))}"
-            raise invalid(owner, "edge_label", expected, got)
-        user, pos = links.edge_label_index
+        user, pos = labelled_positives(owner, links, in_subgraph="n_id" in users)
     else:
-        for store, field in ((users, "src_index"), (items, "dst_pos_index")):
-            if field not in store:
-                expected = (
-                    f"a mini-batch with '{field}', as LinkNeighborLoader(neg_sampling='triplet') "
-                    "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
-                    "as RandomLinkSplit makes it"
-                )
-                if isinstance(batch, HeteroData) and edge_type[2] not in batch.node_types:
-                    expected += f"; of edge type {edge_type}, unless the sampler has edge_type=..."
-                raise invalid(owner, "batch", expected, described(batch, edge_type))
-        user, pos = users.src_index, items.dst_pos_index
-        if "dst_neg_index" in items:
-            candidates = candidates_of(owner, items.dst_neg_index, len(user), num or 1)
+        user, pos = triplets(owner, batch, edge_type)
+    candidates: Tensor | None = None
+    if not binary and "dst_neg_index" in items:
+        candidates = candidates_of(owner, items.dst_neg_index, len(user), num or 1)
     check_ids(owner, user, pos)
     # Where items exist always, it does not matter when a row happened.
     time = None if known is None or known.since is None else row_time(users, links)
@@ -145,6 +121,60 @@ def read_positives(
         allowed = known.may_be_drawn(globally[0].unsqueeze(1), items.n_id[candidates], column)
         candidates, hopeless = without(candidates, ~allowed)
     return Positives(user, pos, globally, candidates, hopeless, binary, size)
+
+
+def labelled_positives(owner: object, links: Any, in_subgraph: bool) -> Tensor:
+    """The positives `[2, B]` of the binary form.
+
+    Args:
+        owner: Who asks, for the errors.
+        links: Where the batch keeps its links.
+        in_subgraph: Whether it is a sampled subgraph, whose loader can draw in triplet form.
+
+    Raises:
+        ValueError: If these are no links, or if there are negatives among them already.
+    """
+    index, label = links.edge_label_index, links.get("edge_label")
+    check_shape(owner, "edge_label_index", index)
+    if label is not None:
+        check_labels(owner, label, index.size(1))
+        if not bool((label > 0).all()):
+            expected = (
+                "of positives alone: let the loader draw in triplet form (neg_sampling='triplet')"
+                if in_subgraph
+                else "of positives alone: leave negatives to this transform (neg_sampling=None, or "
+                "RandomLinkSplit(add_negative_train_samples=False))"
+            )
+            some = label[~(label > 0)].unique().tolist()
+            got = f"links labelled {', '.join(map(str, some[:3]))}"
+            raise invalid(owner, "edge_label", expected, got)
+    found: Tensor = index
+    return found
+
+
+def triplets(owner: object, batch: HeteroData | Data, edge_type: EdgeType) -> tuple[Tensor, Tensor]:
+    """The users `[B]` and the positives `[B]` of the triplet form.
+
+    Args:
+        owner: Who asks, for the errors.
+        batch: The mini-batch.
+        edge_type: The interactions in it.
+
+    Raises:
+        ValueError: If the batch does not have them.
+    """
+    users, items, _ = stores(batch, edge_type)
+    for store, field in ((users, "src_index"), (items, "dst_pos_index")):
+        if field not in store:
+            expected = (
+                f"a mini-batch with '{field}', as LinkNeighborLoader(neg_sampling='triplet') "
+                "and pyg_negsamp.training.LinkLoader make them, or with 'edge_label_index', "
+                "as RandomLinkSplit makes it"
+            )
+            if isinstance(batch, HeteroData) and edge_type[2] not in batch.node_types:
+                expected += f"; of edge type {edge_type}, unless the sampler has edge_type=..."
+            raise invalid(owner, "batch", expected, described(batch, edge_type))
+    return users.src_index, items.dst_pos_index
 
 
 def candidates_of(owner: object, drawn: object, num_rows: int, num: int) -> Tensor:
