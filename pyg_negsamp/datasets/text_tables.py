@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -48,18 +50,20 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     sep = writing.sep or guess_separator(
         first_lines(text), format, names, wanted, decimal=writing.decimal
     )
-    frame = parse_text(text, sep, header, path, format)
-    check_columns(columns, frame.columns, str(path))
-    frame = frame[list(columns.given().values())].apply(lambda column: column.str.strip())
+    table = parse_text(text, sep, header, path, format)
+    check_columns(columns, table.columns, str(path))
+
+    def line(row: int) -> int:
+        return _line_of_row(text, sep, row + header)
+
+    if b'"' in text:
+        warn_of_rows_in_fields(table, columns, sep, lambda row: f"{path}, line {line(row)}")
+    frame = table[list(columns.given().values())].apply(lambda column: column.str.strip())
     if header:
         _check_one_header(frame, columns, path, text, sep)
     else:
         _check_no_header(frame, columns, path)
     _check_complete(frame, columns, path, text, sep)
-
-    def line(row: int) -> int:
-        return _line_of_row(text, sep, row + header)
-
     if b'"' in text:
         for name in frame:
             check_one_line(frame[name], lambda row: f"{path}, line {line(row)}")
@@ -159,6 +163,41 @@ def check_one_line(fields: pd.Series, place: Callable[[int], str]) -> None:
         expected = "a table whose fields are on one line each: close the quote, or write it twice"
         got = f"a quote that runs over lines: {describe(fields.iloc[row][:40])}"
         raise invalid(OWNER, place(row), expected, got)
+
+
+def warn_of_rows_in_fields(
+    table: pd.DataFrame, columns: Columns, sep: str, place: Callable[[int], str]
+) -> None:
+    """Warns where a quote that nobody closed seems to have made one field of several rows.
+
+    A review may run over lines; that is text. But rows bring as many separators as they have in
+    the whole table. It warns if at least half of the fields over several lines look so.
+
+    Args:
+        table: All columns.
+        columns: Those that are read. They may not run over lines at all.
+        sep: Separator of the text.
+        place: From the position of a row to where it begins.
+    """
+    mark = UNIT_SEPARATOR if sep == MOVIELENS else sep
+    if len(mark) > 1:
+        return
+    for at, name in enumerate(table.columns):
+        if name in columns.given().values():
+            continue
+        fields = table.iloc[:, at]
+        rows = np.flatnonzero(fields.str.contains("\n", regex=False))
+        breaks = fields.iloc[rows].str.count("\n").to_numpy()
+        marks = fields.iloc[rows].str.count(re.escape(mark)).to_numpy()
+        alike = marks == breaks * (table.shape[1] - 1)
+        if alike.any() and 2 * alike.sum() >= len(rows):
+            first = rows[alike.argmax()]
+            warnings.warn(
+                f"{OWNER}: {place(int(first))}: text of column {name!r} runs over lines and looks "
+                f"like rows of the table, {breaks[alike].sum()} in all. They are not read as rows. "
+                "If a quote was never closed, close it, or write it twice",
+                stacklevel=2,
+            )
 
 
 def _line_of_row(text: bytes, sep: str, row: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -458,6 +459,27 @@ def test_a_quote_that_nobody_closed_swallows_no_rows(tmp_path: Path, name: str) 
     whole = [f'"u{n % 7}"{sep}"{n % 11} ""inch"""' for n in range(40)]
     path = write(tmp_path / name, "\n".join([f"user{sep}item", *whole]))
     assert '3 "inch"' in InteractionDataset.from_files(path).item_ids
+
+
+@pytest.mark.parametrize("sep", [",", "\t", ";"])
+def test_rows_that_seem_to_be_text_are_warned_of(tmp_path: Path, sep: str) -> None:
+    """A quote opens in one title, and that of another closes it: no column that is read has it."""
+    rows = [sep.join((f"u{n % 7}", f"i{n % 11}", f'"Title {n}"', "5")) for n in range(40)]
+    rows[10] = sep.join(("u1", "i2", '"12 inch', "5"))
+    path = write(tmp_path / "log.csv", "\n".join([sep.join(("user", "item", "title", "n")), *rows]))
+    with pytest.warns(
+        UserWarning, match=r"log\.csv, line 12: text of column 'title' .* rows .*, 1 in all"
+    ):
+        InteractionDataset.from_files(path)
+
+
+def test_reviews_may_run_over_lines(tmp_path: Path) -> None:
+    texts = ["Good.\nVery good, in fact.", "a, b\nc, d, e\n", "x\n,y,z", "one line"]
+    rows = [f'u{n % 7},i{n % 11},"{texts[n % 4]}"' for n in range(40)]
+    path = write(tmp_path / "log.csv", "\n".join(["user,item,review", *rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(InteractionDataset.from_files(path).item_ids) == 11
 
 
 def test_a_catalogue_whose_items_run_over_lines_is_refused(tmp_path: Path) -> None:
