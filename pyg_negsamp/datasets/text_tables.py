@@ -50,15 +50,18 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     sep = writing.sep or guess_separator(
         first_lines(text), format, names, wanted, decimal=writing.decimal
     )
-    table = parse_text(text, sep, header, path, format)
-    check_columns(columns, table.columns, str(path))
+    frame = parse_text(text, sep, header, path, format)
+    check_columns(columns, frame.columns, str(path))
 
     def line(row: int) -> int:
         return _line_of_row(text, sep, row + header)
 
+    def place(row: int) -> str:
+        return f"{path}, line {line(row)}"
+
     if b'"' in text:
-        warn_of_rows_in_fields(table, columns, sep, lambda row: f"{path}, line {line(row)}")
-    frame = table[list(columns.given().values())].apply(lambda column: column.str.strip())
+        warn_of_rows_in_fields(frame, columns, sep, place)
+    frame = frame[list(columns.given().values())].apply(lambda column: column.str.strip())
     if header:
         _check_one_header(frame, columns, path, text, sep)
     else:
@@ -66,7 +69,7 @@ def read_text_table(path: Path, format: str, columns: Columns, writing: Writing)
     _check_complete(frame, columns, path, text, sep)
     if b'"' in text:
         for name in frame:
-            check_one_line(frame[name], lambda row: f"{path}, line {line(row)}")
+            check_one_line(frame[name], place)
     for role in ("rating", "weight"):  # here, where a line can be named
         if (name := getattr(columns, role)) is not None:
             frame[name] = numbers(

@@ -78,13 +78,13 @@ def read_positives(
         raise invalid(owner, "batch", "a mini-batch, HeteroData or Data", short(batch))
     users, items, links = stores(batch, edge_type)
     binary = "src_index" not in users and "edge_label_index" in links
+    candidates: Tensor | None = None
     if binary:
         user, pos = labelled_positives(owner, links, in_subgraph="n_id" in users)
     else:
         user, pos = triplets(owner, batch, edge_type)
-    candidates: Tensor | None = None
-    if not binary and "dst_neg_index" in items:
-        candidates = candidates_of(owner, items.dst_neg_index, len(user), num or 1)
+        if "dst_neg_index" in items:
+            candidates = candidates_of(owner, items.dst_neg_index, len(user), num or 1)
     check_ids(owner, user, pos)
     # Where items exist always, it does not matter when a row happened.
     time = None if known is None or known.since is None else row_time(users, links)
