@@ -378,6 +378,18 @@ class Candidates(torch.nn.Module, ABC):
             mass.masked_fill_(self.position[item] < 0, -torch.inf)
         return mass
 
+    def log_mass_in(self, item: Tensor, pos: Tensor) -> Tensor | None:
+        """The same, of a draw in a batch; it may have a numbering of its own.
+
+        Args:
+            item: `[B, M]` item ids that were drawn.
+            pos: `[B]` positives of the batch, in the same numbering.
+
+        Returns:
+            Float64 `[B, M]`, up to a constant of the row; or `None` if all are as likely.
+        """
+        return None if self.is_uniform else self.log_mass(item)
+
     @property
     def waits(self) -> bool:
         """Whether a draw makes a device wait."""

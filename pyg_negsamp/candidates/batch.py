@@ -99,6 +99,15 @@ class BatchCandidates(UniformCandidates):
         at = barred + point + cut[below] - before.unsqueeze(1)
         return order[at.clamp(max=size - 1)], left
 
+    def log_mass_in(self, item: Tensor, pos: Tensor) -> Tensor:
+        """By how often an item is in the batch; where nothing was left to draw there, all alike."""
+        ordered = pos.long().sort().values
+        first, last = (
+            torch.searchsorted(ordered, item.long().contiguous(), right=right)
+            for right in (False, True)
+        )
+        return (last - first).clamp(min=1).double().log()
+
     def _places(self, pos: Tensor) -> Tensor:
         """The positives in the numbering of `drawn`; -1 where an item may not be drawn."""
         return pos.long() if self.position is None else self.position[pos]

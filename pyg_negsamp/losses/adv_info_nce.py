@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from pyg_negsamp.errors import number_in, whole_number
-from pyg_negsamp.losses.base import RankingLoss, check_neg_item, count, log_sum_exp
+from pyg_negsamp.losses.base import RankingLoss, check_neg_item, count, log_sum_exp, log_weight
 from pyg_negsamp.losses.bilateral import BilateralSoftmaxLoss
 from pyg_negsamp.memory import check_memory
 from pyg_negsamp.numerics import reverse_gradient, wide
@@ -116,7 +116,7 @@ class AdvInfoNCELoss(RankingLoss):
         logit = self._hardness(user, check_neg_item(self, neg, neg_item)).to(neg.dtype)
         logit = reverse_gradient(logit) if self.learns else logit.detach()
         if weight is not None:
-            logit = logit + weight.log()
+            logit = logit + log_weight(weight)
         log_q = logit.log_softmax(dim=1)
         log_sum = log_sum_exp(neg / self.temperature + log_q, None)
         log_sum = log_sum + math.log(self.negative_weight) + count(neg, weight).log()

@@ -23,7 +23,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid
-from pyg_negsamp.graph import known_links
+from pyg_negsamp.graph import known_links, training_links
 from pyg_negsamp.numerics import mean, wide
 from pyg_negsamp.space import Space
 
@@ -91,7 +91,7 @@ class RankingLoss(torch.nn.Module):
 
         Args:
             pos: `[B]` scores of the positives.
-            neg: `[B, K]` scores of their negatives.
+            neg: `[B, K]` scores of their negatives. One that does not count may be minus infinity.
             weight: `[B, K]` weights of the negatives, at least 0. Default: 1 each. Their values are
                 not checked, for which a GPU would have to wait.
             **needed: What :attr:`needs` names, see :data:`NEEDS`.
@@ -152,12 +152,23 @@ class RankingLoss(torch.nn.Module):
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RankingLoss:
-        """As of any module; but what is kept from step to step is not rounded to half precision."""
+        """As of any module; but some things are not rounded to half precision.
+
+        These are what is kept from step to step, and single numbers that are learned, whose steps
+        would be lost.
+        """
         before = dict(self.named_buffers(recurse=False))
+        learned = {
+            name: x.detach() for name, x in self.named_parameters(recurse=False) if not x.dim()
+        }
         super()._apply(fn, recurse)
         for name, kept in self.named_buffers(recurse=False):
             if wide(kept) is not kept:
                 setattr(self, name, wide(before[name]).to(kept.device))
+        for name, number in learned.items():
+            parameter = getattr(self, name)
+            if wide(parameter) is not parameter:
+                parameter.data = wide(number).to(parameter.device)
         return self
 
 
@@ -182,7 +193,7 @@ def graph_arguments(
     found = {
         "num_users": links.num_users,
         "num_items": links.num_items,
-        "num_links": links.index.size(1),
+        "num_links": training_links(data, edge_type).size(1),
         "dim": dim,
         "data": data,
         "edge_type": edge_type,
@@ -195,9 +206,17 @@ def log_sum_exp(x: Tensor, weight: Tensor | None, temperature: float = 1.0) -> T
     # Given weights, `_LogSumExp` branches on a value: a GPU would wait for it, a graph would break.
     may_branch = x.device.type == "cpu" and not torch.compiler.is_compiling()
     if weight is not None and (weight.requires_grad or not may_branch):
-        x, weight = torch.add(x, weight.log(), alpha=temperature), None
+        x, weight = torch.add(x, log_weight(weight), alpha=temperature), None
     found: Tensor = _LogSumExp.apply(x, weight, temperature)
     return found
+
+
+def log_weight(weight: Tensor) -> Tensor:
+    """The logarithms of weights; of one that is 0 it is minus infinity, and has no gradient."""
+    if not weight.requires_grad:
+        return weight.log()
+    there = weight > 0
+    return weight.where(there, 1).log().where(there, -torch.inf)
 
 
 def softmax_loss(

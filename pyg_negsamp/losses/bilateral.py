@@ -22,6 +22,7 @@ class BilateralSoftmaxLoss(RankingLoss):
               + c \, \ln \frac{1}{K} \sum_k \exp(s_{bk} / \tau_2) \right]
 
     A positive that scores low is perhaps a wrong one: the others of its user then take its part.
+    The positive of a row without any weight counts among those of its user, too.
 
     With one positive per user in the batch, equal temperatures and `c = 1`, this has the gradient
     of a softmax over the negatives alone, and is nothing new. That is close to

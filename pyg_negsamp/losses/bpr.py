@@ -67,4 +67,4 @@ class SoftBPRLoss(BPRLoss):
     def __init__(self, alpha: float = 0.7) -> None:
         super().__init__()
         self.alpha = number_in(self, "alpha", alpha, "[0, 1)")
-        self.softness = 1 - alpha
+        self.softness = 1 - self.alpha

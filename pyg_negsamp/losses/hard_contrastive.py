@@ -51,6 +51,7 @@ class HardContrastiveLoss(RankingLoss):
         "tau_plus": Choice((0.0, 0.01, 0.05, 0.1)),
     }
     similarity = "cosine"
+    least_negatives = 2
     smooth = False
 
     def __init__(self, temperature: float = 0.1, beta: float = 1.0, tau_plus: float = 0.1) -> None:
@@ -67,8 +68,10 @@ class HardContrastiveLoss(RankingLoss):
         rest = log_mean
         if self.tau_plus:
             false = math.log(self.tau_plus) + pos - log_mean
-            # Where more is taken off than there is, the floor stays.
-            left = torch.log(-torch.expm1(false.where(false < 0, -1)))
-            rest = (log_mean + left - math.log(1 - self.tau_plus)).where(false < 0, -torch.inf)
+            # Where more is taken off than there is, the floor stays; what is no number stays, too.
+            too_much = false >= 0
+            left = torch.log(-torch.expm1(false.masked_fill(too_much, -1)))
+            rest = log_mean + left - math.log(1 - self.tau_plus)
+            rest = rest.masked_fill(too_much, -torch.inf)
         log_negatives = log_count + rest.clamp(min=-1 / self.temperature)
         return softplus(log_negatives - pos)

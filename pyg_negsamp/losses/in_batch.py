@@ -36,7 +36,9 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     The name is that of its usual negatives; it works with any sampler that knows its proposal, and
     tells it in `Negatives.log_q` and `pos_log_q`. Other copies of the positive are not to be among
     the negatives, or have weight 0. Without a proposal all items are equally likely: `'classic'` is
-    :class:`SampledSoftmaxLoss` then, and nothing new; `'corrected'` needs one.
+    :class:`SampledSoftmaxLoss` then, and nothing new; `'corrected'` needs one. A proposal that
+    leaves the positive out knows `Q'` itself: it comes as `log_q`, without `pos_log_q`, and only
+    `'corrected'` takes that.
 
     Cost: `O(B * K)`.
 
@@ -49,7 +51,8 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
         correction: `'classic'` or `'corrected'`. Default `'classic'`.
 
     Raises:
-        ValueError: If an argument is out of range; in a step, if `'corrected'` has no proposal.
+        ValueError: If an argument is out of range; in a step, if `'corrected'` has no proposal, or
+            `'classic'` has that of the negatives or of the positives alone.
     """
 
     #: Ours.
@@ -59,7 +62,7 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
     @property
     def requires(self) -> tuple[str, ...]:
         """The proposal, for `'corrected'`."""
-        return self.needs if self.correction == "corrected" else ()
+        return ("log_q",) if self.correction == "corrected" else ()
 
     def __init__(
         self,
@@ -78,22 +81,27 @@ class InBatchSoftmaxLoss(SampledSoftmaxLoss):
         log_q: Tensor | None = None,
         pos_log_q: Tensor | None = None,
     ) -> Tensor:
-        """The softmax of corrected scores; both probabilities are known, or neither."""
+        """The softmax of corrected scores."""
         if self.correction == "classic":
-            if log_q is None or pos_log_q is None:
+            if log_q is None and pos_log_q is None:
                 return super().per_positive(pos, neg, weight)
+            if log_q is None or pos_log_q is None:
+                expected = "both there or both left out, for 'classic'"
+                raise invalid(self, "log_q, pos_log_q", expected, "one of them")
             # In units of the temperature, by which the softmax divides.
             pos, neg = pos - self.temperature * pos_log_q, neg - self.temperature * log_q
             return super().per_positive(pos, neg, weight)
-        if log_q is None or pos_log_q is None:
+        if log_q is None:
             expected = "the log-probabilities of a sampler that knows its proposal, for 'corrected'"
-            raise invalid(self, "log_q, pos_log_q", expected, "none")
+            raise invalid(self, "log_q", expected, None)
         pos, neg = pos / self.temperature, neg / self.temperature
-        of_others = torch.log(-torch.expm1(pos_log_q.to(pos)))  # ln(1 - Q) of the positive
-        log_sum = log_sum_exp(neg - log_q, weight) + of_others
-        number = count(neg, weight)
+        log_sum, number = log_sum_exp(neg - log_q, weight), count(neg, weight)
+        meant = number > 0
+        if pos_log_q is not None:
+            of_others = torch.log(-torch.expm1(pos_log_q.to(pos)))  # ln(1 - Q) of the positive
+            log_sum, meant = log_sum + of_others, meant & (of_others > -torch.inf)
         # Without negatives, 0; and where the positive is all but certain to be drawn itself.
-        log_sum = log_sum.where((number > 0) & (of_others > -torch.inf), pos)
+        log_sum = log_sum.where(meant, pos)
         missing = torch.sigmoid(log_sum - number.log() - pos).detach()  # 1 - P
         return missing * (log_sum - pos)
 

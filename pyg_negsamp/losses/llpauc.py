@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -79,9 +79,15 @@ class LLPAUCLoss(RankingLoss):
         least = torch.maximum(-self.a, self.b - 1)
         self.gamma.copy_(torch.maximum(self.gamma, least).clamp(max=1))
 
+    def forward(
+        self, pos: Tensor, neg: Tensor, weight: Tensor | None = None, **needed: Any
+    ) -> Tensor:
+        """As of any loss, but that each step begins within; also on a rank without rows."""
+        self._keep_within()
+        return super().forward(pos, neg, weight, **needed)
+
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """Both sides; the scalars are the same for all rows."""
-        self._keep_within()
         a, b, s_neg = (wide(x) for x in (self.a, self.b, self.s_neg))
         gamma, s_pos = (reverse_gradient(wide(x)) for x in (self.gamma, self.s_pos))
         pos, neg = pos.sigmoid(), neg.sigmoid()

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from pyg_negsamp.errors import number_in
-from pyg_negsamp.losses.base import RankingLoss
+from pyg_negsamp.losses.base import RankingLoss, log_weight
 from pyg_negsamp.space import Choice, Space
 
 
@@ -44,6 +44,7 @@ class SelfAdversarialLoss(RankingLoss):
     """
 
     by_row = True
+    least_negatives = 2
     #: The paper's grid.
     search_space: ClassVar[Space] = {"alpha": Choice((0.5, 1.0))}
 
@@ -54,5 +55,5 @@ class SelfAdversarialLoss(RankingLoss):
     def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
         """Half the positive's part and the weighted mean of the negatives'."""
         logit = self.alpha * neg.detach()
-        share = (logit if weight is None else logit + weight.log()).softmax(dim=1)
+        share = (logit if weight is None else logit + log_weight(weight)).softmax(dim=1)
         return (softplus(-pos) + (share * softplus(neg)).sum(dim=1)) / 2

@@ -56,7 +56,8 @@ class WARPLoss(RankingLoss):
         """The weighted hinge of the first violating try."""
         # Counted in whole numbers, whose running sums are deterministic on GPUs, too.
         times = (torch.ones_like(neg) if weight is None else weight.ceil()).long()
-        violates = (neg > pos.unsqueeze(1) - 1) & (times > 0)
+        # Not `>`: what is no number violates, so that a diverged model has no loss of 0.
+        violates = ~(neg <= pos.unsqueeze(1) - 1) & (times > 0)
         first = violates & (violates.cumsum(dim=1) == 1)
         found = first.any(dim=1)
         before = times.cumsum(dim=1) - times

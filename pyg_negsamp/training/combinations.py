@@ -91,6 +91,10 @@ def _of_loss(encoder: Encoder, loss: torch.nn.Module) -> Iterator[Complaint]:
         yield "loss.similarity", "'dot' or 'cosine'", repr(similarity)
     if unknown := set(getattr(loss, "needs", ())) - set(NEEDS):
         yield "loss.needs", f"out of {', '.join(NEEDS)}", min(unknown)
+    for size in ("num_users", "num_items"):
+        if (got := getattr(loss, size, None)) not in (None, getattr(encoder, size)):
+            expected = f"one made for the encoder's {getattr(encoder, size)} {size[4:]}"
+            yield "loss", expected, f"{name} with {size}={got}"
     looks_at_all = getattr(loss, "needs_whole_table", False)
     if encoder.decoder is not None:
         if similarity != "dot":

@@ -26,8 +26,8 @@ class BIR(OfTheBatch):
 
     .. math:: p(j \mid u) \propto \exp(s(u, j) / \tau - \ln Q(j))
 
-    `Q` being the item's share of the training links. What is drawn follows the softmax of the
-    model, roughly, so that a plain softmax takes it:
+    `Q` being the item's share of the training links, as for :class:`InBatch`. What is drawn follows
+    the softmax of the model, roughly, so that a plain softmax takes it:
     :class:`~pyg_negsamp.losses.SampledSoftmaxLoss`. Rows are still shared: the weight of an item is
     how often it was drawn, and 0 for most.
 

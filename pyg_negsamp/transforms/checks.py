@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
+from torch.nn import Module
 
 from pyg_negsamp.candidates import Candidates
 from pyg_negsamp.errors import invalid, short
@@ -54,7 +56,7 @@ def check_rows_are_users(owner: object, candidates: Candidates) -> None:
     """Refuses candidates with relations or times, on behalf of what remembers items by user."""
     for argument, there in (("relation", candidates.num_relations), ("time", candidates.since)):
         if there is not None:
-            expected = f"made without '{argument}', because this sampler keeps something per user"
+            expected = f"made without '{argument}': this sampler goes by users, not by rows"
             raise invalid(owner, "candidates", expected, f"some made with '{argument}'")
 
 
@@ -83,7 +85,7 @@ def check_range(owner: object, name: str, index: Tensor | None, size: int) -> No
 
 
 def check_tables(
-    owner: object,
+    owner: Module,
     user_xs: Sequence[Tensor],
     item_xs: Sequence[Tensor],
     width: int | None,
@@ -92,7 +94,7 @@ def check_tables(
     """Refuses what are no `H` tables `[U, D]` and `H` tables `[I, D]`.
 
     Args:
-        owner: Who asks, for the error.
+        owner: Who asks. Its parameters, if it works at one width, are to be of the tables' type.
         user_xs: Layers of the users.
         item_xs: Layers of the items.
         width: The only `D` that will do, if there is one.
@@ -107,6 +109,12 @@ def check_tables(
     if len(dtypes) > 1 or not user_xs[0].is_floating_point():
         expected = "of one floating-point type (x.float(), say)"
         raise invalid(owner, "user_xs, item_xs", expected, ", ".join(map(str, dtypes)))
+    own = None if width is None else next(owner.parameters(), None)
+    if own is not None and own.dtype not in dtypes:
+        (other,) = dtypes
+        if not torch.is_autocast_enabled(own.device.type):
+            expected = f"of {own.dtype}, as what the sampler learns (or sampler.to({other}))"
+            raise invalid(owner, "user_xs, item_xs", expected, other)
     if width is not None and any(found != width for _, found in shapes):
         expected = f"of width {width}, or the sampler made with dim={shapes[0][1]}"
         raise invalid(owner, "user_xs, item_xs", expected, shapes)

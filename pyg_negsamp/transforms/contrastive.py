@@ -39,7 +39,8 @@ class ContrastiveDNS(NegativeSampling):
     the other `K - 1` are retrieved; `K = 1` is :class:`RNS`. The first retrieval is in epoch `n`
     (counted from 0), by :meth:`refresh`, which training calls; until then all are random, as
     the paper activates retrieval "after a number of epochs" (section 2.1). For users without
-    training links nothing is retrieved, and all stay random.
+    training links nothing is retrieved, and all stay random (unless users and items are of one kind
+    of nodes, each of which knows itself).
 
     Both are drawn anew whenever a positive comes up. In the paper the random one is drawn once for
     the whole training, and the retrieved one once per retrieval.

@@ -27,7 +27,7 @@ class DNSMN(NegativeSampling):
 
     .. math:: j \sim \text{Uniform}(\text{top-}N \{ e_u \cdot e_k : k \in C \}), \quad |C| = M
 
-    `N = 1` is :class:`DNS`, `N = M` is :class:`RNS`. For `K > 1`, `K` different ones of the `N`.
+    `N = 1` is :class:`DNS`, `N = M` is :class:`RNS`. For `K > 1`, `K` different places of the `N`.
     Gradients flow through the chosen rows only. Cost: that of :class:`DNS`.
 
     When to use it: where the hardest of many candidates is too often a false negative. `M` says how

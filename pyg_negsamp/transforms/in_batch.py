@@ -14,7 +14,8 @@ class InBatch(OfTheBatch):
     .. math:: Q(j) = \frac{\deg(j)}{\sum_i \deg(i)}
 
     counted over the training links, which :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss` takes off
-    the scores. Yi et al. estimate it while links stream by; here they are known.
+    the scores. Yi et al. estimate it while links stream by; here they are known. They are those of
+    the graph's `edge_index`; what candidates know `also` is not counted.
 
     The mask is exact: of a row, the positive itself, its copies in the batch and all else that the
     user has seen have weight 0. Rows that all positives share are never copied: no item is gathered

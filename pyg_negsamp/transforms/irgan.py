@@ -41,8 +41,8 @@ class IRGAN(NegativeSampling):
 
     Simpler than the original in that the generator chooses among `M` uniform candidates rather
     than the catalogue, starts from scratch rather than pre-trained, alternates with every step,
-    and draws `K` different ones. It keeps a vector for every user and item: ids must be those of
-    the graph that `candidates` was built from. Cost: `O(B * M * D)`, as much again as
+    and draws `K` different places among these. It keeps a vector for every user and item: ids must
+    be those of the graph that `candidates` was built from. Cost: `O(B * M * D)`, as much again as
     :class:`DNS`, and twice the embeddings to optimise.
 
     When to use it: to study samplers that learn. Its gradient is noisy, and :class:`DNS` finds hard

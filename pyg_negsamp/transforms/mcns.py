@@ -61,7 +61,8 @@ class MCNS(NegativeSampling):
 
     Args:
         candidates: First pass and half of the proposals, usually
-            :class:`~pyg_negsamp.candidates.UniformCandidates`.
+            :class:`~pyg_negsamp.candidates.UniformCandidates`; chains move by
+            :class:`~pyg_negsamp.candidates.BatchCandidates` as by these.
         alpha: Power of the scores, above 0; the paper's are below 1. Default 0.75.
         num_near: How many items are near another. Default 20.
         num_candidates: Steps per positive, `M`. Default 10, as released.
@@ -114,8 +115,9 @@ class MCNS(NegativeSampling):
         self.alpha = number_in(self, "alpha", alpha, "(0, inf)")
         num_near = whole_number(self, "num_near", num_near, least=1)
         if self.candidates is not None:
-            num_items = self.candidates.num_items
-            size = (num_items, max(1, min(num_near, num_items - 1)))
+            num_items, some = self.candidates.num_items, self.candidates.items
+            others = (num_items if some is None else len(some)) - 1
+            size = (num_items, max(1, min(num_near, others)))
             check_memory(self, "num_near", num_near, 8 * size[0] * size[1])
             first = first_items(self, "candidates", self.candidates, 1)
             self.register_buffer("memory", first.squeeze(1))
@@ -132,9 +134,12 @@ class MCNS(NegativeSampling):
         if self.candidates is None:
             return
         items = unit_rows(wide(self._whole_tables(x_dict)[1]))
+        position = self.candidates.position  # of users among nodes, and others never drawn, -1
         every = torch.arange(len(items), device=items.device)
         for ids in every.split(max(1, BLOCK_BYTES // (len(items) * items.element_size()))):
             similarity = all_scores(items[ids], items)
+            if position is not None:
+                similarity.masked_fill_(position < 0, -torch.inf)
             similarity[every[: len(ids)], ids] = -torch.inf
             self.near[ids] = similarity.topk(self.near.size(1), dim=1).indices
 
@@ -152,7 +157,8 @@ class MCNS(NegativeSampling):
         """Walks on from where the users' chains are; or among what is given."""
         if candidates is not None or self.candidates is None:
             return super().choose(user, pos, user_xs, item_xs, candidates, generator)
-        drawn = self.draw(user, pos, generator)
+        # Not out of the batch: a chain is to move as it did in others.
+        drawn = self.candidates(user, self.num_candidates, generator)
         slot = torch.empty_like(drawn).random_(self.near.size(1), generator=generator)
         coin, chance = uniform((2, *drawn.shape), torch.double, drawn.device, generator)
         users = gather_pooled(user_xs, user, self.pool)
@@ -200,8 +206,9 @@ class MCNS(NegativeSampling):
         """The last states of a walk that starts at the first candidate and is offered the rest."""
         users = gather_pooled(user_xs, user, self.pool)
         value = self.log_target(self.scores(users, pool_layers(item_xs, self.pool), candidates))
-        if self.candidates is not None and not self.candidates.is_uniform:
-            value = value - self.candidates.log_mass(candidates)
+        if self.candidates is not None:
+            log_q = self.candidates.log_mass_in(candidates, pos)
+            value = value if log_q is None else value - log_q
         chance = uniform(value.shape, torch.double, value.device, generator).log()
         states = [torch.zeros_like(candidates[:, 0])]
         for step in range(1, candidates.size(1)):

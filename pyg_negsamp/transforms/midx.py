@@ -157,7 +157,14 @@ class MIDX(NegativeSampling):
     def set_extra_state(self, state: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
         """Takes over the cells and codebooks of a `state_dict`."""
         cell, *codebooks = state
-        device = self.index.cell.device
+        device, size = self.index.cell.device, self.index.cell.shape
+        if cell.shape != size:
+            expected = f"of the {len(self.index.cell)} items of this sampler's graph"
+            raise invalid(self, "state_dict", expected, f"{len(cell)} items")
+        if any(x is not None and len(x) > self.num_clusters for x in codebooks):
+            clusters = max(len(x) for x in codebooks if x is not None)
+            expected = f"of num_clusters={self.num_clusters} or fewer"
+            raise invalid(self, "state_dict", expected, f"{clusters} clusters")
         self._keep(cell.to(device), *(None if x is None else x.to(device) for x in codebooks))
 
     # The draw -------------------------------------------------------------------------------

@@ -25,8 +25,9 @@ class MNS(OfTheBatch):
 
     .. math:: Q^*(j) = \frac{B \, Q(j) + B' \, U(j)}{B + B'}
 
-    `Q` being its share of the training links and `U` that of a uniform draw. A loss that corrects,
-    :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`, takes its logarithm off the scores.
+    `Q` being its share of the training links, as for :class:`InBatch`, and `U` that of a uniform
+    draw. A loss that corrects, :class:`~pyg_negsamp.losses.InBatchSoftmaxLoss`, takes its logarithm
+    off the scores.
 
     What a row's user has seen has weight 0. Memory: `[B, B + B']` scores and weights. Cost:
     `O(B * (B + B') * D)`.
@@ -94,4 +95,6 @@ class MNS(OfTheBatch):
         of_batch = self.degree[item] / self.degree.sum().clamp(min=1).double()
         never = self._known.log_mass(item) == -torch.inf
         uniform = self._known.log_shared(item).exp().masked_fill(never, 0)
-        return of_batch.lerp(uniform, self.num_uniform / num).log()
+        mixed = of_batch.lerp(uniform, self.num_uniform / num)
+        # A positive that neither gives, such as one whose link is not known, counts as one link.
+        return mixed.log().where(mixed > 0, super().log_probability(item, num))

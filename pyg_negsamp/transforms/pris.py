@@ -27,7 +27,9 @@ class PRIS(NegativeSampling):
     by a loss such as :class:`~pyg_negsamp.losses.BPRLoss`. No gradient flows through them. `K = 1`
     is :class:`~pyg_negsamp.transforms.RNS`. A normaliser of `Q` per user cancels; candidates that
     come with a batch count as drawn by `candidates`, or uniformly if there are none. Those that
-    `candidates` would never draw share all of the weight of their row: the limit as `Q` goes to 0.
+    popularity would never draw share all of the weight of their row: the limit as `Q` goes to 0.
+    With :class:`~pyg_negsamp.candidates.BatchCandidates`, `Q` is by how often an item is in the
+    batch.
 
     The paper also proposes adaptive proposals (clusters of users); those are not here. Cost:
     `O(B * K * H * D)`.
@@ -65,16 +67,17 @@ class PRIS(NegativeSampling):
         candidates: Tensor,
         generator: torch.Generator | None = None,
     ) -> Selection:
-        """All candidates, or a random `K` of them."""
-        return Selection(random_choice(candidates, self.num_negatives, generator))
+        """All candidates, or a random `K` of them, with what their proposal makes of them."""
+        index = random_choice(candidates, self.num_negatives, generator)
+        log_q = None if self.candidates is None else self.candidates.log_mass_in(index, pos)
+        return Selection(index, log_q)
 
     def make(self, chosen: Selection, user: Tensor, pos: Tensor, neg: Tensor) -> Negatives:
         """The proposals, with their weights `[B, K]`."""
         with torch.no_grad():
             logit = self.pair_scores(pool_rows(user, self.pool), pool_rows(neg, self.pool))
-            # Of a sampled subgraph only what is uniform is taken, whose ids say nothing here.
-            if self.candidates is not None and not self.candidates.is_uniform:
-                log_q = self.candidates.log_mass(chosen.index).to(logit)
+            if chosen.state is not None:
+                log_q = chosen.state.to(logit)
                 never = log_q == -torch.inf
                 others = ~never & never.any(dim=1, keepdim=True)
                 logit = (logit - log_q.masked_fill(never, 0)).masked_fill(others, -torch.inf)

@@ -47,6 +47,17 @@ def test_draws_positives_of_the_batch_in_proportion(items: torch.Tensor | None) 
         assert chisquare(counts[ids], weight / weight.sum() * 6000).pvalue > 1e-4
 
 
+def test_probabilities_in_a_batch_are_those_of_its_draws() -> None:
+    source = BatchCandidates(graph())
+    item = torch.arange(9).expand(8, -1)
+    found = source.log_mass_in(item, POS.int()).exp()
+    for row, user in enumerate(USER.tolist()):
+        counts = naive(user, set(range(9)))
+        assert {i: int(found[row, i].round()) for i in counts} == counts
+    lone = source.log_mass_in(item[:1], POS[:1])
+    assert not lone.any()  # nothing is left there, so that all items are alike
+
+
 def test_a_batch_of_one_draws_out_of_all_items() -> None:
     drawn = BatchCandidates(graph())(USER[:1], 200, torch.Generator().manual_seed(0), POS[:1])
     assert set(drawn.unique().tolist()) == {2, 3, 4, 5, 6, 7, 8}

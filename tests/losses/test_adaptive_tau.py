@@ -10,7 +10,9 @@ from scipy.special import lambertw
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pyg_negsamp.losses import AdaptiveTauLoss, SampledSoftmaxLoss
+from pyg_negsamp.graph import EDGE_TYPE
+from pyg_negsamp.losses import AdaptiveTauLoss, SampledSoftmaxLoss, graph_arguments
+from pyg_negsamp.testing import toy
 
 USER = torch.tensor([3, 1, 3, 0])
 FIRST = 0.7 / math.log(5 * 8 / (2 * 4))
@@ -82,6 +84,14 @@ def test_rows_without_negatives_leave_no_trace() -> None:
     other(*(x[:2] for x in scores()), user=USER[:2])
     for name, noted in loss.named_buffers():
         torch.testing.assert_close(noted, other.get_buffer(name))
+
+
+def test_supervision_links_are_what_it_is_trained_on() -> None:
+    data = toy().data
+    store = data[EDGE_TYPE]
+    store.edge_label_index, store.edge_index = store.edge_index[:, :5], store.edge_index[:, 5:]
+    store.edge_label = torch.ones(5)
+    assert graph_arguments(AdaptiveTauLoss, data)["num_links"] == 5
 
 
 def test_refuses_bad_arguments() -> None:

@@ -83,9 +83,23 @@ def test_a_weight_of_two_is_two_slots(correction: str) -> None:
     )
 
 
+def test_a_proposal_that_does_not_count_the_positive_needs_no_correction_for_it() -> None:
+    pos, neg, known = scores()
+    loss = InBatchSoftmaxLoss(0.3, correction="corrected")
+    among_others = known["log_q"] - (1 - known["pos_log_q"].exp()).log().unsqueeze(1)
+    torch.testing.assert_close(loss(pos, neg, log_q=among_others), loss(pos, neg, **known))
+    assert loss.requires == ("log_q",)
+
+
 def test_refuses_what_it_cannot_correct() -> None:
-    with pytest.raises(ValueError, match=r"InBatchSoftmaxLoss: 'log_q, pos_log_q' must be .*none"):
+    with pytest.raises(ValueError, match=r"InBatchSoftmaxLoss: 'log_q' must be .*None"):
         InBatchSoftmaxLoss(correction="corrected")(*scores()[:2])
+    pos, neg, known = scores()
+    for name, x in known.items():
+        with pytest.raises(
+            ValueError, match=r"InBatchSoftmaxLoss: 'log_q, pos_log_q' must be both"
+        ):
+            InBatchSoftmaxLoss()(pos, neg, **{name: x})
     with pytest.raises(ValueError, match="InBatchSoftmaxLoss: 'correction'"):
         InBatchSoftmaxLoss(correction="none")
 

@@ -53,6 +53,25 @@ def test_high_positives_and_low_negatives_are_good() -> None:
     assert (neg.grad > 0).all()
 
 
+def test_scalars_stay_there_on_a_rank_without_rows() -> None:
+    loss = LLPAUCLoss()
+    with torch.no_grad():
+        loss.b.fill_(-0.001)
+    loss(torch.zeros(0), torch.zeros(0, 1))
+    assert loss.b == 0
+
+
+def test_scalars_are_not_rounded_to_half_precision() -> None:
+    """Of 1 in bfloat16, a step of 0.001 leaves nothing."""
+    loss = LLPAUCLoss().bfloat16()
+    assert {x.dtype for x in loss.parameters()} == {torch.float32}
+    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
+    loss(torch.zeros(3).bfloat16(), torch.zeros(3, 4).bfloat16()).backward()
+    optimizer.step()
+    assert loss.a.item() == pytest.approx(0.999)
+    assert {x.dtype for x in LLPAUCLoss().double().parameters()} == {torch.double}
+
+
 @pytest.mark.parametrize("argument", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [0.0, 1.5])
 def test_refuses_bad_arguments(argument: str, value: float) -> None:

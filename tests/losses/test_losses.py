@@ -418,6 +418,25 @@ def test_new_users_need_nothing_but_scores(name: str) -> None:
     assert torch.equal(type(of_new)(**arguments)(pos, neg), of_new(pos, neg))
 
 
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "direct-au"])
+@pytest.mark.parametrize("which", ["pos", "neg", "both"])
+def test_scores_that_are_no_numbers_have_no_loss_that_is_one(name: str, which: str) -> None:
+    """Or training would go on with nothing."""
+    loss, pos, neg, known = problem(name)
+    pos = pos * math.nan if which != "neg" else pos
+    neg = neg * math.nan if which != "pos" else neg
+    assert loss(pos, neg, **known).isnan()
+
+
+def test_weights_that_are_learned_have_a_gradient_where_they_are_zero() -> None:
+    x = torch.tensor([[0.3, 0.2, 0.1]], dtype=torch.double)
+    weight = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.double, requires_grad=True)
+    (found,) = torch.autograd.grad(log_sum_exp(x, weight).sum(), weight)
+    share = x.exp() / (weight * x.exp()).sum()
+    torch.testing.assert_close(found[:, 1:], share[:, 1:].detach())
+    assert found[0, 0] == 0
+
+
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_what_is_declared_exists(name: str) -> None:
     assert set(LOSSES[name].needs) <= set(NEEDS)

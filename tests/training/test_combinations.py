@@ -14,7 +14,16 @@ from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.methods import make_encoder, make_loss, make_sampler
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.losses import LOSSES, BCLoss, BPRLoss, InBatchSoftmaxLoss, RankingLoss
+from pyg_negsamp.losses import (
+    LOSSES,
+    BCLoss,
+    BPRLoss,
+    InBatchSoftmaxLoss,
+    RankingLoss,
+    SogCLRLoss,
+    WARPLoss,
+    graph_arguments,
+)
 from pyg_negsamp.nn import MF, Encoder, FromModule
 from pyg_negsamp.training import LinkLoader, Recommender, combinations
 from pyg_negsamp.training.combinations import clash, waste
@@ -153,6 +162,20 @@ def test_refused_at_construction(
 ) -> None:
     with pytest.raises(ValueError, match=f"^Recommender: {said}"):
         Recommender(encoder(DATA), sampler(DATA), loss())
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (SogCLRLoss, "60 users .got SogCLRLoss with num_users=59."),
+        (WARPLoss, "[0-9]+ items .got WARPLoss with num_items="),
+    ],
+)
+def test_a_loss_is_made_for_as_many_as_there_are(loss: type, said: str) -> None:
+    """Or two users share a memory, and ranks are of another catalogue, in silence."""
+    own = {name: x - 1 for name, x in graph_arguments(loss, DATA).items()}
+    with pytest.raises(ValueError, match=f"^Recommender: 'loss' must be .* encoder's {said}"):
+        Recommender(MF(DATA, dim=4), RNS(DATA, num_negatives=4), loss(**own))
 
 
 def test_a_decoder_takes_the_losses_of_dot_products() -> None:

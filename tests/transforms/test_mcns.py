@@ -8,11 +8,16 @@ import pytest
 import torch
 from scipy.stats import chisquare
 from torch import Tensor
-from torch_geometric.data import HeteroData
+from torch_geometric.data import Data, HeteroData
 
 from grid import every_case, problem_and_candidates
 from oracles.scoring import candidate_scores
-from pyg_negsamp.candidates import Candidates, PopularityCandidates, UniformCandidates
+from pyg_negsamp.candidates import (
+    BatchCandidates,
+    Candidates,
+    PopularityCandidates,
+    UniformCandidates,
+)
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import MCNS
@@ -159,3 +164,37 @@ class TestMCNS(SamplerContract):
     def test_refuses_bad_arguments_of_its_own(self, name: str, value: float) -> None:
         with pytest.raises(ValueError, match=f"MCNS: '{name}'"):
             MCNS(**{name: value})
+
+    def test_chains_do_not_move_by_what_is_in_a_batch(self) -> None:
+        problem = toy()
+        one, other = (
+            self.sample(MCNS(source(problem.data)), problem)
+            for source in (UniformCandidates, BatchCandidates)
+        )
+        assert torch.equal(one.index, other.index)
+
+    def test_a_walk_among_what_the_batch_offers(self) -> None:
+        """Items 0 to 4 as often as DEGREES say, which is taken off."""
+        data, num = crowd(), 4000
+        offered = torch.arange(5).repeat_interleave(torch.tensor(DEGREES))
+        user = torch.full_like(offered, SIZE)  # whose rows offer them
+        source = BatchCandidates(data, also=torch.stack([user, offered]))
+        rows = torch.cat([USER[:num], user]), torch.cat([POS[:num], offered])
+        drawn = source(rows[0], 25, torch.Generator().manual_seed(5), rows[1])
+        sampler = MCNS(source, alpha=0.6)
+        index = sampler.sample(*rows, *TABLES, candidates=drawn).index[:num]
+        expected = torch.tensor(target(0.6), dtype=torch.double) * num
+        assert chisquare(index.flatten().bincount(minlength=5), expected).pvalue > 1e-4
+
+    def test_in_a_graph_of_one_kind_no_user_is_near_an_item(self) -> None:
+        problem = toy()
+        user, item = problem.data[EDGE_TYPE].edge_index
+        num = problem.data["user"].num_nodes
+        links = torch.stack([user, item + num])
+        data = Data(edge_index=torch.cat([links, links.flip(0)], 1), num_nodes=num + 12)
+        sampler = MCNS(UniformCandidates(data, items=range(num, num + 12)), num_near=30)
+        x = [torch.cat(both) for both in zip(problem.user_xs, problem.item_xs, strict=True)]
+        sampler.refresh(x)
+        alone = MCNS(UniformCandidates(problem.data), num_near=30)
+        alone.refresh(problem.x_dict())
+        assert torch.equal(sampler.near[num:] - num, alone.near)

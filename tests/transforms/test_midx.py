@@ -174,6 +174,19 @@ class TestMIDX(SamplerContract):
         assert torch.equal(one.log_q, other.log_q)
         assert not torch.equal(self.sample(self.make(problem), problem).log_q, one.log_q)
 
+    def test_refuses_the_index_of_another_catalogue(self) -> None:
+        problem = toy()
+        fewer = toy().data
+        links = fewer[EDGE_TYPE].edge_index
+        fewer[EDGE_TYPE].edge_index, fewer["item"].num_nodes = links[:, links[1] < 10], 10
+        state = MIDX(fewer).state_dict()
+        with pytest.raises(ValueError, match=r"MIDX: 'state_dict' must be of the 12 items .*10"):
+            self.make(problem).load_state_dict(state)
+        finer = self.make(problem, num_clusters=3)
+        finer.refresh(problem.x_dict())
+        with pytest.raises(ValueError, match="MIDX: 'state_dict' must be of num_clusters=2 or"):
+            self.make(problem, num_clusters=2).load_state_dict(finer.state_dict())
+
     def test_codebooks_are_the_same_for_the_same_table(self) -> None:
         """And the global stream is not touched."""
         problem = toy()

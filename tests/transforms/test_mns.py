@@ -47,6 +47,17 @@ class TestMNS(SamplerContract):
         torch.testing.assert_close(q.sum(), torch.ones((), dtype=torch.double))
         torch.testing.assert_close(share[:8], q, atol=0.015, rtol=0)
 
+    def test_a_positive_that_no_draw_gives_counts_as_one_link(self) -> None:
+        """Its link is none of the known ones, and popularity does not propose what none has."""
+        problem = toy()
+        links = problem.data[EDGE_TYPE].edge_index
+        problem.data[EDGE_TYPE].edge_index = links[:, links[1] != problem.pos[0]]
+        source = PopularityCandidates(problem.data, power=1.0)
+        negatives = self.sample(MNS(source, num_uniform=4, check_positives=False), problem)
+        num = problem.data[EDGE_TYPE].edge_index.size(1)
+        assert negatives.pos_log_q[0].exp().item() == pytest.approx(1 / num)
+        assert negatives.log_q.isfinite().all()
+
     def test_refuses_candidates_that_draw_for_each_user(self) -> None:
         with pytest.raises(ValueError, match=r"MNS: 'candidates' must be UniformCandidates or"):
             MNS(BatchCandidates(toy().data))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch_geometric.data import HeteroData
 
 from grid import every_case, problem_and_candidates
 from oracles import pris
 from oracles.scoring import candidate_scores, score
-from pyg_negsamp.candidates import PopularityCandidates, UniformCandidates
+from pyg_negsamp.candidates import BatchCandidates, PopularityCandidates, UniformCandidates
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.layers import gather_rows, pool_rows
 from pyg_negsamp.losses import BPRLoss
@@ -87,6 +88,23 @@ class TestPRIS(SamplerContract):
             found = torch.zeros(12, dtype=torch.double)
             found.index_add_(0, negatives.index[b], negatives.weight[b])
             torch.testing.assert_close(found, logits.softmax(0), rtol=0.1, atol=0.01)
+
+    def test_items_that_are_often_in_the_batch_do_not_count_for_that(self) -> None:
+        """Proposals of the batch stand for the softmax over the items there, whatever is asked."""
+        data = HeteroData()
+        data["user"].num_nodes, data["item"].num_nodes = 4, 8
+        links = [[0, 1, 1, 2, 2, 2, 3, 3, 3], [0, 0, 1, 1, 2, 3, 1, 4, 5]]
+        data[EDGE_TYPE].edge_index = torch.tensor(links)
+        user = torch.tensor([0, 1] * 1000 + [2, 2] * 100)
+        pos = torch.tensor([0, 1] * 1000 + [2, 3] * 100)
+        x = {"user": torch.zeros(4, 4), "item": torch.ones(8, 4)}  # all score the same
+        sampler = PRIS(BatchCandidates(data), num_negatives=64)
+        found = sampler.sample(user, pos, x["user"], x["item"])
+        weight = torch.zeros(8).index_add_(
+            0, found.index[user == 0].flatten(), found.weight[user == 0].flatten()
+        )
+        third = torch.tensor([0.0, 1, 1, 1, 0, 0, 0, 0]) / 3
+        torch.testing.assert_close(weight / weight.sum(), third, rtol=0, atol=0.02)
 
     @every_case
     def test_weights_carry_no_gradient(

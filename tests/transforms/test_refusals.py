@@ -13,7 +13,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.graph import EDGE_TYPE
 from pyg_negsamp.training import LinkLoader
-from pyg_negsamp.transforms import AHNS, DENS, DINS, DNS, IRGAN, RNS
+from pyg_negsamp.transforms import AHNS, DENS, DINS, DNS, IRGAN, RNS, SAMPLERS
 
 DATA = SyntheticInteractions("tiny")[0]
 USER, POS = DATA[EDGE_TYPE].edge_index[:, :10]
@@ -124,6 +124,17 @@ def test_says_what_to_do(name: str) -> None:
         call()
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["dens", "ans"])
+def test_what_is_learned_is_of_the_type_of_the_tables(name: str) -> None:
+    sampler = SAMPLERS[name](DATA, dim=4)
+    half = {key: x.bfloat16() for key, x in X.items()}
+    with pytest.raises(ValueError, match=r"of torch.float32, .*sampler.to\(torch.bfloat16\)"):
+        sampler.sample(USER, POS, half["user"], half["item"])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sampler.sample(USER, POS, half["user"], half["item"])
+    sampler.to(torch.bfloat16).sample(USER, POS, half["user"], half["item"])
 
 
 def test_one_table_is_both_in_a_homogeneous_graph() -> None:
