@@ -44,7 +44,7 @@ def whole(path: Path, part: Path | None = None) -> Iterator[Path]:
 def write(path: Path, text: str) -> None:
     """Writes a whole file or none."""
     with whole(path) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
 
 
 @contextmanager

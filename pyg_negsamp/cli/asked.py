@@ -66,6 +66,7 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
     from pyg_negsamp.datasets.parquet import read_parquet
     from pyg_negsamp.datasets.sources import inner_suffix
     from pyg_negsamp.datasets.text_tables import check_one_line
+    from pyg_negsamp.errors import ArgumentError
 
     names = [name for name in (model.config.get(f"{kind}_column"), kind) if isinstance(name, str)]
     if inner_suffix(path) == ".parquet":
@@ -73,7 +74,15 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         blank = found.isna()
         ids = one_kind(found[~blank]).astype(str).str.strip().reindex(found.index, fill_value="")
     else:
-        ids = _text_ids(text_fields(path, Writing()), names, path, kind, model)
+        try:
+            fields = text_fields(path, Writing())
+        except ArgumentError as error:
+            if error.argument != "encoding":
+                raise
+            found = error.complaint.partition("but ")[2].removesuffix(")")  # which line it is
+            expected = "text in UTF-8, or in UTF-16 with its mark"
+            raise ValueError(f"{path} must be {expected} (got {found})") from None
+        ids = _text_ids(fields, names, path, kind, model)
         check_one_line(ids, lambda row: str(path))
     blank = ids == ""
     if blank.any():

@@ -8,6 +8,7 @@ pyg-negsamp train --dataset prepared
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         counts = prepare(config_from(args), args.to)
         print(format_summary(counts))
-        print(f"\npyg-negsamp train --dataset {args.to}")
+        print(f"\npyg-negsamp train --dataset {shlex.quote(args.to)}")
 
 
 def show(found: Description) -> None:
@@ -57,6 +58,9 @@ def show(found: Description) -> None:
         ratings = found.ratings.assign(share=found.ratings["share"].map("{:.1%}".format))
         ratings.index = ratings.index.map("{:g}".format)
         show_table("rated at least", ratings)
+    if found.torn:
+        pairs = "1 pair is" if found.torn == 1 else f"{found.torn:,} pairs are"
+        print(f"\n{pairs} rated lower, too: one rating that is high enough makes a link")
     if found.leakage:
         print("\n" + "\n".join(found.leakage))
 

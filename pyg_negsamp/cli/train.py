@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import time
 import warnings
 from collections.abc import Sequence
@@ -64,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
         show(run_config(config, out, args.resume, say=say), out)
     except (KeyboardInterrupt, TerminatedError, RankLostError) as stop:
         kept = (out / "checkpoints" / "last.ckpt").exists()
-        go_on = f"go on with --resume --out {out}" if kept else "before the first checkpoint"
+        again = f"go on with --resume --out {shlex.quote(str(out))}"
+        go_on = again if kept else "before the first checkpoint"
         raise type(stop)("; ".join([*map(str, stop.args), go_on])) from None
 
 

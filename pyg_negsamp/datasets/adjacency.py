@@ -31,13 +31,15 @@ def read_adjacency(path: Path, encoding: str | None = None) -> tuple[Tensor, int
         ValueError: If anything but whole numbers is found; names file and line.
     """
     text = read_text(path, encoding)
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     char = np.frombuffer(text, dtype=np.uint8)
     digit = (char >= ord("0")) & (char <= ord("9"))
     newline = np.flatnonzero(char == ord("\n"))
     edge = np.flatnonzero(np.diff(digit, prepend=False, append=False))
     begin, end = edge[0::2], edge[1::2]
 
-    unreadable = np.flatnonzero(~digit & ~np.isin(char, np.frombuffer(b" \t\r\n", np.uint8)))
+    unreadable = np.flatnonzero(~digit & ~np.isin(char, np.frombuffer(b" \t\n", np.uint8)))
     too_long = begin[end - begin > MAX_DIGITS]
     for at in (*unreadable[:1], *too_long[:1]):
         line = int(np.searchsorted(newline, at))
@@ -52,8 +54,28 @@ def read_adjacency(path: Path, encoding: str | None = None) -> tuple[Tensor, int
     is_user = torch.ones(number.numel(), dtype=torch.bool)
     is_user[1:] = line_of[1:] != line_of[:-1]
     user = number[is_user]
+    _check_no_table(path, user, torch.from_numpy(np.unique(line_of, return_counts=True)[1]))
     links = torch.stack([user[is_user.cumsum(0) - 1], number])[:, ~is_user]
     return links, int(user.max()) + 1 if user.numel() else 0
+
+
+def _check_no_table(path: Path, user: Tensor, length: Tensor) -> None:
+    """Refuses what seems to be a table: ratings and times would be items.
+
+    Args:
+        path: The text file.
+        user: `[N]` what each line begins with.
+        length: `[N]` how many numbers it has.
+    """
+    width = int(length[0]) if len(length) else 0
+    several_lines_each = 2 * len(user.unique()) <= len(user)
+    if width in (3, 4) and several_lines_each and bool((length == width).all()):
+        expected = (
+            "'user item item ...', or, as a table, read by its columns (--user-column 0 "
+            "--item-column 1; --rating-column 2, if it is one)"
+        )
+        got = f"{width} numbers in every line, and users with many lines"
+        raise invalid(OWNER, str(path), expected, got)
 
 
 def read_adjacency_log(parts: Mapping[int, Path], encoding: str | None = None) -> InteractionLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyg_negsamp.datasets.columns import Catalogue, Column, Columns, Writing
-from pyg_negsamp.datasets.ids import one_kind
+from pyg_negsamp.datasets.ids import one_kind, without_blanks
 from pyg_negsamp.datasets.log import OWNER, InteractionLog
 from pyg_negsamp.datasets.parquet import read_parquet
 from pyg_negsamp.datasets.separators import KNOWN, USUAL, first_lines, guess_separator
@@ -52,25 +53,51 @@ def listed_items(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, lists nothing, or lacks an id or the column of categories.
+        ValueError: If it cannot be read, lists nothing, or lacks an id or the column of categories;
+            or if its first column of several has no item of the log.
     """
     path, category = catalogue
     if not path.is_file():
         raise FileNotFoundError(f"{OWNER}: there is no file '{path}'")
     suffix = inner_suffix(path)
     if suffix == ".parquet":
-        ids = one_kind(parquet_column(path, columns.item))
+        ids, names = parquet_column(path, columns.item)
+        ids = without_blanks(one_kind(ids))
         kinds = None if category is None else parquet_categories(path, category)
     else:
-        ids, kinds = _from_text(path, suffix, columns, category, writing, known)
+        ids, kinds, names = _from_text(path, suffix, columns, category, writing, known)
     blank = ids.isna() | (ids.astype(str).str.strip() == "")
     if blank.any():
         expected = "a catalogue without missing ids"
         raise invalid(OWNER, str(path), expected, f"{blank.sum()}, first {int(blank.argmax()) + 1}")
     if not len(ids):
         raise invalid(OWNER, str(path), "a catalogue with at least one item", "none")
+    _check_meets(ids, known, names, columns, path)
     first = ~ids.duplicated()
     return Listed(ids[first], None if kinds is None else kinds[first])
+
+
+def _check_meets(
+    ids: pd.Series, known: pd.Series, names: list[str], columns: Columns, path: Path
+) -> None:
+    """Refuses a column that was not named and has no item of the log; else it warns of such.
+
+    Args:
+        ids: `[N]` ids of the catalogue.
+        known: `[E]` item ids of the log; none if they count from zero.
+        names: What the columns of the catalogue are called, or what its first line says.
+        columns: Columns of the log.
+        path: The catalogue.
+    """
+    if not len(known) or ids.astype(str).isin(one_kind(known).astype(str).unique()).any():
+        return
+    if columns.item not in names and len(names) > 1:
+        expected = (
+            f"a catalogue with items of the log in a column {columns.item!r}, as in the log, or in "
+            f"its first one of {names}"
+        )
+        raise invalid(OWNER, str(path), expected, f"none, but {ids.iloc[0]!r}")
+    warnings.warn(f"{OWNER}: {path}: none of its {len(ids)} items is in the log", stacklevel=2)
 
 
 def categories(listed: Listed, position: np.ndarray, num_items: int) -> Tensor | None:
@@ -114,15 +141,19 @@ def add_to_adjacency(log: InteractionLog, catalogue: Catalogue, writing: Writing
     return log._replace(num_items=num_items, listed=in_catalogue, category=category)
 
 
-def parquet_column(path: Path, wanted: Column) -> pd.Series:
-    """The column of that name, else the first.
+def parquet_column(path: Path, wanted: Column) -> tuple[pd.Series, list[str]]:
+    """The column of that name, else the first; and the names of all.
 
     Raises:
         ValueError: If the file is no parquet table.
     """
-    return read_parquet(path, lambda names: [str(wanted) if wanted in names else names[0]]).iloc[
-        :, 0
-    ]
+    there: list[str] = []
+
+    def choose(names: list[str]) -> list[str]:
+        there.extend(names)
+        return [str(wanted) if wanted in names else names[0]]
+
+    return read_parquet(path, choose).iloc[:, 0], there
 
 
 def parquet_categories(path: Path, column: Column) -> pd.Series:
@@ -182,10 +213,10 @@ def _from_text(
     category: Column | None,
     writing: Writing,
     known: pd.Series,
-) -> tuple[pd.Series, pd.Series | None]:
+) -> tuple[pd.Series, pd.Series | None, list[str]]:
     frame = text_fields(path, writing)
     if frame.empty:
-        return pd.Series([], dtype=str), None
+        return pd.Series([], dtype=str), None, []
     first = frame.iloc[0].tolist()
     by_name = isinstance(columns.item, str) and columns.item in first
     at = first.index(columns.item) if by_name else 0
@@ -203,4 +234,4 @@ def _from_text(
         if number[1:].all() and not number[0]:
             expected = "a catalogue without header"
             raise invalid(OWNER, str(path), expected, f"the first line {first}")
-    return ids, None if kind is None else frame[kind]
+    return ids, None if kind is None else frame[kind], first

@@ -70,6 +70,11 @@ def one_kind(ids: pd.Series) -> pd.Series:
     return ids.astype(str) if text.any() and (text | number).all() else ids
 
 
+def without_blanks(ids: pd.Series) -> pd.Series:
+    """Text ids without the blanks around them, which databases fill columns up with."""
+    return ids.str.strip() if _is_text(ids) else ids
+
+
 def of_kind(listed: pd.Series, ids: pd.Series, role: str, source: str) -> pd.Series:
     """The ids of a catalogue in the kind of those in the log.
 

@@ -169,7 +169,8 @@ class InteractionDataset(GraphTriple):
                 their fractions.
             rating: Column of ratings.
             weight: Column of weights, finite and above zero.
-            min_rating: Links rated lower are not interactions. Needs `rating`.
+            min_rating: Links rated lower are not interactions. Needs `rating`. Of several ratings
+                of a pair, one that is high enough will do.
             items_file: A catalogue: its items are items of the graph, also without links. Its
                 ids are in the column named as `item`, else in the first.
             category: Column of `items_file` with a category of each item, which becomes the
@@ -179,10 +180,11 @@ class InteractionDataset(GraphTriple):
                 have too few.
             format: `"adjacency"` (lines `user item item ...` of zero-based ids), `"pairs"`
                 (lines `user item`, no header), `"csv"`, `"tsv"` or `"parquet"`. Default: by
-                suffix, `.txt` being adjacency. The suffixes .gz, .bz2, .xz and .zip are looked
-                through. Text with `::` is recognised under any other suffix; with four columns
-                these are user, item, rating and time, as in MovieLens. Other text of another
-                suffix is a CSV if a column is named, and pairs if columns are given by position.
+                suffix, `.txt` being adjacency unless `user` and `item` are given. The suffixes
+                .gz, .bz2, .xz and .zip are looked through. Text with `::` is recognised under any
+                other suffix; with four columns these are user, item, rating and time, as in
+                MovieLens. Other text of another suffix is a CSV if a column is named, and pairs
+                if columns are given by position.
             sep: Separator of text tables. Default: by the first lines, of comma, semicolon,
                 tab, `::` and, in pair text, blanks.
             encoding: Encoding of text, such as `"latin-1"`. Default: UTF-8, or what a byte

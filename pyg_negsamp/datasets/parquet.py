@@ -19,6 +19,18 @@ from pyg_negsamp.errors import invalid
 NAMELESS = r"__index_level_\d+__"
 
 
+def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
+    """A table of which nothing is read yet but what its columns are, and how many rows it has.
+
+    Raises:
+        ValueError: If it is no parquet table.
+    """
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowException as error:
+        raise _unreadable(path, error) from error
+
+
 def read_parquet(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> pd.DataFrame:
     """Reads some columns, one of which may have been the index of a frame.
 
@@ -39,4 +51,8 @@ def read_parquet(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> pd
         # As columns alone: what they were in a frame does not matter.
         return table.to_pandas(ignore_metadata=True)
     except pyarrow.ArrowException as error:
-        raise invalid(OWNER, str(path), "a readable parquet table", str(error).strip()) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return invalid(OWNER, str(path), "a readable parquet table", str(error).strip())

@@ -100,7 +100,7 @@ def _read_adjacency(
 def _guess_format(path: Path, writing: Writing, columns: Mapping[str, Column]) -> str:
     """The format by the name inside any compression; else by the separator, or by the columns."""
     suffix = inner_suffix(path)
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES and not (suffix == ".txt" and columns.keys() >= {"user", "item"}):
         return SUFFIXES[suffix]
     if MOVIELENS in (writing.sep or _first_line(path, writing)):
         return "pairs"

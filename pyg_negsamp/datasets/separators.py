@@ -29,7 +29,7 @@ def guess_separator(
 ) -> str:
     """The separator of a text table.
 
-    With a header, it is the one that finds the wanted columns in it. Without, it is the one
+    With a header, it is the one that finds most of the wanted columns in it. Without, it is the one
     that gives as many fields in every line; of several, the one that gives most.
 
     Args:
@@ -47,11 +47,12 @@ def guess_separator(
     known = sorted(KNOWN, key=lambda sep: sep != usual)  # the usual one first, else as they are
     found = [sep for sep in known if lines and sep in lines[0]]
     if names:
-        for sep in found:
+
+        def finds(sep: str) -> int:
             header = [name.strip().strip('"') for name in lines[0].split(sep)]
-            if all(name.strip() in header for name in names):
-                return sep
-        return usual
+            return sum(name.strip() in header for name in names)
+
+        return max(found, key=finds, default=usual)
     found = [sep for sep in found if sep != decimal]
     if format == "tsv" or not found:
         return usual

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -53,7 +54,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path, encoding: str | None = None) -> bytes:
-    """Text of a file as UTF-8, without byte order mark.
+    """Text of a file as UTF-8, without byte order marks.
 
     Args:
         path: The file, compressed or not.
@@ -73,7 +74,8 @@ def read_text(path: Path, encoding: str | None = None) -> bytes:
             expected = f"the encoding of '{path}', such as 'latin-1' or 'cp1252'"
             came = f"{encoding!r}, but line {line} is not {used}"
             raise invalid(OWNER, "encoding", expected, came) from error
-        raw = text.removeprefix("\ufeff").encode()
+        # Not only the first: `cat` leaves one where each file began.
+        raw = re.sub("^\ufeff", "", text, flags=re.MULTILINE).encode()
     if (at := raw.find(b"\0")) >= 0:
         expected = "text without NUL bytes (for UTF-16, state encoding='utf-16')"
         raise invalid(OWNER, f"{path}, line {line_at(raw, at)}", expected, "a NUL byte")

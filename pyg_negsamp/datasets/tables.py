@@ -18,6 +18,7 @@ from pyg_negsamp.datasets.ids import (
     one_kind,
     require_one_kind,
     whole_numbers,
+    without_blanks,
 )
 from pyg_negsamp.datasets.log import OWNER, InteractionLog, require_links, split_column
 from pyg_negsamp.datasets.parquet import read_parquet
@@ -48,6 +49,8 @@ def read_table(path: Path, format: str, columns: Columns, writing: Writing) -> p
 
     frame = read_parquet(path, wanted)
     _check_complete(frame, columns, str(path))
+    for name in (columns.user, columns.item):
+        frame[name] = without_blanks(one_kind(frame[name]))
     return frame
 
 

@@ -126,12 +126,26 @@ def _check_one_header(
 
 
 def _check_no_header(frame: pd.DataFrame, columns: Columns, path: Path) -> None:
-    """Refuses a file whose first line alone is no number, where columns are given by position."""
+    """Refuses a first line that is a header, where columns are given by position.
+
+    It is one if its ids alone have no digit. It may be one, which is warned of, if neither of its
+    ids comes again, though ids do.
+    """
     ids = frame[[columns.user, columns.item]]
-    number = ids.apply(lambda column: column.str.fullmatch(WHOLE))
-    if len(number) > 1 and not number.iloc[0].any() and bool(number.iloc[1:].all(axis=None)):
+    if len(ids) < 2:
+        return
+    first, rest = ids.iloc[0], ids.iloc[1:]
+    digit = ids.apply(lambda column: column.str.contains(r"\d"))
+    if not digit.iloc[0].any() and bool(digit.iloc[1:].all(axis=None)):
         expected = "a table without header, because columns are given by position"
-        raise invalid(OWNER, str(path), expected, f"the first line {ids.iloc[0].tolist()}")
+        raise invalid(OWNER, str(path), expected, f"the first line {first.tolist()}")
+    alone = not (rest == first).any(axis=None)
+    if alone and bool((2 * rest.nunique() <= len(rest)).all()):
+        warnings.warn(
+            f"{OWNER}: {path}: neither user nor item of the first line, {first.tolist()}, comes "
+            "again. If it is a header, name the columns, or take it away",
+            stacklevel=2,
+        )
 
 
 def _check_complete(

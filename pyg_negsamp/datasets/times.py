@@ -23,6 +23,9 @@ EXPECTED = "a column of numbers or dates"
 YEAR_FIRST = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:\D.*)?|\d{8}T.*"
 YEAR_LAST = r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4})(\D.*)?"
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+#: How far a zone is from Greenwich, as browsers write it. With the name before it, its sign
+#: would be turned over.
+FROM_GREENWICH = r"\b(?:GMT|UTC)(?=[+-]\d)([+-][\d:]+)(?:\s*\([^()]*\))?"
 IN_WORDS = rf"(?i:(?=.*(?:{MONTHS}))(?=.*\d{{4}}).*)"  # 1 May 2020
 NUMBER = r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infinity|nan)"
 
@@ -112,7 +115,7 @@ def _read_dates(text: pd.Series, date_format: str | None) -> pd.Series:
     if day_or_month[0].notna().all():
         return _to_datetime(_year_first(day_or_month, text), "ISO8601")
     if text.str.fullmatch(IN_WORDS).all():
-        return _to_datetime(text)
+        return _in_words(text)
     odd = ~text.str.fullmatch(f"{YEAR_FIRST}|{IN_WORDS}").to_numpy(dtype=bool)
     odd &= day_or_month[0].isna().to_numpy()
     which = text[odd].iloc[0] if odd.any() else text.iloc[0]
@@ -136,6 +139,15 @@ def _year_first(parts: pd.DataFrame, text: pd.Series) -> pd.Series:
     day, month = (parts[2], parts[0]) if month_first else (parts[0], parts[2])
     iso = parts[3] + "-" + month.str.zfill(2) + "-" + day.str.zfill(2) + parts[4].fillna("")
     return pd.Series(iso, name=text.name)
+
+
+def _in_words(text: pd.Series) -> pd.Series:
+    """Dates with the name of the month, also where May leaves open whether names are short."""
+    text = text.str.replace(FROM_GREENWICH, r"\1", regex=True)
+    try:
+        return _to_datetime(text)
+    except ValueError:  # pandas takes the form of the first one for that of all
+        return _to_datetime(text, "mixed")
 
 
 def _to_datetime(dates: pd.Series, date_format: str | None = None) -> pd.Series:

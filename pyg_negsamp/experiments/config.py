@@ -275,11 +275,14 @@ def read_config(file: str | Path) -> dict[str, Any]:
     """The flat fields that a YAML file holds, with either spelling of their names.
 
     Raises:
-        ValueError: If it holds anything else.
+        ValueError: If it holds anything else, or is not in UTF-8.
         yaml.YAMLError: If it is no YAML, or a field stands there twice.
     """
-    with Path(file).open() as lines:  # not its text, so that errors of syntax name it
-        said = yaml.load(lines, _Loader)
+    try:
+        with Path(file).open(encoding="utf-8") as lines:  # not its text, so that errors name it
+            said = yaml.load(lines, _Loader)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} must be text in UTF-8 ({error})") from None
     if not isinstance(said, dict):
         raise ValueError(f"{file} must hold 'field: value' lines")
     return {str(name).replace("-", "_"): value for name, value in said.items()}

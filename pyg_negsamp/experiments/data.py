@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet  # type: ignore[import-untyped]
 import torch
+import yaml
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -27,6 +27,7 @@ from pyg_negsamp.datasets import (
 )
 from pyg_negsamp.datasets.benchmarks import find_benchmark, read_benchmark
 from pyg_negsamp.datasets.log import TEST, TRAIN, VAL
+from pyg_negsamp.datasets.parquet import open_parquet
 from pyg_negsamp.errors import nearest
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import Config
@@ -50,6 +51,8 @@ TIMES = ("val_time", "test_time")
 PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
 #: What it writes beside, if some items have no link, or all have a category.
 CATALOGUE = "items.parquet"
+#: What it says of them.
+SAID = "data.yaml"
 
 
 def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionDataset:
@@ -79,6 +82,8 @@ def divided(config: Config, frame: pd.DataFrame | None) -> InteractionDataset:
     kind = "frame" if frame is not None else kind_of(data.dataset, source)
     fields, why = IGNORED[kind]
     refuse(data, fields, f"{why}, not for {data.dataset}")
+    if kind == "prepared":
+        check_prepared(source)
     if data.val_file is not None and data.test_file is None:
         raise ConfigError("val_file", "left out, or given with --test-file", data.val_file)
     split = make_split(data, held_out(data, kind, source))
@@ -146,13 +151,33 @@ def held_out(data: DataConfig, kind: str, source: Path) -> set[str]:
     return {part for part, file in files.items() if file is not None}
 
 
+def check_prepared(folder: Path) -> None:
+    """Refuses a folder whose files are not those that `data prepare` wrote there.
+
+    Raises:
+        ValueError: Naming the file that is gone, or has another number of rows.
+    """
+    if not (folder / SAID).is_file():
+        return
+    said = yaml.safe_load((folder / SAID).read_text(encoding="utf-8"))
+    files = said.get("files") if isinstance(said, dict) else None
+    if not isinstance(files, dict):
+        raise ConfigError("dataset", f"a folder with the {SAID} of `data prepare`", folder)
+    for name, rows in files.items():
+        there = (folder / name).is_file()
+        found = open_parquet(folder / name).metadata.num_rows if there else None
+        if found != rows:
+            expected = f"as it was prepared: {folder / name} had {rows:,} rows"
+            raise ConfigError("dataset", expected, f"{found:,}" if there else "no such file")
+
+
 def load_prepared(folder: Path, split: InteractionSplit) -> InteractionDataset:
     """A folder that `data prepare` wrote: filtered already, and repeats as it was told."""
     parts = {part: folder / name for part, name in PREPARED.items()}
-    names = pyarrow.parquet.read_schema(parts["train"]).names
+    names = open_parquet(parts["train"]).schema_arrow.names
     found = {name: name for name in ("time", "rating", "weight") if name in names}
     catalogue = folder / CATALOGUE if (folder / CATALOGUE).is_file() else None
-    if catalogue is not None and "category" in pyarrow.parquet.read_schema(catalogue).names:
+    if catalogue is not None and "category" in open_parquet(catalogue).schema_arrow.names:
         found["category"] = "category"
     return InteractionDataset.from_files(
         parts["train"],

@@ -37,7 +37,8 @@ class Description:
         filters: A row per filter and how many `users`, `items` and `links` it leaves; the first
             one is what there is. A k-core counts after the given `min_rating`.
         ratings: How many `links` are rated at least so, and their `share`; `None` without
-            ratings.
+            ratings. Of a pair that was rated several times, the best counts, as in `min_rating`.
+        torn: Pairs that are rated below the given `min_rating`, too; 0 without.
         leakage: What is held out in a file although an earlier one has it, a sentence per file.
     """
 
@@ -47,6 +48,7 @@ class Description:
     filters: pd.DataFrame
     ratings: pd.DataFrame | None
     leakage: list[str]
+    torn: int = 0
 
 
 def describe(config: Config) -> Description:
@@ -64,6 +66,10 @@ def describe(config: Config) -> Description:
     whole = rated
     if data.min_rating is not None:
         whole = load_data(config.but(k_core=None, min_rating=None))
+    every = whole
+    if data.rating_column is not None and data.duplicates == "drop":
+        every = load_data(config.but(k_core=None, min_rating=None, duplicates="keep"))
+    rating, torn = best_ratings(every, data.min_rating, data.duplicates)
     summary = dataset.summary()
     told = ("links_per_", "time_")  # below
     return Description(
@@ -71,8 +77,9 @@ def describe(config: Config) -> Description:
         degrees=degrees(dataset),
         times=times(summary),
         filters=filters(whole, rated, data.min_rating, data.k_core),
-        ratings=ratings(whole, data.min_rating),
+        ratings=None if rating is None else ratings(rating, data.min_rating),
         leakage=leakage(summary, data.val_file, data.test_file),
+        torn=torn,
     )
 
 
@@ -140,12 +147,29 @@ def left(log: InteractionLog) -> dict[str, int]:
     return {"users": log.num_users, "items": log.num_items, "links": log.user.numel()}
 
 
-def ratings(dataset: InteractionDataset, min_rating: float | None) -> pd.DataFrame | None:
-    """How many links are rated at least so, for every rating or for tenths of the links."""
+def best_ratings(
+    dataset: InteractionDataset, min_rating: float | None, duplicates: str
+) -> tuple[np.ndarray | None, int]:
+    """The best rating of each pair, or all ratings where repeats are kept.
+
+    Returns:
+        Ratings, or `None` if there are none; and of how many pairs some are below `min_rating` and
+        others are not.
+    """
     store = dataset.interactions[dataset.edge_type]
     if "rating" not in store:
-        return None
-    rating = store.rating.numpy()
+        return None, 0
+    user, item = store.edge_index.numpy()
+    of_pair = pd.Series(store.rating.numpy()).groupby([user, item])
+    best = of_pair.max()
+    torn = 0
+    if min_rating is not None:
+        torn = int(((best >= min_rating) & (of_pair.min() < min_rating)).sum())
+    return (best.to_numpy() if duplicates == "drop" else store.rating.numpy()), torn
+
+
+def ratings(rating: np.ndarray, min_rating: float | None) -> pd.DataFrame:
+    """How many links are rated at least so, for every rating or for tenths of the links."""
     least = np.unique(rating)
     if least.size > MOST_RATINGS:
         least = np.unique(np.quantile(rating, np.arange(10) / 10, method="lower"))

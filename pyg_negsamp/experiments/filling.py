@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from pyg_negsamp.experiments.comparison import (
 from pyg_negsamp.experiments.config import Config
 from pyg_negsamp.experiments.parts import PROTOCOLS
 from pyg_negsamp.experiments.protocols import Say, selected_on, selecting, still_improving
-from pyg_negsamp.experiments.record import Record, write_record
+from pyg_negsamp.experiments.record import RECORD, Record, read_record, write_record
 from pyg_negsamp.experiments.reference_rows import with_arguments
 from pyg_negsamp.experiments.significance import Method, Summary, metric_tested, summarise
 from pyg_negsamp.experiments.tables import grid_of, to_csv, to_latex, to_markdown
@@ -95,6 +96,7 @@ def fill(
     Raises:
         ValueError: If a number is less than 1, a row cannot be built, or data or a cluster cannot
             be used; before anything is run.
+        FileExistsError: If the folder holds a run of `train`, or a table of other data.
         KeyboardInterrupt: On Ctrl-C; the same call goes on.
     """
     if seeds < 1:
@@ -119,6 +121,7 @@ def fill_by(
     check_warm_starts(comparison, some)
     comparison, left_out = without_large_ease(comparison, some)
     cells = plan(comparison, datasets, out, seeds)
+    check_folder(out, cells)
     data = {name: dataset.summary() for name, dataset in datasets.items()}
     write_record(Record(comparison, cells, data, command), out)
     del datasets, some  # every cell loads its own
@@ -148,6 +151,24 @@ def fill_by(
     missing = sum(not cell.finished for cell in cells)
     remarks = improving(comparison, cells), below_popularity(comparison, cells)
     return Filled(text, missing, failed, best_of(comparison, cells), *remarks)
+
+
+def check_folder(out: Path, cells: Sequence[Cell]) -> None:
+    """Refuses a folder with a run of `train`, or with a table of other data.
+
+    Raises:
+        FileExistsError: Saying which.
+    """
+    if (out / "config.yaml").exists():
+        raise FileExistsError(f"{out} holds a run of `train`: choose another folder (--out)")
+    if not (out / RECORD).exists():
+        return
+    with suppress(ValueError):  # a damaged one is written anew
+        before = read_record(out).cells
+        was, now = (sorted({cell.config.data.dataset for cell in some}) for some in (before, cells))
+        if was != now and not {cell.sources for cell in before} & {cell.sources for cell in cells}:
+            said = f"{out} holds a table of {', '.join(was)}, and not of {', '.join(now)}"
+            raise FileExistsError(f"{said}: choose another folder (--out)")
 
 
 def shows(cell: Cell) -> bool:

@@ -95,7 +95,8 @@ class DataConfig:
     rating_column: str | int | None = None
     """Column of ratings."""
     min_rating: float | None = None
-    """Links rated lower are no interactions; needs a rating column."""
+    """Links rated lower are no interactions; needs a rating column. Of several ratings of a pair,
+    one that is high enough will do."""
     weight_column: str | int | None = None
     """Column of weights above 0."""
     sep: str | None = None

@@ -4,7 +4,7 @@ DIR/train.parquet   the links of each part: user, item with the ids of the sourc
 DIR/val.parquet     rating and weight those that it has. No validation file if there are no such
 DIR/test.parquet    links
 DIR/items.parquet   all items, if some have no link, or with their categories
-DIR/data.yaml       the fields that made it, and the counts
+DIR/data.yaml       the fields that made it, the counts, and how many rows each file has
 
 `load_data` reads the folder with `dataset='DIR'`, into the same three graphs.
 """
@@ -21,7 +21,7 @@ import yaml
 from pyg_negsamp import __version__
 from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.experiments.config import Config
-from pyg_negsamp.experiments.data import CATALOGUE, PREPARED, load_data
+from pyg_negsamp.experiments.data import CATALOGUE, PREPARED, SAID, load_data
 from pyg_negsamp.files import whole, writing
 
 
@@ -51,8 +51,9 @@ def prepare(config: Config, folder: str | Path) -> dict[str, Any]:
     made = {"made_by": f"pyg_negsamp {__version__}", "fields": said, "counts": counts}
     with writing(folder), whole(folder) as part:
         part.mkdir()
-        write_parts(dataset, part)
-        (part / "data.yaml").write_text(yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
+        made["files"] = write_parts(dataset, part)
+        said_of_it = yaml.safe_dump(made, sort_keys=False, allow_unicode=True)
+        (part / SAID).write_text(said_of_it, encoding="utf-8")
     return counts
 
 
@@ -62,13 +63,19 @@ def check_empty(folder: Path) -> None:
         raise FileExistsError(f"{folder} already holds something: choose another folder")
 
 
-def write_parts(dataset: InteractionDataset, folder: Path) -> None:
-    """Writes the links of each part, and the items if links alone do not tell them."""
+def write_parts(dataset: InteractionDataset, folder: Path) -> dict[str, int]:
+    """Writes the links of each part, and the items if links alone do not tell them.
+
+    Returns:
+        How many rows each file has.
+    """
+    rows: dict[str, int] = {}
     linked: list[pd.Series] = []
     for part, name in PREPARED.items():
         frame = dataset.to_frame(part)  # type: ignore[arg-type]
         if len(frame) or part != "val":
             frame.to_parquet(folder / name, index=False)
+            rows[name] = len(frame)
         linked.append(frame["item"])
     items = dataset[0][dataset.edge_type[2]]
     num_items = int(items.num_nodes)
@@ -76,3 +83,5 @@ def write_parts(dataset: InteractionDataset, folder: Path) -> None:
     if kinds or pd.concat(linked).nunique() < num_items:
         every = torch.arange(num_items).numpy() if dataset.item_ids is None else dataset.item_ids
         pd.DataFrame({"item": every, **kinds}).to_parquet(folder / CATALOGUE, index=False)
+        rows[CATALOGUE] = num_items
+    return rows

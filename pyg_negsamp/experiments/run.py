@@ -29,10 +29,14 @@ from pyg_negsamp.experiments.kept import FOUND, as_json, measure_test, write_arr
 from pyg_negsamp.experiments.machine import Peak
 from pyg_negsamp.experiments.methods import try_out
 from pyg_negsamp.experiments.protocols import Say, Selected, evaluate_otherwise, select, selecting
+from pyg_negsamp.experiments.record import RECORD as TABLE
 from pyg_negsamp.files import taken, write
 from pyg_negsamp.serving import TrainedModel
 from pyg_negsamp.serving.folder import check_replaceable
 from pyg_negsamp.training import Ranks, Recommender, last_checkpoint
+
+#: The folders in the folder of a run.
+OF_A_RUN = ("model", "checkpoints", "logs", "refit")
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,11 @@ def check_folder(out: Path, resume: bool) -> None:
     if resume:
         check_replaceable(out / "model")
     else:
+        if (out / TABLE).exists():
+            raise FileExistsError(f"{out} holds a table of `compare`: choose another folder")
+        where = out.resolve()
+        if where.name in OF_A_RUN and (where.parent / "config.yaml").exists():
+            raise FileExistsError(f"{out} is a part of another run: choose another folder")
         last_checkpoint(out / "refit")
         if (out / "model").exists():
             raise FileExistsError(f"{out} already holds a model: choose another folder")

@@ -79,7 +79,7 @@ def read_table(
         ValueError: Naming the file, the row and the field that is wrong.
     """
     path = Path(source)
-    with path.open() as file:  # not its text, so that errors of syntax name it
+    with path.open(encoding="utf-8") as file:  # not its text, so that errors of syntax name it
         said = yaml.safe_load(file)
     if not isinstance(said, dict):
         raise ValueError(f"{path} must hold a table with the field rows")

@@ -171,7 +171,10 @@ def test_files_of_users_are_read_as_meant(
     [
         (b"age,size\n1,2\n", "must have a column 'customer' or 'user', or one id per line"),
         (b"c1\nc\x00\n", "NUL byte"),
-        ("c1\nKäthe\n".encode("latin-1"), "line 2 is not utf-8"),
+        (
+            "c1\nKäthe\n".encode("latin-1"),
+            "must be text in UTF-8, or in UTF-16 with its mark (got line 2 is not utf-8)",
+        ),
         ("customer\nc1\n".encode("utf-16-le"), "NUL byte"),
         (b'customer\n"c1\n', "readable"),
         (b"customer,age\nc1,2\nc1,2,3\n", "readable"),

@@ -263,3 +263,33 @@ def test_flags_of_a_configuration_give_it_again(given: dict) -> None:
     parser = Parser(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     add_config_flags(parser, words)
     assert config_from(parser.parse_args(words)).flat() == config.flat()
+
+
+def test_a_folder_is_for_a_table_of_one_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files of one name would otherwise have one folder."""
+    monkeypatch.chdir(tmp_path)
+    rows = [f"u{n % 12},i{n * 5 % 17}" for n in range(120)]
+    for place, lines in (("eu", rows), ("us", rows[:-9]), ("copy", rows)):
+        Path(place).mkdir()
+        Path(place, "sales.csv").write_text("\n".join(["user,item", *lines]))
+    flags = ["--encoder", "popularity", "--no-references", "--device", "cpu"]
+    main(["compare", "--dataset", "eu/sales.csv", *flags])
+    main(["compare", "--dataset", "copy/sales.csv", *flags])  # the same links
+    before = Path("runs/compare/sales/table.csv").read_bytes()
+    capsys.readouterr()
+    for argv, said in (
+        (["compare", "--dataset", "us/sales.csv", *flags], "a table of copy/sales.csv, and not of"),
+        (
+            ["compare", "--dataset", "eu/sales.csv", *flags, "--out", "run"],
+            "holds a run of `train`",
+        ),
+    ):
+        Path("run").mkdir(exist_ok=True)
+        Path("run/config.yaml").touch()
+        with pytest.raises(SystemExit) as stopped:
+            main(argv)
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+    assert Path("runs/compare/sales/table.csv").read_bytes() == before

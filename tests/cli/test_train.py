@@ -366,6 +366,10 @@ def test_a_finished_run_is_not_overwritten(
     capsys.readouterr()
     assert "already holds a run" in error(capsys, "--out", str(tmp_path), "--seed", "5")
     assert (tmp_path / "config.yaml").read_text() == before
+    assert "is a part of another run" in error(capsys, "--out", str(tmp_path / "model"))
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "comparison.json").touch()
+    assert "holds a table of `compare`" in error(capsys, "--out", str(tmp_path / "table"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

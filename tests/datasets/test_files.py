@@ -540,3 +540,86 @@ def test_files_of_any_name_by_their_columns(tmp_path: Path, frame: pd.DataFrame)
         dataset = InteractionDataset.from_files(path, user="who", item="what")
         assert dataset.user_ids.tolist() == by_position.user_ids.tolist() == [1, 2, 3]
         assert dataset.item_ids.tolist() == by_position.item_ids.tolist() == [10, 20, 30]
+
+
+def test_a_catalogue_shares_items_with_the_log(tmp_path: Path) -> None:
+    """Or titles, in its first column, would be items."""
+    rows = [f"u{n % 7},i{n % 11}" for n in range(70)]
+    log = write(tmp_path / "log.csv", "\n".join(["user,item", *rows]))
+    table = pd.DataFrame({"title": ["One", "Two"], "id": ["i1", "i2"]})
+    table.to_csv(tmp_path / "items.csv", index=False)
+    table.to_parquet(tmp_path / "items.parquet", index=False)
+    for suffix in ("csv", "parquet"):
+        with pytest.raises(ValueError, match=r"in a column 'item', .* one of \['title', 'id'\]"):
+            InteractionDataset.from_files(log, items_file=tmp_path / f"items.{suffix}")
+    table.rename(columns={"id": "item"}).to_csv(tmp_path / "items.csv", index=False)
+    assert len(InteractionDataset.from_files(log, items_file=tmp_path / "items.csv").item_ids) == 11
+    new = write(tmp_path / "new.txt", "i18\ni19\n")
+    with pytest.warns(UserWarning, match=r"new\.txt: none of its 2 items is in the log"):
+        assert len(InteractionDataset.from_files(log, items_file=new).item_ids) == 13
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_a_table_of_ratings_is_no_adjacency_list(tmp_path: Path, columns: int) -> None:
+    rows = [
+        [u, 10 + i, 1 + (u + i) % 5, 880000000 + u][:columns] for u in range(4) for i in (1, 2, 5)
+    ]
+    text = "".join(" ".join(map(str, row)) + "\n" for row in rows)
+    path = write(tmp_path / "ratings.txt", text)
+    with pytest.raises(ValueError, match=rf"ratings\.txt' must be .*item-column 1.*{columns} numb"):
+        InteractionDataset.from_files(path)
+    dataset = InteractionDataset.from_files(path, user=0, item=1, rating=2)
+    assert dataset.item_ids.tolist() == [11, 12, 15]
+    lists = write(tmp_path / "lists.txt", "0 1 2\n1 2 3\n2 1 3\n3 2 1\n0 4 3\n")
+    assert InteractionDataset.from_files(lists).summary()["links"] == 10
+
+
+def test_lines_end_as_on_any_machine(tmp_path: Path) -> None:
+    text = "0 10 11 12\n1 10 11 13\n2 11 12 13\n3 10 12 13\n"
+    expected = InteractionDataset.from_files(write(tmp_path / "log.txt", text))
+    for end in ("\r", "\r\n"):
+        path = tmp_path / "other.txt"
+        path.write_bytes(text.replace("\n", end).encode())
+        same(InteractionDataset.from_files(path), expected)
+
+
+def test_a_header_is_no_purchase(tmp_path: Path) -> None:
+    rows = [f"c{n % 7},s{n % 11}" for n in range(40)]
+    path = write(tmp_path / "log.csv", "\n".join(["customer,sku", *rows]))
+    with pytest.raises(ValueError, match=r"without header, .*'customer', 'sku'"):
+        InteractionDataset.from_files(path, user=0, item=1)
+    path = write(tmp_path / "log.csv", "\n".join(["0,1", *rows]))  # as pandas numbers columns
+    with pytest.warns(UserWarning, match=r"user nor item of the first line, \['0', '1'\], comes"):
+        InteractionDataset.from_files(path, user=0, item=1)
+    path = write(tmp_path / "log.csv", "\n".join(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        InteractionDataset.from_files(path, user=0, item=1)
+
+
+def test_byte_order_marks_within_are_none_of_the_ids(tmp_path: Path) -> None:
+    """As `cat a.csv b.csv` leaves them."""
+    rows = [f"u{n % 4},i{n % 5}" for n in range(20)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["\ufeff" + rows[0], *rows[1:7], "\ufeff" + rows[7], *rows[8:]]))
+    dataset = InteractionDataset.from_files(path, user=0, item=1)
+    assert dataset.user_ids.tolist() == ["u0", "u1", "u2", "u3"]
+
+
+def test_blanks_around_ids_of_parquet_are_none_of_them(tmp_path: Path) -> None:
+    """As databases fill columns of a fixed width up."""
+    frame = pd.DataFrame({"user": ["a", "b", "c"] * 4, "item": [f"i{n % 5}" for n in range(12)]})
+    frame.to_parquet(tmp_path / "log.parquet")
+    padded = frame.apply(lambda column: column.str.ljust(8))
+    for name, table in (("text", padded), ("categories", padded.astype("category"))):
+        table.to_parquet(tmp_path / f"{name}.parquet")
+        found = InteractionDataset.from_files(tmp_path / f"{name}.parquet")
+        assert found.user_ids.tolist() == ["a", "b", "c"]
+        assert found.item_ids.tolist() == ["i0", "i1", "i2", "i3", "i4"]
+
+
+def test_a_mistyped_column_is_named_whatever_separates(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "user;item;price\na;i1;4,5\na;i2;3,5\nb;i1;1,0\n")
+    for options in ({"item": "itm"}, {"user": "usr", "item": "itm"}):
+        with pytest.raises(ValueError, match=r"a column of .*\['user', 'item', 'price'\]"):
+            InteractionDataset.from_files(path, **options)

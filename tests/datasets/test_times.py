@@ -212,3 +212,22 @@ def test_a_day_of_the_week_is_no_month(day: str) -> None:
     with pytest.raises(ValueError, match=r"'time' must be .*state date_format="):
         with_times([day, day])
     assert with_times(["Thu 1 Oct 2020"] * 2).tolist() == [1601510400] * 2
+
+
+@pytest.mark.parametrize("other", ["1 May 2020 20:00 UTC", "Fri May 1 2020 22:00:00 GMT+0200"])
+def test_zones_with_their_distance_from_greenwich(other: str) -> None:
+    """Whatever stands beside them; of `GMT+2`, a library's reading has the sign turned over."""
+    eight = 1588363200
+    browser = "Fri May 01 2020 22:00:00 GMT+0200 (Central European Summer Time)"
+    for text in (browser, "1 May 2020 22:00 UTC+2", "May 1, 2020 22:00:00 +0200"):
+        for column in ([text, other], [other, text]):
+            assert with_times(column).tolist() == [eight, eight]
+
+
+@pytest.mark.parametrize("form", ["%d-%B-%Y", "%B %d %Y %I:%M %p"])
+def test_may_is_long_and_short(form: str) -> None:
+    """The first date does not tell which names are written."""
+    days = pd.date_range("2020-05-01", periods=4, freq="40D")
+    for written in (form, form.replace("%B", "%b")):
+        found = with_times(days.strftime(written).tolist())
+        assert found.diff().tolist() == [40 * 86400] * 3

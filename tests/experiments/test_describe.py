@@ -99,3 +99,17 @@ def test_leakage_between_files() -> None:
         "no pair of val.csv is in the training file",
         "1 pair of test.csv is in an earlier file too: removed from test",
     ]
+
+
+@pytest.mark.parametrize("stars", [(1, 5), (5, 1)])
+def test_of_several_ratings_of_a_pair_the_best_counts(stars: tuple[int, int]) -> None:
+    """In the table of ratings as in the filter, whichever came first."""
+    frame = pd.read_csv("links.csv").drop_duplicates(["user", "item"])
+    twice = pd.concat([frame.assign(stars=n, second=at) for at, n in enumerate(stars)])
+    twice.to_csv("twice.csv", index=False)
+    found = described(
+        dataset="twice.csv", rating_column="stars", time_column="second", min_rating=4
+    )
+    assert found.filters.loc["rated at least 4", "links"] == found.ratings["links"].loc[4] == 10
+    assert found.torn == 10
+    assert described(rating_column="stars", min_rating=4).torn == 0

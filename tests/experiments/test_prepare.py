@@ -157,3 +157,28 @@ def test_categories_are_kept(tmp_path: Path) -> None:
     assert_same(dataset, again)
     assert torch.equal(again[2]["item"].category, dataset[2]["item"].category)
     assert len(again[2]["item"].category.unique()) == 3
+
+
+def test_a_folder_that_lost_a_file_is_refused() -> None:
+    table().to_csv("links.csv", index=False)
+    prepare(Config.of(dataset="links.csv", **COLUMNS), "to")
+    names = [*yaml.safe_load(Path("to/data.yaml").read_text())["files"]]
+    assert {"train.parquet", "val.parquet", "test.parquet"} <= {*names}
+    for name in names:
+        file = Path("to") / name
+        content = file.read_bytes()
+        file.unlink()
+        if name != "train.parquet":  # without which it is no such folder
+            with pytest.raises(ValueError, match=rf"{name} had [\d,]+ rows .*no such file"):
+                load_data(Config.of(dataset="to"))
+        file.write_bytes(content[: len(content) // 2])
+        with pytest.raises(ValueError, match=f"{name}' must be a readable parquet table"):
+            load_data(Config.of(dataset="to"))
+        pd.DataFrame({"user": ["a"], "item": ["b"]}).to_parquet(file)
+        with pytest.raises(ValueError, match=rf"{name} had [\d,]+ rows .*got '?1"):
+            load_data(Config.of(dataset="to"))
+        file.write_bytes(content)
+    load_data(Config.of(dataset="to"))
+    Path("to/data.yaml").write_text("[]")
+    with pytest.raises(ValueError, match=r"a folder with the data\.yaml of"):
+        load_data(Config.of(dataset="to"))
