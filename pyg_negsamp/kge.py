@@ -89,7 +89,7 @@ class KGEScore:
         rows += [self._table(name)[relation] for name in self.relation_tables]
         entities = [self._table(name) for name in self.entity_tables]
         every = entities[0] if len(entities) == 1 else torch.cat(entities, dim=1)
-        return known * model.num_relations + relation, wanted, torch.cat(rows, dim=1), every
+        return known.long() * model.num_relations + relation, wanted, torch.cat(rows, dim=1), every
 
     def __call__(self, user: Tensor, item: Tensor) -> Tensor:
         """Scores users with the items in their rows, by the model's `forward`.

@@ -79,9 +79,9 @@ def ids_in(path: Path, kind: str, model: TrainedModel) -> list[str]:
         except ArgumentError as error:
             if error.argument != "encoding":
                 raise
-            found = error.complaint.partition("but ")[2].removesuffix(")")  # which line it is
+            line = error.complaint.partition("but ")[2].removesuffix(")")
             expected = "text in UTF-8, or in UTF-16 with its mark"
-            raise ValueError(f"{path} must be {expected} (got {found})") from None
+            raise ValueError(f"{path} must be {expected} (got {line})") from None
         ids = _text_ids(fields, names, path, kind, model)
         check_one_line(ids, lambda row: str(path))
     blank = ids == ""

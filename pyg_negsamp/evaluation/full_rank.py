@@ -212,13 +212,14 @@ def scorer(
         try:
             scores = x_dict(user)
         except (TypeError, IndexError, RuntimeError) as error:
-            if not isinstance(x_dict, torch.nn.Module):
+            if not isinstance(x_dict, torch.nn.Module) or isinstance(error, torch.OutOfMemoryError):
                 raise
             expected = (
                 "a function from user ids to scores, which this module is not: make it a model, "
                 "LightGCN.from_pyg(model, train_data) or FromModule(model, train_data)"
             )
-            raise invalid("evaluate", "x_dict", expected, type(x_dict).__name__) from error
+            why = f"{type(x_dict).__name__}: {' '.join(str(error).split())[:200]}"
+            raise invalid("evaluate", "x_dict", expected, why) from error
         if not isinstance(scores, Tensor):
             raise invalid("evaluate", "x_dict", "a function that gives scores", short(scores))
         size = (len(user), links.num_items)
@@ -251,7 +252,9 @@ def dot_products(
             raise invalid("evaluate", "x_dict", f"finite for '{node_type}'", "NaN or inf")
 
     def score(user: Tensor) -> Tensor:
-        return all_scores(users[user], items)
+        # Mixed precision is for training; here it would tie what is not tied.
+        with torch.autocast(users.device.type, enabled=False):
+            return all_scores(users[user], items)
 
     return score
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -53,8 +54,9 @@ def user_quartiles(count: Tensor) -> Tensor:
 
     Users with equally many links are in the same quartile, so that some may be larger.
     """
-    parts = torch.tensor([0.25, 0.5, 0.75], dtype=torch.double, device=count.device)
-    return torch.searchsorted(torch.quantile(count.double(), parts), count.double())
+    # Numpy's, as torch's takes 2^24 numbers at most.
+    ends = torch.from_numpy(np.quantile(count.cpu().double().numpy(), [0.25, 0.5, 0.75]))
+    return torch.searchsorted(ends.to(count.device), count.double())
 
 
 @torch.no_grad()

@@ -16,10 +16,17 @@ from pyg_negsamp.graph import (
     held_out_links,
     joins_one_kind,
     known_links,
+    labelled_links,
     links_in,
     store_of,
 )
 from pyg_negsamp.pairs import Pairs
+
+#: How reverse edges do not leak.
+AFTERWARDS = (
+    "split first and make reverse edges afterwards, or tell RandomLinkSplit about them: "
+    "rev_edge_types, is_undirected"
+)
 
 
 @runtime_checkable
@@ -74,9 +81,10 @@ def check_leakage(
 
     A held-out link (in `edge_label_index`, with a label other than 0, or in
     `pos_edge_label_index`) must be neither in the training graph nor in the graph of its own
-    split. A link can also be read off a reverse edge type: one from items to users that holds
-    the reverse of every training link, whatever it is called, such as what `ToUndirected` makes
-    of the data when it comes before the split. Links among nodes of one kind, as in a homogeneous
+    split, nor among the links to train on, where the training graph has such of its own. A link can
+    also be read off a reverse edge type: one from items to users that holds the reverse of every
+    training link, whatever it is called, such as what `ToUndirected` makes of the data when it
+    comes before the split. Links among nodes of one kind, as in a homogeneous
     graph, read in both directions if all those of the splits, held out or not, have their reverse
     among them: so all parts are needed to see that.
 
@@ -102,21 +110,32 @@ def check_leakage(
         others = [known_links(split, edge_type).index for split, _ in splits.values()]
         every = torch.cat([links, *others, *(held_out for _, held_out in splits.values())], dim=1)
         both_ways = _all_in(every.flip(0), every, size)
+    supervision = _supervision(train, both_ways, edge_type)
     for name, (split, held_out) in splits.items():
-        for owner, graph in (("train", train), (name, split)):
-            for kind, readable in _readable(graph, links, both_ways, edge_type, size):
-                keys = _keys(readable.to(held_out.device), size)
-                leaked = held_out[:, torch.isin(_keys(held_out, size), keys)]
-                if leaked.numel():
-                    pairs = ", ".join(str(tuple(pair)) for pair in leaked[:, :3].t().tolist())
-                    raise invalid(
-                        "check_leakage",
-                        name,
-                        f"held out: links to predict must not be in the {owner} graph's {kind} "
-                        "(split first and make reverse edges afterwards, or tell RandomLinkSplit "
-                        "about them: rev_edge_types, is_undirected)",
-                        f"{leaked.size(1)} of {held_out.size(1)} links there: {pairs}",
-                    )
+        graphs = [
+            (f"the {owner} graph's {kind} ({AFTERWARDS})", readable)
+            for owner, graph in (("train", train), (name, split))
+            for kind, readable in _readable(graph, links, both_ways, edge_type, size)
+        ]
+        for where, readable in (*graphs, *supervision):
+            keys = _keys(readable.to(held_out.device), size)
+            leaked = held_out[:, torch.isin(_keys(held_out, size), keys)]
+            if leaked.numel():
+                pairs = ", ".join(str(tuple(pair)) for pair in leaked[:, :3].t().tolist())
+                expected = f"held out: links to predict must not be in {where}"
+                got = f"{leaked.size(1)} of {held_out.size(1)} links there: {pairs}"
+                raise invalid("check_leakage", name, expected, got)
+
+
+def _supervision(
+    train: HeteroData | Data, both_ways: bool, edge_type: EdgeType
+) -> list[tuple[str, Tensor]]:
+    """The links `[2, E]` that a model is trained to rank high, where those of the graph are not."""
+    found = labelled_links(train, edge_type)
+    if found is None:
+        return []
+    where = "the links to train on, the train graph's edge_label_index (delete it, or them)"
+    return [(where, x) for x in ((found, found.flip(0)) if both_ways else (found,))]
 
 
 def _readable(

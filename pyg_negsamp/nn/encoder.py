@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -180,6 +181,13 @@ class Encoder(torch.nn.Module, ABC):
         """The pooled vectors of all users and items, without dropout and noise."""
         tables = self.settled_tables()
         return {name: pool_layers(xs, self.pool).detach() for name, xs in tables.items()}
+
+    def own_stream(self) -> AbstractContextManager[None]:
+        """Has what modules draw from torch's global generator come from the epoch's own stream.
+
+        Here there are none.
+        """
+        return nullcontext()
 
     def scorer(self) -> dict[NodeType, Tensor] | Callable[[Tensor], Tensor]:
         """What :func:`pyg_negsamp.evaluation.evaluate` ranks by: pooled vectors, or the decoder."""

@@ -111,9 +111,14 @@ def _negatives(owner: Tensor, item: Tensor, num: int, num_items: int) -> Tensor:
     taken = HeteroData()
     taken[USER].num_nodes, taken[ITEM].num_nodes = num, num_items
     taken[EDGE_TYPE].edge_index = torch.stack([owner, item])
-    generator = torch.Generator(owner.device).manual_seed(SEED)
-    everybody = torch.arange(num, device=owner.device)
-    return UniformCandidates(taken)(everybody, NUM_NEGATIVES, generator)
+    source, generator = UniformCandidates(taken), torch.Generator(owner.device)
+    nobody = torch.empty(0, NUM_NEGATIVES, dtype=torch.long, device=owner.device)
+    # Each from the beginning of the stream: nobody's depend on who else is in the call.
+    drawn = [
+        source(person, NUM_NEGATIVES, generator.manual_seed(SEED))
+        for person in torch.arange(num, device=owner.device).split(1)
+    ]
+    return torch.cat([nobody, *drawn])
 
 
 def _fit(

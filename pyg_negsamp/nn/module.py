@@ -103,6 +103,7 @@ class FromModule(Encoder):
         if decoder is not None and not isinstance(decoder, torch.nn.Module):
             raise invalid(self, "decoder", "a torch Module", short(decoder))
         self.decoder = decoder
+        self._in_own_stream = False
         self.num_neighbors = self._hops(num_neighbors)
         self.reads_dictionaries = reads_dictionaries(model)
         self._read_edges(data)
@@ -233,7 +234,7 @@ class FromModule(Encoder):
         """Calls the module."""
         ends = (self.user_type, self.item_type)
         sizes = [len(xs[name]) for name in ends]
-        with self._own_stream():
+        with self.own_stream():
             if self.reads_dictionaries:
                 given = [x for x in xs.values() if not x.is_inference()]
                 before = [x._version for x in given]
@@ -283,17 +284,21 @@ class FromModule(Encoder):
         return width, H
 
     @contextmanager
-    def _own_stream(self) -> Iterator[None]:
+    def own_stream(self) -> Iterator[None]:
         """In a run, what modules draw from torch's global generator comes from the epoch's own."""
         generator = self.generator
-        if not self.training or generator is None:
+        if not self.training or generator is None or self._in_own_stream:
             yield
             return
         on_cuda = generator.device.type == "cuda"
         source: Any = torch.cuda if on_cuda else torch
         with torch.random.fork_rng(devices=[generator.device] if on_cuda else []):
             source.set_rng_state(generator.get_state())
-            yield
+            self._in_own_stream = True
+            try:
+                yield
+            finally:
+                self._in_own_stream = False
             generator.set_state(source.get_rng_state())
 
     @property

@@ -66,7 +66,7 @@ def read_checkpoint(path: Path, model: torch.nn.Module | None = None) -> dict[st
     """
     other = path.with_name("best.ckpt")
     remedy = "begin the run anew"
-    if other != path and other.is_file():
+    if other != path and other.is_file() and _ends_an_epoch(other):
         remedy = f"copy {other.name} over it to go on from the best epoch, or {remedy}"
     expected = f"a whole checkpoint ({remedy})"
     if not path.is_file():
@@ -82,6 +82,15 @@ def read_checkpoint(path: Path, model: torch.nn.Module | None = None) -> dict[st
     if model is not None and (odd := _difference(state["state_dict"], model.state_dict())):
         raise invalid("fit", str(path), f"a checkpoint of this model ({remedy})", odd)
     return state
+
+
+def _ends_an_epoch(path: Path) -> bool:
+    """Whether a run can go on from a checkpoint: the history in it has its last epoch."""
+    try:
+        state = read_checkpoint(path)
+    except ValueError:
+        return False
+    return len(state["history"]) == state["epoch"] + 1
 
 
 def _is_whole(path: Path) -> bool:

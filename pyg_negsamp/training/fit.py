@@ -313,6 +313,13 @@ def _check_goes_on(recommender: Recommender, last: Path, epochs: int) -> None:
     if epochs < len(history):
         expected = f"at least {len(history)}, as many as the run in {last.parents[1]} has trained"
         raise invalid("fit", "epochs", expected, epochs)
+    if len(history) != state["epoch"] + 1:  # lightning validates before an epoch ends
+        expected = "a checkpoint from the end of an epoch (begin the run anew)"
+        raise invalid("fit", str(last), expected, f"one from within epoch {state['epoch']}")
+    rate = state["optimizer_states"][0]["param_groups"][0]["lr"]
+    if recommender.lr not in (None, rate) and not state["lr_schedulers"]:
+        expected = f"one with lr={rate}, as the run in {last.parents[1]}"
+        raise invalid("fit", "recommender", expected, f"lr={recommender.lr}")
     if any(monitor in epoch for epoch in history):
         read_checkpoint(last.with_name("best.ckpt"), recommender)
 

@@ -46,6 +46,16 @@ def check_graphs(
         raise invalid("fit", "train_data", expected, other)
     if val_data is not None:
         check_not_held(encoder, val_data, encoder.edge_type)
+        shown = known_links(val_data, encoder.edge_type)
+        known_there = Pairs(shown.index, shown.num_users, shown.num_items).hold(
+            *positives.to(shown.index.device)
+        )
+        if others := int((~known_there).sum()):
+            warnings.warn(
+                f"fit: {others} of {positives.size(1)} links to train on are not known in val_data "
+                "(edge_index), and so compete in its lists. Is it meant to be so?",
+                stacklevel=3,
+            )
     assert sampler.candidates is not None  # the recommender has seen to it
     if sampler.check_positives:
         known = sampler.candidates.known.key.device

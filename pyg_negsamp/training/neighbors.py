@@ -103,7 +103,7 @@ class _Subgraphs(Dataset[HeteroData]):
             self.seed, wanted.epoch, NEGATIVES, "cpu", 2 * wanted.number + 1, self.ranks.rank
         )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream.initial_seed())
+            torch.default_generator.manual_seed(stream.initial_seed())
             found: Any = self.loader.link_sampler.sample_from_edges(
                 EdgeSamplerInput(None, row, column, input_type=self.edge_type)
             )

@@ -196,12 +196,13 @@ class Recommender(TrainingStep):
     def training_step(self, batch: HeteroData, batch_idx: int) -> Tensor:
         """From a batch of positive links to the loss."""
         size: int = batch.get("num_rows", len(batch[self.user_type].src_index))
-        if self.replay is not None:
-            loss, auxiliary = self.replay(batch), None
-        elif "n_id" in batch[self.item_type]:
-            loss, auxiliary = self._step_in_subgraph(batch), None
-        else:
-            loss, auxiliary = self._step(batch)
+        with self.encoder.own_stream():  # of a decoder, too, which is called by many
+            if self.replay is not None:
+                loss, auxiliary = self.replay(batch), None
+            elif "n_id" in batch[self.item_type]:
+                loss, auxiliary = self._step_in_subgraph(batch), None
+            else:
+                loss, auxiliary = self._step(batch)
         if self.shares_rows:
             own = self.ranks.number_of_rows(size)
             loss = loss * (own / size)
@@ -362,6 +363,9 @@ class Recommender(TrainingStep):
         if self.validated and isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.validated[self.monitor])
         loss = self.mean_loss()
+        # A loss may be finite while its gradient is not; what is kept is to be sound.
+        if not all(bool(x.isfinite().all()) for x in self.parameters()):
+            raise self._diverged("weights", "NaN or infinite")
         self.log("train/loss", loss)
         self.log("train/seconds", seconds)
         found = {"loss": loss, "seconds": seconds, **self.validated, **self.noticed}

@@ -376,3 +376,25 @@ def test_labels_are_one_for_each_link() -> None:
         data[EDGE_TYPE].edge_label = label
         with pytest.raises(ValueError, match=r"'edge_label' must be \[\d+\], one for each link"):
             evaluate(x_dict, data)
+
+
+def test_mixed_precision_of_the_caller_does_not_reach_the_ranking() -> None:
+    """In bfloat16, items that score nearly the same would be tied."""
+    _, val, _ = SyntheticInteractions("tiny")
+    generator = torch.Generator().manual_seed(0)
+    tables = {
+        name: 1 + 0.01 * torch.randn(val[name].num_nodes, 8, generator=generator)
+        for name in ("user", "item")
+    }
+    expected = evaluate(tables, val)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert evaluate(tables, val) == expected
+
+
+def test_a_module_that_runs_out_of_memory_says_so() -> None:
+    class Large(torch.nn.Module):
+        def forward(self, user: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("out of memory: 80 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError, match="80 GiB"):
+        evaluate(Large(), SyntheticInteractions("tiny")[1])

@@ -181,3 +181,9 @@ def test_groups_without_held_out_links_are_left_out(problem: tuple) -> None:
     names = {group.name for group in evaluate_groups(x_dict, data, by_user, by_item)}
     assert "head" in names
     assert not names & {"middle", "tail"}
+
+
+def test_quartiles_of_many_users() -> None:
+    """Torch's own quantiles are of 2^24 numbers at most."""
+    quartile = user_quartiles(torch.arange(2**24 + 4))
+    assert quartile.bincount().tolist() == [2**22 + 1] * 4

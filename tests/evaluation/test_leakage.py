@@ -353,3 +353,21 @@ def test_a_model_that_reads_the_reverse_of_what_is_held_out_is_refused() -> None
         evaluate(of_all, test)
     assert not of_train.holds(test[EDGE_TYPE].edge_label_index).any()
     evaluate(of_train, test)
+
+
+def test_held_out_links_are_not_trained_on() -> None:
+    """As where the graph says which links to train on, and they are all that there are."""
+    train, val, test = tiny()
+    store, held_out = train[EDGE_TYPE], val[EDGE_TYPE].edge_label_index
+    store.edge_label_index = torch.cat([store.edge_index, held_out], dim=1)
+    store.pop("edge_label", None)
+    expected = rf"'val' must be .* links to train on, .*edge_label_index.*got {held_out.size(1)} of"
+    with pytest.raises(ValueError, match=expected):
+        check_leakage(train, val, test)
+    known = UniformCandidates(train, also=held_out)
+    with pytest.raises(ValueError, match=expected):
+        fit(Recommender(MF(train, dim=4), RNS(known)), train, val, epochs=1, progress=False)
+    label = torch.ones(store.edge_label_index.size(1))
+    label[-held_out.size(1) :] = 0  # negatives may be anything
+    store.edge_label = label
+    check_leakage(train, val, test)

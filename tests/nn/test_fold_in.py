@@ -240,3 +240,13 @@ def test_what_is_no_taken_item_is_refused(cls: type, owner: list, item: list) ->
     encoder = cls(graph(), 4)
     with pytest.raises(ValueError, match=f"{cls.__name__}: 'owner, item' must be"):
         encoder.fold_in(torch.tensor(owner), torch.tensor(item), 1, BPRLoss())
+
+
+def test_a_persons_row_does_not_depend_on_who_else_is_in_the_call() -> None:
+    items, loss = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)), BPRLoss()
+    taken = torch.tensor([3, 50, 120, 7])
+    twice = fitted_rows(
+        items, torch.tensor([0] * 4 + [1] * 4 + [2]), taken.repeat(3)[:9], 3, loss, 1e-2
+    )
+    alone = fitted_rows(items, torch.zeros(4, dtype=torch.long), taken, 1, loss, 1e-2)
+    torch.testing.assert_close(twice[:2], alone.expand(2, -1))

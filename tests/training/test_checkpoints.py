@@ -197,3 +197,27 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(
     again = train(splits, out, 5, resume=epoch > 0)
     assert [epoch["loss"] for epoch in again.history] == [e["loss"] for e in whole.history]
     assert again.best_epoch == whole.best_epoch
+
+
+def test_a_checkpoint_from_within_an_epoch_is_refused_and_not_offered(
+    splits: list[HeteroData], tmp_path: Path
+) -> None:
+    """Lightning writes the best one before its epoch ends, if not all epochs are validated."""
+    run = tmp_path / "run"
+    fit(model(splits), splits[0], splits[1], run, 4, 64, eval_every=2, progress=False)
+    folder = run / "checkpoints"
+    last = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(last[:-100])
+    with pytest.raises(ValueError, match=r"a whole checkpoint \(begin the run anew"):
+        train(splits, run, 6, resume=True)
+    shutil.copy(folder / "best.ckpt", folder / "last.ckpt")
+    with pytest.raises(ValueError, match="must be a checkpoint from the end of an epoch"):
+        train(splits, run, 6, resume=True)
+
+
+def test_a_run_goes_on_with_its_own_learning_rate(splits: list[HeteroData], run: Path) -> None:
+    """That of the checkpoint would be taken, in silence."""
+    other = model(splits)
+    other.lr = 2 * other.lr
+    with pytest.raises(ValueError, match="'recommender' must be one with lr="):
+        train(splits, run, 4, resume=True, model=other)

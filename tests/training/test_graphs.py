@@ -202,3 +202,11 @@ def test_a_run_of_supervision_links_learns(tmp_path: Path) -> None:
     model = Recommender(LightGCN(data, dim=8, num_layers=1), sampler, lr=0.05)
     fitted = fit(model, data, VAL, tmp_path, epochs=20, device="cpu", progress=False)
     assert fitted.history[-1]["loss"] < 0.7 * fitted.history[0]["loss"]
+
+
+def test_says_where_links_to_train_on_compete_in_the_lists() -> None:
+    val = VAL.clone()
+    val[EDGE_TYPE].edge_index = val[EDGE_TYPE].edge_index[:, 5:]
+    model = Recommender(MF(TRAIN, dim=4), RNS(TRAIN))
+    with pytest.warns(UserWarning, match="5 of 625 links to train on are not known in val_data"):
+        fit(model, TRAIN, val, epochs=1, device="cpu", progress=False)

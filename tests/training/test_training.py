@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from fresh import Python
+from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 from torch_geometric.data import HeteroData
@@ -28,7 +29,7 @@ from pyg_negsamp.candidates import UniformCandidates
 from pyg_negsamp.datasets import SyntheticInteractions
 from pyg_negsamp.evaluation import evaluate
 from pyg_negsamp.graph import EDGE_TYPE
-from pyg_negsamp.losses import SampledSoftmaxLoss
+from pyg_negsamp.losses import BPRLoss, SampledSoftmaxLoss
 from pyg_negsamp.nn import MF, Encoder, LightGCN
 from pyg_negsamp.training import (
     Fitted,
@@ -587,3 +588,18 @@ def test_what_is_no_recommender_or_number_is_refused(splits: list[HeteroData]) -
     for name in ("epochs", "patience", "eval_every"):
         with pytest.raises(ValueError, match=f"fit: '{name}' must be a whole number.*'3'"):
             fit(recommender(splits[0]), splits[0], splits[1], **{name: "3"})
+
+
+class NoSlope(BPRLoss):
+    """A finite value whose gradient is not."""
+
+    def per_positive(self, pos: Tensor, neg: Tensor, weight: Tensor | None) -> Tensor:
+        return (pos - pos.detach()).square().sum().sqrt().expand(len(pos)) + 1
+
+
+def test_weights_that_are_no_numbers_end_a_run_before_they_are_kept(tmp_path: Path) -> None:
+    train_data = SyntheticInteractions("tiny")[0]
+    model = Recommender(MF(train_data, dim=4), RNS(train_data), NoSlope())
+    with pytest.raises(NonFiniteLossError, match="weights became NaN or infinite in epoch 0"):
+        fit(model, train_data, None, tmp_path, 3, 10_000, device="cpu", progress=False)
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
