@@ -115,6 +115,8 @@ def categories(listed: Listed, position: np.ndarray, num_items: int) -> Tensor |
     said = listed.category.astype(str).str.strip()
     missing = listed.category.isna() | (said == "")
     names = sorted(said[~missing].unique())
+    if pd.api.types.is_numeric_dtype(listed.category):  # 2 before 10
+        names = [str(x) for x in sorted(listed.category[~missing].unique())]
     kind = pd.Categorical(said.where(~missing), names).codes.astype("int64")
     found = torch.full((num_items,), len(names))
     found[torch.from_numpy(position)] = torch.from_numpy(np.where(kind < 0, len(names), kind))

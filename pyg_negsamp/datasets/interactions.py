@@ -90,6 +90,7 @@ class InteractionDataset(GraphTriple):
         user_ids: pandas Index from user position to original id; `None` if positions are the
             ids of the source.
         item_ids: The same for items.
+        listed: `[I]` bool, which items a catalogue lists; `None` without one.
 
     Raises:
         ValueError: If the name is unknown or the files are not those that were published.
@@ -100,6 +101,7 @@ class InteractionDataset(GraphTriple):
     interactions: HeteroData
     user_ids: pd.Index | None
     item_ids: pd.Index | None
+    listed: Tensor | None = None
 
     def __init__(
         self,
@@ -300,6 +302,7 @@ class InteractionDataset(GraphTriple):
             log, self._removed = find_k_core(log, k_core)
         self.name, self.edge_type, self._repeats = name, require_edge_type(self, edge_type), repeats
         self.user_ids, self.item_ids = log.user_ids, log.item_ids
+        self.listed = log.listed
         self.interactions = to_hetero_data(log, self.edge_type)
         if split is None:
             default = RandomSplit if log.split is None else PredefinedSplit

@@ -27,7 +27,8 @@ class SyntheticPreset:
     Attributes:
         num_users: Number of users, `U`.
         num_items: Number of items, `I`.
-        num_links: Wanted number of links; the result comes within a few percent.
+        num_links: Wanted number of links; the result comes within a few percent, unless a
+            few users would have most of them.
         num_factors: Width of the true factors, `F`.
         num_tastes: Number of clusters that items belong to. Fewer are easier to learn.
         proposals: Items that a user sees for every item kept. More proposals mean more taste

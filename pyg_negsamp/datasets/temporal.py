@@ -32,7 +32,8 @@ class TemporalSplit(InteractionSplit):
     """Divides at two moments: train before `val_time`, test from `test_time` on.
 
     The first time of a pair decides; later repeats of it are left out unless they fall into
-    training as well, so that nothing after `val_time` is trained on.
+    training as well, so that nothing after `val_time` is trained on: also where a model is
+    trained on validation links, too.
 
     Where times come from dates, a moment is a date, such as `TemporalSplit("2000-09-01",
     "2000-12-01")`, or seconds since 1970 (UTC). Where they are numbers, it is a number of the

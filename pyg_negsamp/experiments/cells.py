@@ -104,7 +104,7 @@ class Cell:
 
     @property
     def damaged(self) -> bool:
-        """Whether it is finished, but its files were cut, lost or edited since."""
+        """Whether it is finished, but its files were cut or lost since, or made unreadable."""
         if not self.finished:
             return False
         try:

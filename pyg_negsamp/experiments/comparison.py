@@ -166,6 +166,8 @@ def product(given: Mapping[str, Any], references: bool = True) -> Comparison:
         ConfigError: If a field is unknown, has a wrong value, or no row has it.
     """
     shared = {name: value for name, value in given.items() if value is not None}
+    if "seed" in shared:
+        raise ConfigError("seed", "left out: a table has several (seeds=3)", shared["seed"])
     several: dict[str, list[str]] = {}
     for part in ("encoder", "neg", "loss"):
         said = shared.pop(part, FIELDS[part].default)

@@ -133,7 +133,9 @@ class Config:
             raise ConfigError(
                 "eval", "'full' or 'sampled', but for a benchmark by name", "with-known"
             )
-
+        if self.evaluation.eval == "with-known" and self.data.k_core is not None:
+            expected = "left out beside --eval with-known, which reads the test file as it is"
+            raise ConfigError("k_core", expected, self.data.k_core)
         for name in self.evaluation.metrics or ():
             if min(self.evaluation.top_k) < METRICS[name].least:
                 expected = f"without {name}, or lists of at least {METRICS[name].least} (--top-k)"

@@ -47,6 +47,8 @@ IGNORED = {
     "prepared": ((*OF_FILES, "k_core", "duplicates"), "it is for what can be prepared anew"),
 }  # fmt: skip
 TIMES = ("val_time", "test_time")
+#: What a frame in memory is called.
+FRAME = "frame"
 #: What `data prepare` writes, and reads again.
 PREPARED = {"train": "train.parquet", "val": "val.parquet", "test": "test.parquet"}
 #: What it writes beside, if some items have no link, or all have a category.
@@ -69,10 +71,20 @@ def load_data(config: Config, frame: pd.DataFrame | None = None) -> InteractionD
         ValueError: If fields do not go together, or the source cannot be read.
     """
     dataset = divided(config, frame)
+    check_validation(config, dataset)
     if "Diversity" in (config.evaluation.metrics or ()) and "category" not in dataset[0][ITEM]:
         expected = "without Diversity, as items have no category (--category-column)"
         raise ConfigError("metrics", expected, " ".join(config.evaluation.metrics or ()))
     return dataset
+
+
+def check_validation(config: Config, dataset: InteractionDataset) -> None:
+    """Refuses a file of validation links of which none is left: others would take their place."""
+    given = config.data.val_file
+    split = dataset.interactions[EDGE_TYPE].get("split")
+    if given is not None and split is not None and not bool((split == VAL).any()):
+        expected = "a file with links that are not in training too, nor filtered out"
+        raise ConfigError("val_file", expected, given)
 
 
 def divided(config: Config, frame: pd.DataFrame | None) -> InteractionDataset:
@@ -84,6 +96,9 @@ def divided(config: Config, frame: pd.DataFrame | None) -> InteractionDataset:
     refuse(data, fields, f"{why}, not for {data.dataset}")
     if kind == "prepared":
         check_prepared(source)
+        if config.evaluation.eval == "with-known":
+            expected = f"'full' or 'sampled', as there is a prepared folder {source}"
+            raise ConfigError("eval", expected, "with-known")
     if data.val_file is not None and data.test_file is None:
         raise ConfigError("val_file", "left out, or given with --test-file", data.val_file)
     split = make_split(data, held_out(data, kind, source))

@@ -139,7 +139,7 @@ def log_of(dataset: InteractionDataset) -> InteractionLog:
     user, item = data[dataset.edge_type].edge_index
     split: Tensor | None = data[dataset.edge_type].get("split")
     users, items = int(data[source].num_nodes), int(data[destination].num_nodes)
-    return InteractionLog(user, item, users, items, split=split)
+    return InteractionLog(user, item, users, items, split=split, listed=dataset.listed)
 
 
 def left(log: InteractionLog) -> dict[str, int]:

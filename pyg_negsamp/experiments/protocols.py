@@ -124,6 +124,7 @@ def select(
         best = selection["best_epoch"]
         say(f"\ntraining anew, on validation links too; epochs: {best}")
         model = start(config, known, dataset, say)
+        seconds = []  # of the training that made it, whoever selected its epochs
         anew = None if out is None else out / "refit"
         begun = anew is not None and (anew / "checkpoints" / "last.ckpt").exists()
         options = {**fit_options(config), "progress": progress, "callbacks": watch(" anew")}

@@ -24,7 +24,7 @@ from pyg_negsamp.datasets.report import format_summary
 from pyg_negsamp.evaluation import Measured, Scorer, check_leakage
 from pyg_negsamp.experiments.arguments import ConfigError
 from pyg_negsamp.experiments.config import MAY_CHANGE, Config, merged, read_run
-from pyg_negsamp.experiments.data import digest, load_data
+from pyg_negsamp.experiments.data import FRAME, digest, load_data
 from pyg_negsamp.experiments.kept import FOUND, as_json, measure_test, write_arrays
 from pyg_negsamp.experiments.machine import Peak
 from pyg_negsamp.experiments.methods import try_out
@@ -97,7 +97,7 @@ def train(
     if "dataset" in given:
         raise ConfigError("dataset", "left out: the source says it", given["dataset"])
     frame = source if isinstance(source, pd.DataFrame) else None
-    name = "frame" if frame is not None else str(source)
+    name = FRAME if frame is not None else str(source)
     config = Config.of(**given, dataset=name)
     return run(config, None if out is None else Path(out).expanduser(), frame=frame).model
 
@@ -147,6 +147,7 @@ def run(
         begun = {**config.flat(), "links": links}
         if resume:
             check_same_run(begun, out / "config.yaml")
+            (out / FOUND).unlink(missing_ok=True)  # until it is of the configuration beside it
         peak = Peak()
         watch = WriteConfig(out / "config.yaml", begun)
         selected = select(config, dataset, out, resume, lambda name: [watch], say=say)

@@ -20,6 +20,7 @@ from pyg_negsamp.files import whole, writing
 
 Format: TypeAlias = Literal["parquet", "npy", "onnx", "faiss"]
 Table: TypeAlias = npt.NDArray[np.float32]
+Ids: TypeAlias = dict[str, pa.Array]
 
 #: Versions of the ONNX standard that the graph is written in: old enough for most runtimes.
 OPSET, IR_VERSION = 17, 8
@@ -34,6 +35,8 @@ def export_tables(
     item: Tensor,
     format: Format,
     to: str | Path,
+    user_links: Tensor | None = None,
+    item_links: Tensor | None = None,
 ) -> list[Path]:
     """Writes a folder with which another program can rank without this library.
 
@@ -53,7 +56,9 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
 `users.parquet` as for `onnx` |
 
     The vector is one column, not `D`: one read gives the table, and its width is part of the
-    type.
+    type. Ids that come with numbers of links have a column `links`. Where it is 0, nothing was
+    learned of an item or a user: leave such items out, and give such users the popular ones, as
+    :meth:`~pyg_negsamp.TrainedModel.recommend` does.
 
     Args:
         user_ids: `U` outside ids, in the order of the rows.
@@ -65,6 +70,8 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
             extra `faiss`).
         to: Folder to make; it may exist if it is empty. It is written under another name beside
             it, and renamed when it is whole.
+        user_links: `[U]` how many links the model was trained on. Default: nobody says.
+        item_links: `[I]` the same of items.
 
     Returns:
         The files, in `to`.
@@ -92,7 +99,8 @@ outputs `item` `[b, k]` int64, row numbers, and `score` `[b, k]` float, best fir
         raise invalid("export", "to", "a new or an empty folder", target)
     with writing(target, RuntimeError), whole(target) as part:  # faiss raises the latter
         part.mkdir()
-        writer(part, user_ids, item_ids, users, items)
+        ids = (_ids("user", user_ids, user_links), _ids("item", item_ids, item_links))
+        writer(part, *ids, users, items)
     return sorted(Path(to).iterdir())
 
 
@@ -129,44 +137,36 @@ def _extra(name: str) -> Any:
 # One writer per format: folder, ids and tables in, files out -----------------------------------
 
 
-def _write_parquet(
-    folder: Path, user_ids: pd.Index, item_ids: pd.Index, users: Table, items: Table
-) -> None:
-    _write_ids(folder / "users.parquet", "user", user_ids, users)
-    _write_ids(folder / "items.parquet", "item", item_ids, items)
+def _write_parquet(folder: Path, user_ids: Ids, item_ids: Ids, users: Table, items: Table) -> None:
+    _write_ids(folder / "users.parquet", user_ids, users)
+    _write_ids(folder / "items.parquet", item_ids, items)
 
 
-def _write_npy(
-    folder: Path, user_ids: pd.Index, item_ids: pd.Index, users: Table, items: Table
-) -> None:
+def _write_npy(folder: Path, user_ids: Ids, item_ids: Ids, users: Table, items: Table) -> None:
     for name, ids, x in (("user", user_ids, users), ("item", item_ids, items)):
         np.save(folder / f"{name}s.npy", x)
-        _write_ids(folder / f"{name}_ids.parquet", name, ids)
+        _write_ids(folder / f"{name}_ids.parquet", ids)
 
 
-def _write_onnx(
-    folder: Path, user_ids: pd.Index, item_ids: pd.Index, users: Table, items: Table
-) -> None:
+def _write_onnx(folder: Path, user_ids: Ids, item_ids: Ids, users: Table, items: Table) -> None:
     if items.nbytes > ONNX_BYTES:
         expected = "less than 2 GiB, the most that a file of ONNX holds (faiss takes more)"
         raise invalid("export", "item", expected, f"{items.nbytes / 2**30:.1f} GiB")
     _extra("onnx").save_model(_ranking_graph(items), folder / "ranking.onnx")
-    _write_ids(folder / "items.parquet", "item", item_ids)
-    _write_ids(folder / "users.parquet", "user", user_ids, users)
+    _write_ids(folder / "items.parquet", item_ids)
+    _write_ids(folder / "users.parquet", user_ids, users)
 
 
-def _write_faiss(
-    folder: Path, user_ids: pd.Index, item_ids: pd.Index, users: Table, items: Table
-) -> None:
+def _write_faiss(folder: Path, user_ids: Ids, item_ids: Ids, users: Table, items: Table) -> None:
     faiss = _extra("faiss")
     index = faiss.IndexFlatIP(items.shape[1])
     index.add(items)
     faiss.write_index(index, str(folder / "items.faiss"))
-    _write_ids(folder / "items.parquet", "item", item_ids)
-    _write_ids(folder / "users.parquet", "user", user_ids, users)
+    _write_ids(folder / "items.parquet", item_ids)
+    _write_ids(folder / "users.parquet", user_ids, users)
 
 
-WRITERS: dict[str, Callable[[Path, pd.Index, pd.Index, Table, Table], None]] = {
+WRITERS: dict[str, Callable[[Path, Ids, Ids, Table, Table], None]] = {
     "parquet": _write_parquet,
     "npy": _write_npy,
     "onnx": _write_onnx,
@@ -174,9 +174,15 @@ WRITERS: dict[str, Callable[[Path, pd.Index, pd.Index, Table, Table], None]] = {
 }
 
 
-def _write_ids(file: Path, name: str, ids: pd.Index, table: Table | None = None) -> None:
+def _ids(name: str, ids: pd.Index, links: Tensor | None) -> Ids:
+    """The columns that say whose row it is."""
+    found = {name: pa.array(ids)}
+    return found if links is None else {**found, "links": pa.array(links.cpu().numpy())}
+
+
+def _write_ids(file: Path, ids: Ids, table: Table | None = None) -> None:
     """Writes ids as parquet, and their vectors `[N, D]` beside them, if given."""
-    columns: dict[str, pa.Array] = {name: pa.array(ids)}
+    columns = dict(ids)
     if table is not None:
         values = pa.array(table.reshape(-1))
         columns["vector"] = pa.FixedSizeListArray.from_arrays(values, table.shape[1])

@@ -114,6 +114,8 @@ class Lists:
             else:
                 assert asked is not None
                 ids = pd.Index(asked[block], name="user")
+                if len({*map(type, asked[block])}) > 1:  # not as fractions: 64 bits have no room
+                    ids = pd.Index(asked[block], dtype=object, name="user")
             yield self._frame("user", ids, *found)
 
     def _best(

@@ -303,7 +303,10 @@ class TrainedModel:
         if isinstance(tables, ByDecoder):
             expected = "one whose scores are products of vectors"
             raise invalid(self, "model", expected, f"a decoder, {self._record['decoder']}")
-        return export_tables(self.users, self.items, tables.users, tables.items, format, to)
+        return export_tables(
+            self.users, self.items, tables.users, tables.items, format, to,
+            user_links=self._links.user_count, item_links=self._links.item_count,
+        )  # fmt: skip
 
     # Test -----------------------------------------------------------------------------------
 

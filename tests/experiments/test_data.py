@@ -66,3 +66,20 @@ def test_the_digest_covers_every_link_of_three_graphs() -> None:
         assert digest(dataset) != base
         graph["item"].num_nodes -= 1
     assert digest(dataset) == base
+
+
+def test_validation_links_of_which_none_is_left_are_refused(tmp_path: Path) -> None:
+    """Links that training has, too, are no validation; others would be held out in their place."""
+    rows = [f"u{n % 12},i{n * 5 % 17}" for n in range(120)]
+    parts = {"train": rows[:90], "val": rows[:20], "test": rows[90:]}
+    for name, lines in parts.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,item", *lines]))
+    files = {f"{name}_file": str(tmp_path / f"{name}.csv") for name in ("val", "test")}
+    config = Config.of(dataset=str(tmp_path / "train.csv"), **files)
+    with pytest.raises(ValueError, match="'val_file' must be a file with links that are not in"):
+        load_data(config)
+
+
+def test_known_test_links_are_those_of_the_whole_benchmark() -> None:
+    with pytest.raises(ValueError, match="'k_core' must be left out beside --eval with-known"):
+        Config.of(dataset="gowalla", eval="with-known", k_core=(5, 5))

@@ -113,3 +113,10 @@ def test_of_several_ratings_of_a_pair_the_best_counts(stars: tuple[int, int]) ->
     assert found.filters.loc["rated at least 4", "links"] == found.ratings["links"].loc[4] == 10
     assert found.torn == 10
     assert described(rating_column="stars", min_rating=4).torn == 0
+
+
+def test_a_core_keeps_what_a_catalogue_lists() -> None:
+    """As loading does."""
+    Path("items.csv").write_text("item\nx\ny\nz\nw\nnew\n")
+    found = described(k_core=(2, 2), items_file="items.csv")
+    assert found.filters.loc["k-core 2 2", "items"] == found.summary["items"] == 5

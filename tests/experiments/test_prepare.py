@@ -182,3 +182,17 @@ def test_a_folder_that_lost_a_file_is_refused() -> None:
     Path("to/data.yaml").write_text("[]")
     with pytest.raises(ValueError, match=r"a folder with the data\.yaml of"):
         load_data(Config.of(dataset="to"))
+
+
+def test_more_than_ten_categories_keep_their_numbers() -> None:
+    frame = table()
+    frame.to_csv("links.csv", index=False)
+    items = sorted(frame["what"].unique())
+    kinds = [f"k{n % 13:02}" for n in range(len(items))]
+    pd.DataFrame({"what": items, "kind": kinds}).to_csv("items.csv", index=False)
+    config, dataset = loaded(
+        dataset="links.csv", **COLUMNS, items_file="items.csv", category_column="kind"
+    )
+    assert dataset[0]["item"].category.max() > 10
+    prepare(config, "to")
+    assert torch.equal(loaded(dataset="to")[1][0]["item"].category, dataset[0]["item"].category)

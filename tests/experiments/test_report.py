@@ -28,7 +28,7 @@ from pyg_negsamp.experiments.report.groups import GroupOf
 from pyg_negsamp.experiments.report.overlap import missed
 from pyg_negsamp.experiments.report.page import Table
 from pyg_negsamp.experiments.report.pages import page_of
-from pyg_negsamp.experiments.report.reading import Shown, names_of, read
+from pyg_negsamp.experiments.report.reading import Found, Shown, names_of, read
 from pyg_negsamp.experiments.report.setup import configuration
 from pyg_negsamp.experiments.report.styles import style_of
 from pyg_negsamp.experiments.run import run
@@ -581,3 +581,25 @@ def test_nothing_is_wider_than_the_window(page: str, tmp_path: Path, width: int)
     assert seen["window"] == width
     assert seen["page"] <= width
     assert seen["out"] == []
+
+
+def test_a_field_is_shared_by_all_rows_that_take_it() -> None:
+    """One who leaves it out has a default of its own."""
+    fields = {**QUICK, "num_candidates": 32}
+    rows = (
+        Row("dns, 32", {**fields, "neg": "dns"}),
+        Row("dins, 32", {**fields, "neg": "dins"}),
+        Row("popularity", {"dataset": "tiny", "encoder": "popularity"}),
+    )
+
+    def shown(*rows: Row) -> tuple[dict[str, str], dict[str, str]]:
+        comparison = Comparison("tiny", "tiny", rows, ("clean",), rows[0].name)
+        shared, others = configuration(Found(comparison, [], {"clean": {}}, [], []))
+        return dict(shared), dict(others.rows)
+
+    assert shown(*rows)[0]["num candidates"] == "32"
+    shared, others = shown(*rows, Row("dns", {**QUICK, "neg": "dns"}))
+    assert "num candidates" not in shared
+    assert "num candidates = 32" in others["dins, 32"]
+    assert "num candidates = default" in others["dns"]
+    assert "num candidates" not in others["popularity"]

@@ -12,8 +12,10 @@ from saved_models import METHODS, REFERENCES, dataset, model, recommender, train
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
 
+from pyg_negsamp.datasets import InteractionDataset
 from pyg_negsamp.evaluation import evaluate, full_rank
 from pyg_negsamp.losses import SampledSoftmaxLoss
+from pyg_negsamp.references import Popularity
 from pyg_negsamp.serving import TrainedModel, lists, ranking
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -464,3 +466,14 @@ def test_lengths_and_yes_or_no_of_any_kind() -> None:
         asked.recommend(["u001"], "3")
     with pytest.raises(ValueError, match=r"'exclude_seen' must be .*got 'no'"):
         asked.recommend(["u001"], exclude_seen="no")
+
+
+def test_ids_of_64_bits_beside_unknown_ones_come_back_as_they_were() -> None:
+    least = 2**53
+    frame = pd.DataFrame(
+        {"user": [least + n % 6 for n in range(40)], "item": [n * 7 % 11 for n in range(40)]}
+    )
+    data = InteractionDataset.from_frame(frame)
+    model = TrainedModel.from_training(Popularity(data[0]), data)
+    found = model.recommend([least + 1, None, 2.5], k=1, unknown="popular")
+    assert found["user"].tolist() == [least + 1, None, 2.5]

@@ -206,3 +206,14 @@ def test_refusals(
     with pytest.raises(ValueError, match=f"^export: {message}"):
         export_tables(**{**given, "format": "npy", "to": tmp_path / "out", **wrong})
     assert not list(tmp_path.iterdir())
+
+
+def test_ids_may_say_how_many_links_they_were_trained_on(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
+    links = {"user_links": torch.arange(U), "item_links": torch.arange(I) % 2}
+    for format, suffix in (("parquet", "s"), ("npy", "_ids")):
+        export_tables(**given, format=format, to=tmp_path / format, **links)
+        for name in ("user", "item"):
+            found = pd.read_parquet(tmp_path / format / f"{name}{suffix}.parquet")
+            assert found["links"].tolist() == links[f"{name}_links"].tolist()

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyg_negsamp.experiments.comparison import Row
+from pyg_negsamp.experiments.config import Config, takes
+from pyg_negsamp.experiments.data import FRAME
 from pyg_negsamp.experiments.filling import finished_of
 from pyg_negsamp.experiments.flags import as_flags
 from pyg_negsamp.experiments.report.page import Block, Commands, Part, Table
@@ -59,9 +61,14 @@ def configuration(found: Found) -> tuple[list[list[str]], Grid]:
     names = dict.fromkeys(name for flat in flats.values() for name in flat)
     values = {n: [flat[n] for flat in flats.values() if n in flat] for n in names}
     methods = ("encoder", "neg", "loss")
+    taking = {
+        name: [row.name for row in found.comparison.rows if takes_field(row.config, name)]
+        for name in names
+    }
     same = [
         name for name, seen in values.items()
         if all(value == seen[0] for value in seen)
+        and all(name in flats[row] for row in taking[name])  # others have a default of their own
         and (len(seen) > 1 or len(flats) == 1 or name in methods)
     ]  # fmt: skip
     shared = [[name.replace("_", " "), text(values[name][0])] for name in same]
@@ -71,12 +78,17 @@ def configuration(found: Found) -> tuple[list[list[str]], Grid]:
     rows = []
     for row in found.comparison.rows:
         said = [
-            f"{n.replace('_', ' ')} = {text(flats[row.name][n])}"
+            f"{n.replace('_', ' ')} = {text(flats[row.name].get(n, 'default'))}"
             for n in rest
-            if n in flats[row.name]
+            if n in flats[row.name] or row.name in taking[n]
         ]
         rows.append([row.name, ", ".join(said)])
     return shared, Grid(["method", "fields"], rows if rest else [])
+
+
+def takes_field(config: Config, name: str) -> bool:
+    """Whether a row has a use for a field, or an argument, of this name."""
+    return takes({part: [method] for part, method in config.methods.items()}, name)
 
 
 def settings(found: Found, row: Row) -> dict[str, Any]:
@@ -118,6 +130,8 @@ def commands(found: Found) -> Part:
     rows = [row for row in found.comparison.rows if not row.config.is_reference]
     lines = [shlex.join(["pyg-negsamp", "train", *as_flags(row.config)]) for row in rows]
     title = "One row, trained and its model kept" if found.commands else "The runs"
+    if any(row.config.data.dataset == FRAME for row in rows):
+        title += f" (whose data were a frame in memory: write it to a file, in place of {FRAME})"
     blocks += [Commands(title, lines)] if lines else []
     again = shlex.join(["pyg-negsamp", "report", *map(str, found.folders), *found.flags])
     blocks.append(Commands("This page", [again]))

@@ -34,7 +34,8 @@ def chains_of(methods: Sequence[Shown], field: str) -> list[list[Shown]]:
     alike: dict[str, list[Shown]] = {}
     for method in methods:
         if field in numbers_of(method):
-            rest = {name: x for name, x in method.row.config.flat().items() if name != field}
+            flat = method.row.config.flat()
+            rest = {name: x for name, x in flat.items() if name not in (field, "seed")}
             alike.setdefault(str(rest), []).append(method)
     return [chain for chain in alike.values() if len(chain) > 1]
 
