@@ -109,15 +109,15 @@ def check_tables(
     if len(dtypes) > 1 or not user_xs[0].is_floating_point():
         expected = "of one floating-point type (x.float(), say)"
         raise invalid(owner, "user_xs, item_xs", expected, ", ".join(map(str, dtypes)))
+    if width is not None and any(found != width for _, found in shapes):
+        expected = f"of width {width}, or the sampler made with dim={shapes[0][1]}"
+        raise invalid(owner, "user_xs, item_xs", expected, shapes)
     own = None if width is None else next(owner.parameters(), None)
     if own is not None and own.dtype not in dtypes:
         (other,) = dtypes
         if not torch.is_autocast_enabled(own.device.type):
             expected = f"of {own.dtype}, as what the sampler learns (or sampler.to({other}))"
             raise invalid(owner, "user_xs, item_xs", expected, other)
-    if width is not None and any(found != width for _, found in shapes):
-        expected = f"of width {width}, or the sampler made with dim={shapes[0][1]}"
-        raise invalid(owner, "user_xs, item_xs", expected, shapes)
 
 
 def check_lengths(owner: object, users: int, items: int, num_users: int, num_items: int) -> None:

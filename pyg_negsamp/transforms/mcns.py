@@ -157,8 +157,7 @@ class MCNS(NegativeSampling):
         """Walks on from where the users' chains are; or among what is given."""
         if candidates is not None or self.candidates is None:
             return super().choose(user, pos, user_xs, item_xs, candidates, generator)
-        # Not out of the batch: a chain is to move as it did in others.
-        drawn = self.candidates(user, self.num_candidates, generator)
+        drawn = self.draw(user, pos, generator)
         slot = torch.empty_like(drawn).random_(self.near.size(1), generator=generator)
         coin, chance = uniform((2, *drawn.shape), torch.double, drawn.device, generator)
         users = gather_pooled(user_xs, user, self.pool)
@@ -181,6 +180,18 @@ class MCNS(NegativeSampling):
             states.append(state)
         remember(self.memory, user, state)
         return Selection(torch.stack(states[-self.num_negatives :], dim=1))
+
+    def draw(
+        self,
+        user: Tensor,
+        pos: Tensor,
+        generator: torch.Generator | None = None,
+        time: Tensor | None = None,
+    ) -> Tensor:
+        """First pass: not out of the batch, since a chain is to move as it did in others."""
+        if self.candidates is None or time is not None:
+            return super().draw(user, pos, generator, time)  # which says what is wrong
+        return self.candidates(user, self.num_candidates, generator)
 
     def log_target(self, score: Tensor) -> Tensor:
         """Logarithm of what the chain's stationary distribution is in proportion to, float64."""
