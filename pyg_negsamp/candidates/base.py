@@ -379,7 +379,7 @@ class Candidates(torch.nn.Module, ABC):
         return mass
 
     def log_mass_in(self, item: Tensor, pos: Tensor) -> Tensor | None:
-        """The same, of a draw in a batch; it may have a numbering of its own.
+        """As :meth:`log_mass`, of a draw in a batch, which may have a numbering of its own.
 
         Args:
             item: `[B, M]` item ids that were drawn.

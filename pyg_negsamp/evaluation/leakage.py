@@ -130,7 +130,7 @@ def check_leakage(
 def _supervision(
     train: HeteroData | Data, both_ways: bool, edge_type: EdgeType
 ) -> list[tuple[str, Tensor]]:
-    """The links `[2, E]` that a model is trained to rank high, where those of the graph are not."""
+    """The links `[2, E]` to train on, with a name, if a training graph says which they are."""
     found = labelled_links(train, edge_type)
     if found is None:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyg_negsamp.experiments.comparison import Row
-from pyg_negsamp.experiments.config import Config, takes
+from pyg_negsamp.experiments.config import takes
 from pyg_negsamp.experiments.data import FRAME
 from pyg_negsamp.experiments.filling import finished_of
 from pyg_negsamp.experiments.flags import as_flags
@@ -62,7 +62,7 @@ def configuration(found: Found) -> tuple[list[list[str]], Grid]:
     values = {n: [flat[n] for flat in flats.values() if n in flat] for n in names}
     methods = ("encoder", "neg", "loss")
     taking = {
-        name: [row.name for row in found.comparison.rows if takes_field(row.config, name)]
+        name: [row.name for row in found.comparison.rows if takes(row.methods, name)]
         for name in names
     }
     same = [
@@ -84,11 +84,6 @@ def configuration(found: Found) -> tuple[list[list[str]], Grid]:
         ]
         rows.append([row.name, ", ".join(said)])
     return shared, Grid(["method", "fields"], rows if rest else [])
-
-
-def takes_field(config: Config, name: str) -> bool:
-    """Whether a row has a use for a field, or an argument, of this name."""
-    return takes({part: [method] for part, method in config.methods.items()}, name)
 
 
 def settings(found: Found, row: Row) -> dict[str, Any]:
