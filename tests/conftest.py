@@ -48,6 +48,14 @@ def _no_disk_is_waited_for(request: pytest.FixtureRequest, monkeypatch: pytest.M
         monkeypatch.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_package_adds_callbacks() -> None:
+    """Lightning looks for them in all that is installed, six milliseconds at every training."""
+    from lightning.pytorch.trainer.connectors import callback_connector
+
+    callback_connector._load_external_callbacks = lambda _: []
+
+
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools of processes have torch from the beginning, and import the library anew."""

@@ -57,7 +57,7 @@ def splits() -> tuple[HeteroData, HeteroData, HeteroData]:
 def batch_size() -> int:
     """So that the last batch has one row, and most ranks have none of it."""
     links = splits()[0]["user", "interacts", "item"].edge_index.size(1)
-    return next(size for size in range(links // 3, 1, -1) if links % size == 1)
+    return next(size for size in range(links // 2, 1, -1) if links % size == 1)
 
 
 def made(encoder: str, neg: str, loss: str) -> Recommender:

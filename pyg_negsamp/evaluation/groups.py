@@ -122,6 +122,7 @@ def by_group(
     edge_type = edge_type_of(data, edge_type)
     held_out = links_to_rank(data, edge_type).unique(dim=1)
     user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
+    collection = collection_for(data, k, metrics, edge_type)
     found = []
     for by, end, count, group, names in (
         ("users", 0, user_count, user_groups(data, user_count, edge_type), USER_GROUPS),
@@ -135,7 +136,7 @@ def by_group(
             members = count[links[0].unique()] if by == "users" else count[group == number]
             least, most = int(members.min()), int(members.max())
             users = len(links[0].unique())
-            collection = collection_for(data, k, metrics, edge_type)
+            collection.reset()
             values = averages(_within(blocks, group == number, end), collection)
             found.append(Group(by, name, least, most, users, links.size(1), values))
     return found

@@ -29,16 +29,16 @@ TINY = ["--dataset", "tiny", "--device", "cpu"]
 #: A call that works, of every sub-command, and how many others to try.
 CALLS: dict[str, tuple[list[str], int]] = {
     "train": (["train", *TINY], 90),
-    "train on a file": (["train", *LOG, "--device", "cpu"], 50),
-    "describe": (["data", "describe", *LOG], 40),
-    "prepare": (["data", "prepare", *LOG, "--to", "prepared"], 40),
-    "compare": (["compare", *TINY], 40),
+    "train on a file": (["train", *LOG, "--device", "cpu"], 40),
+    "describe": (["data", "describe", *LOG], 25),
+    "prepare": (["data", "prepare", *LOG, "--to", "prepared"], 25),
+    "compare": (["compare", *TINY], 25),
     "tune": (["tune", *TINY, "--neg", "dns", "--storage", "sqlite:///:memory:"], 20),
     "reproduce": (["reproduce", "ahns/amazon-phones"], 30),
-    "recommend": (["recommend", "RUN"], 40),
-    "similar": (["similar", "RUN", "--items", "i001"], 40),
-    "evaluate": (["evaluate", "RUN"], 40),
-    "export": (["export", "RUN", "--to", "exported"], 40),
+    "recommend": (["recommend", "RUN"], 25),
+    "similar": (["similar", "RUN", "--items", "i001"], 25),
+    "evaluate": (["evaluate", "RUN"], 25),
+    "export": (["export", "RUN", "--to", "exported"], 25),
 }
 #: Where a file or a folder is named, its own name will do.
 FILES = {"--config", "--dataset", "--test-file", "--val-file", "--items-file", "--users-file",

@@ -158,7 +158,7 @@ SCHEDULERS = [
 RESUMED = [
     (optimizer, scheduler, cut)
     for number, scheduler in enumerate(SCHEDULERS)
-    for optimizer, cut in zip((adam, sgd), (1, 3) if number % 2 else (3, 1), strict=True)
+    for optimizer, cut in zip((adam, sgd), (1, 2) if number % 2 else (2, 1), strict=True)
 ]
 
 
@@ -174,7 +174,7 @@ def test_resume_is_bit_identical(
         return recommender(splits[0], optimizer=optimizer, scheduler=scheduler)
 
     rates, before, after = Rates(), Rates(), Rates()
-    options, out = {"epochs": 4}, tmp_path / "parts"
+    options, out = {"epochs": 3, "loggers": []}, tmp_path / "parts"
     whole = train(model(), splits, tmp_path / "whole", callbacks=[rates], **options)
     with pytest.raises(RuntimeError, match="power cut"):
         train(model(), splits, out, callbacks=[PowerCut(cut), before], **options)

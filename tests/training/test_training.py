@@ -371,27 +371,6 @@ def test_without_validation_trains_to_the_end(splits: list[HeteroData], tmp_path
     assert whole.best_epoch == 3
 
 
-@pytest.mark.parametrize("neg", list(SAMPLERS))
-def test_resume_is_bit_identical(splits: list[HeteroData], tmp_path: Path, neg: str) -> None:
-    options = {"epochs": 2, "progress": False, "loggers": []}
-    whole = train(recommender(splits[0], neg), splits, tmp_path / "whole", **options)
-    cut = recommender(splits[0], neg)
-    start_epoch = cut.on_train_epoch_start
-
-    def start_or_stop() -> None:
-        if cut.current_epoch == 1:
-            raise RuntimeError("power cut")
-        start_epoch()
-
-    cut.on_train_epoch_start = start_or_stop
-    with pytest.raises(RuntimeError, match="power cut"):
-        train(cut, splits, tmp_path / "parts", **options)
-    parts = train(recommender(splits[0], neg), splits, tmp_path / "parts", resume=True, **options)
-    assert torch.equal(last_weights(tmp_path / "whole"), last_weights(tmp_path / "parts"))
-    for a, b in zip(whole.history, parts.history, strict=True):
-        assert {**a, "seconds": 0} == {**b, "seconds": 0}
-
-
 def test_resuming_a_finished_run_changes_nothing(splits: list[HeteroData], tmp_path: Path) -> None:
     for name, epochs, patience in (("epochs over", 3, 50), ("stopped early", 30, 2)):
         out = tmp_path / name
