@@ -27,8 +27,8 @@ ROOMS = (
 PACKAGE = ROOT / "pyg_negsamp"
 #: The ground floor itself, from the ground up.
 GROUND = (
-    "errors", "files", "memory", "space", "numerics", "ragged", "graph", "pairs", "csr", "layers",
-    "products", "scoring", "kge",
+    "errors", "durations", "files", "memory", "space", "numerics", "ragged", "graph", "pairs",
+    "csr", "layers", "products", "scoring", "kge",
 )  # fmt: skip
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from pyg_negsamp.cli.flags import add_worker_flags
 from pyg_negsamp.cli.parser import Parser
 from pyg_negsamp.cli.show import print_remarks, print_report, say
+from pyg_negsamp.durations import seconds_of
 from pyg_negsamp.errors import TerminatedError
 from pyg_negsamp.experiments.comparison import Comparison
 from pyg_negsamp.experiments.filling import Filled, fill
@@ -41,11 +41,11 @@ def add_table_flags(parser: Parser, out: str) -> None:
 
 
 def budget_of(text: str) -> float:
-    """Seconds of `'90s'`, `'20m'`, `'1.5h'`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"expected a time like 90s, 20m or 1.5h, got '{text}'")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    """Its seconds."""
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def fill_and_print(comparison: Comparison, out: Path, args: argparse.Namespace) -> Filled:

@@ -5,9 +5,9 @@ A docstring below a field is its help on the command line, too.
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pyg_negsamp.datasets import PRESETS
 from pyg_negsamp.diagnostics import DEFAULT, diagnostics_named
+from pyg_negsamp.durations import WRITTEN, seconds_of
 from pyg_negsamp.errors import ArgumentError
 from pyg_negsamp.evaluation import check_metrics
 from pyg_negsamp.layers import Pool
@@ -42,9 +43,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 def _duration(text: str) -> str:
     """Refuses what is no time, before anything is loaded."""
-    if not re.fullmatch(r"\d+(:\d+){3}", text, re.ASCII) or not re.search("[1-9]", text):
-        raise PydanticCustomError("duration", "Input should be more than 0, as 'DD:HH:MM:SS'")
-    return text
+    with suppress(ValueError):
+        if seconds_of(text) > 0:
+            return text
+    raise PydanticCustomError("duration", f"Input should be more than 0, {WRITTEN}")
 
 
 def _named(check: Callable[[Any], object], names: Any) -> Any:
@@ -204,7 +206,8 @@ class TrainingConfig:
     """Record a training step once per epoch as a CUDA graph and replay it: the same steps, faster
     on a GPU that waits for Python, see docs/performance.md."""
     max_time: Annotated[str, AfterValidator(_duration)] | None = None
-    """Most time to train, 'DD:HH:MM:SS'. Default: no limit."""
+    """Most time to train, such as 90s, 20m, 1.5h or 01:12:00:00 (a day and a half): training ends
+    after the first epoch that ends later. Default: no limit."""
     diagnostics: Annotated[
         tuple[str, ...], BeforeValidator(_several), AfterValidator(_diagnostics)
     ] = DEFAULT

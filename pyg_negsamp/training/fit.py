@@ -124,9 +124,10 @@ def fit(
             in 32) or `'bf16-true'` (weights become bfloat16 and stay so, at half the memory;
             scores, losses and validation are in 32 bits). Default `'32-true'`.
         max_time: When to stop: after the first epoch that ends later than this, counted from the
-            start of this call. `'DD:HH:MM:SS'`, a `timedelta` or a dictionary of its arguments.
-            The last checkpoint is that of a whole epoch, to go on from. If it comes before the
-            first validation, the last weights are kept. Default: no limit.
+            start of this call. A time such as `'90s'`, `'20m'`, `'1.5h'` or `'01:12:00:00'`, a
+            `timedelta`, or a dictionary of its arguments. The last checkpoint is that of a whole
+            epoch, to go on from. If it comes before the first validation, the last weights are
+            kept. Default: no limit.
         loggers: Lightning's loggers for the metrics of each epoch; an empty sequence for none.
             Default: CSV, and TensorBoard if that is installed, under `out/logs`; without `out`,
             none.

@@ -12,8 +12,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from pyg_negsamp.durations import WRITTEN, seconds_of
 from pyg_negsamp.errors import invalid, one_of
 from pyg_negsamp.training.checkpoints import WholeCheckpoints
 from pyg_negsamp.training.strategy import RanksStrategy
@@ -119,17 +119,19 @@ class TimeLimit(Timer):
     whole time.
 
     Args:
-        limit: `"DD:HH:MM:SS"`, a `timedelta`, or a dictionary of its arguments.
+        limit: A time such as `"90s"`, `"20m"`, `"1.5h"` or `"01:12:00:00"`, a `timedelta`, or a
+            dictionary of its arguments.
 
     Raises:
         ValueError: If `limit` is none of these, or not more than 0.
     """
 
     def __init__(self, limit: str | timedelta | dict[str, int]) -> None:
-        expected = "'DD:HH:MM:SS', a timedelta or a dict of its arguments, more than 0"
+        expected = f"more than 0, {WRITTEN}, a timedelta or a dict of its arguments"
         try:
-            super().__init__(limit, interval="epoch", verbose=False)
-        except (MisconfigurationException, TypeError, AttributeError) as error:
+            given = timedelta(seconds=seconds_of(limit)) if isinstance(limit, str) else limit
+            super().__init__(given, interval="epoch", verbose=False)
+        except (ValueError, OverflowError, TypeError, AttributeError) as error:
             raise invalid("fit", "max_time", expected, repr(limit)) from error
         if (self.time_remaining() or 0) <= 0:
             raise invalid("fit", "max_time", expected, repr(limit))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fresh import Python
 
 from pyg_negsamp import __version__, cli
 from pyg_negsamp.cli import COMMANDS, main
@@ -34,6 +35,27 @@ def test_the_command_lists_its_sub_commands(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         main(["--version"])
     assert __version__ in capsys.readouterr().out
+
+
+OWN = """
+import gc, sys
+from pyg_negsamp.cli import main
+given = ["data", "describe", "--dataset", "tiny"]
+sys.argv[1:] = given
+main(given if {asked} else None)
+print(gc.isenabled(), gc.get_freeze_count())
+"""
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_only_where_the_process_is_its_own_it_keeps_imports_from_the_garbage_collector(
+    asked: bool, tmp_path: Path
+) -> None:
+    before = Python("-c", "import gc; print(gc.get_freeze_count())", folder=tmp_path).wait()
+    ended = Python("-c", OWN.format(asked=asked), folder=tmp_path).wait()
+    enabled, frozen = ended.stdout.split()[-2:]
+    assert (ended.returncode, enabled) == (0, "True")
+    assert (int(frozen) > int(before.stdout) + 10_000) == (not asked)
 
 
 def test_an_unknown_sub_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
