@@ -65,7 +65,7 @@ def _no_package_adds_callbacks() -> None:
 
 @pytest.fixture
 def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pools of processes have torch from the beginning, and import the library anew."""
+    """Pools of processes have torch and the library from the beginning."""
     from fresh import CONTEXT
 
     others = multiprocessing.get_context

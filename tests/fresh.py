@@ -1,8 +1,9 @@
 """Processes of their own for tests, which need not wait for torch: forks of one that has it.
 
-To import torch, PyG and lightning takes six seconds, and starting the command takes half of one
-besides. `CONTEXT` has one process import them, and nothing of this library; whatever is started
-in it is a fork of that process, and imports the library anew.
+To import torch, PyG and lightning takes six seconds, and this library half of one besides.
+`CONTEXT` has one process import them all; whatever is started in it is a fork of that process.
+A command imports the library anew, as it is in its own folder, or in an installed wheel; workers
+have it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ LIBRARIES = [
     "distributed.cli.dask_worker",
     "optuna",
     "sqlalchemy",
+    "pyg_negsamp.cli.compare",
+    "pyg_negsamp.experiments.search",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(LIBRARIES)
@@ -76,7 +79,9 @@ def become(
 ) -> None:
     """What the interpreter does with its command line, in this process."""
     gc.freeze()  # collecting among all that was imported would take a third of a second
-    assert not [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]
+    if words[:2] != ("-m", "dask"):
+        for name in [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]:
+            del sys.modules[name]
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream)
     os.fsync = os.fstat  # as in the tests themselves, see conftest.py
