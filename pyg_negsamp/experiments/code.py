@@ -39,13 +39,24 @@ def code_version() -> str:
         name = file.relative_to(package).as_posix()
         if name.startswith(NOT_IN_CELLS):
             continue
-        tree = ast.parse(file.read_text())
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):  # docstrings and comments to attributes
-                body[:] = [part for part in body if not _is_text(part)]
-        digest.update(f"{name} {ast.dump(tree)}".encode())
+        said = [name]
+        _read(ast.parse(file.read_text()), said)
+        digest.update(" ".join(said).encode())
     return digest.hexdigest()[:12]
+
+
+def _read(node: ast.AST, said: list[str]) -> None:
+    """Notes kinds of nodes and their values, in order; no docstrings, and not where they stand."""
+    said.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        said.append("(" if isinstance(value, list) else name)
+        for part in value if isinstance(value, list) else [value]:
+            if not isinstance(part, ast.AST):
+                said.append(repr(part))
+            elif not _is_text(part):  # a docstring, or a comment to an attribute
+                _read(part, said)
+        said.append(")")
 
 
 def _is_text(part: ast.AST) -> bool:

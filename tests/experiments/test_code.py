@@ -33,7 +33,18 @@ def test_comments_and_docstrings_are_no_other_code(version: Callable[[str, str],
     base = version("a.py", "def f():\n    return 1\n")
     more = '"""Text."""\n\n# comment\ndef f():\n    """More."""\n    return (1)\n'
     assert version("a.py", more) == base
-    assert version("a.py", "def f():\n    return 2\n") != base
+    others = ("return 2", "return 1.0", "return -1", "yield 1", "x = 1; return x", "return g(1)")
+    versions = {version("a.py", f"def f():\n    {other}\n") for other in others}
+    assert len({base, *versions, version("b.py", "def f():\n    return 1\n")}) == 2 + len(others)
+
+
+def test_defaults_names_kinds_and_places_of_arguments_are_other_code(
+    version: Callable[[str, str], str],
+) -> None:
+    heads = ("f()", "f(a)", "f(b)", "f(a=1)", "f(a=2)", "f(a, /)", "f(*, a)", "f(*a)", "g()")
+    calls = ("f(a, b=c)", "f(a, b, c)", "f(a(b), c)", "f(a(b, c))", "f([a, b], c)", "f([a, b, c])")
+    texts = [f"def {head}:\n    return 1\n" for head in heads] + [f"{call}\n" for call in calls]
+    assert len({version("a.py", text) for text in texts}) == len(texts)
 
 
 @pytest.mark.parametrize(
