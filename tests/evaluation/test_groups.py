@@ -9,6 +9,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from pyg_negsamp.evaluation import (
+    METRICS,
     evaluate,
     evaluate_groups,
     evaluate_users,
@@ -93,9 +94,11 @@ def test_groups_of_users_are_means_over_their_members(problem: tuple) -> None:
 def test_groups_of_items_have_their_held_out_links_only(problem: tuple) -> None:
     """All items compete: a group's metrics are those of the split with the others left out."""
     x_dict, data, by_user, by_item = problem
+    data["item"].category = torch.arange(30) % 4  # so that there is something of every metric
+    names = tuple(METRICS)
     found = [
         group
-        for group in evaluate_groups(x_dict, data, by_user, by_item, (5, 10))
+        for group in evaluate_groups(x_dict, data, by_user, by_item, (5, 10), names)
         if group.by == "items"
     ]
     assert [group.name for group in found] == ["head", "middle", "tail"]
@@ -104,7 +107,7 @@ def test_groups_of_items_have_their_held_out_links_only(problem: tuple) -> None:
         only = data.clone()
         only[EDGE_TYPE].edge_label_index = index[:, item_thirds(by_item)[index[1]] == number]
         assert group.held_out == only[EDGE_TYPE].edge_label_index.size(1)
-        assert group.metrics == pytest.approx(evaluate(x_dict, only, (5, 10)))
+        assert group.metrics == pytest.approx(evaluate(x_dict, only, (5, 10), names))
     assert sum(group.held_out for group in found) == index.size(1)
 
 
