@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from pyg_negsamp.datasets.sources import inner_suffix, read_text
 from pyg_negsamp.datasets.text_tables import WHOLE, check_one_line, parse_text
 from pyg_negsamp.errors import invalid, nearest
 
+DIGITS = re.compile(r"\d+")
 NO_SEPARATOR = "\x1f"  # of lines that hold one id each, blanks included
 
 
@@ -42,8 +44,9 @@ def listed_items(
 
     Their ids are in the column that has the name of the log's item column, else in the first. CSV
     and TSV have a header, unless the columns of the log are given by position or the first
-    line is an item of the log. Other text has none, unless it names the item column. Where the
-    column of categories is given by name, there is a header.
+    line is an item: one of the log, or one that is written as others are but for its digits, such
+    as `i017` above `i4`. Other text has none, unless it names the item column. Where the column of
+    categories is given by name, there is a header.
 
     Args:
         catalogue: CSV, TSV, parquet, or other text with an id per line or in the first column.
@@ -208,6 +211,14 @@ def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
     return parse_text(text, sep, False, path, format).apply(lambda column: column.str.strip())
 
 
+def _is_item(cell: str, others: pd.Series, known: pd.Series) -> bool:
+    """Whether the first cell of a catalogue is no header: an item of the log, or alike others."""
+    if (known.astype(str) == cell).any():
+        return True
+    form = DIGITS.sub("#", cell)
+    return form != cell and form in {DIGITS.sub("#", other) for other in others.dropna().unique()}
+
+
 def _from_text(
     path: Path,
     suffix: str,
@@ -225,7 +236,7 @@ def _from_text(
     kind = None if category is None else category_at(path, category, first)
     is_table = suffix.removeprefix(".") in USUAL
     header = by_name or (is_table and isinstance(columns.item, str))
-    if header and not by_name and (known.astype(str) == first[at]).any():
+    if header and not by_name and _is_item(first[at], frame[at].iloc[1:], known):
         header = False
     header = header or isinstance(category, str)
     frame = frame.iloc[1:] if header else frame

@@ -559,6 +559,39 @@ def test_a_catalogue_shares_items_with_the_log(tmp_path: Path) -> None:
         assert len(InteractionDataset.from_files(log, items_file=new).item_ids) == 13
 
 
+@pytest.mark.parametrize(
+    ("first", "is_item"),
+    [
+        ("i17", True),
+        ("i9", True),
+        ("V1", False),
+        ("sku", False),
+        ("title", False),
+        ("item_id2", False),
+    ],
+)
+@pytest.mark.parametrize("more", ["", ",One"])
+def test_an_item_that_nobody_took_is_no_header(
+    tmp_path: Path, first: str, is_item: bool, more: str
+) -> None:
+    log = write(
+        tmp_path / "log.csv", "user,item\n" + "".join(f"u{n % 7},i{n // 7}\n" for n in range(28))
+    )
+    lines = [first, "i0", "i1", "i2", "i3", "i18"]
+    items = write(tmp_path / "items.csv", "".join(f"{line}{more}\n" for line in lines))
+    dataset = InteractionDataset.from_files(log, items_file=items)
+    assert dataset.item_ids.tolist() == sorted(["i0", "i1", "i2", "i3", "i18", *[first] * is_item])
+
+
+def test_whole_numbers_of_which_nobody_took_the_first_have_no_header(tmp_path: Path) -> None:
+    log = write(
+        tmp_path / "log.csv", "user,item\n" + "".join(f"{n % 7},{n // 7}\n" for n in range(28))
+    )
+    items = write(tmp_path / "items.csv", "17\n0\n1\n2\n3\n18\n")
+    dataset = InteractionDataset.from_files(log, items_file=items)
+    assert dataset.item_ids.tolist() == [0, 1, 2, 3, 17, 18]
+
+
 @pytest.mark.parametrize("columns", [3, 4])
 def test_a_table_of_ratings_is_no_adjacency_list(tmp_path: Path, columns: int) -> None:
     rows = [
