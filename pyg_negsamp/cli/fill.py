@@ -41,7 +41,7 @@ def add_table_flags(parser: Parser, out: str) -> None:
 
 
 def budget_of(text: str) -> float:
-    """Its seconds."""
+    """The seconds of a time such as `'20m'`; what is none, argparse refuses with its flag."""
     try:
         return seconds_of(text)
     except ValueError as error:

@@ -212,7 +212,7 @@ def text_fields(path: Path, writing: Writing) -> pd.DataFrame:
 
 
 def _is_item(cell: str, others: pd.Series, known: pd.Series) -> bool:
-    """Whether the first cell of a catalogue is no header: an item of the log, or alike others."""
+    """Whether a catalogue's first cell is no header: in the log, or like others but for digits."""
     if (known.astype(str) == cell).any():
         return True
     form = DIGITS.sub("#", cell)

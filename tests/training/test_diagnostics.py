@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import torch_geometric.typing
-from lightning.pytorch.callbacks import Callback
+from power_cut import PowerCut
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import GCN, GraphSAGE
@@ -90,14 +90,6 @@ def assert_same_state(one: Recommender, other: Recommender) -> None:
 CASES = [*zip(cycle(("mf", "lightgcn")), SAMPLERS), *((encoder, "dins") for encoder in ENCODERS)]
 
 
-class PowerCut(Callback):
-    """Ends a run as its second epoch begins."""
-
-    def on_train_epoch_start(self, trainer: object, pl_module: Recommender) -> None:  # type: ignore[override]
-        if pl_module.current_epoch == 1:
-            raise RuntimeError("power cut")
-
-
 @pytest.mark.parametrize(("encoder", "neg"), dict.fromkeys(CASES))
 def test_a_run_looked_at_and_resumed_is_the_plain_one_bit_for_bit(
     splits: list[HeteroData], tmp_path: Path, encoder: str, neg: str
@@ -105,7 +97,7 @@ def test_a_run_looked_at_and_resumed_is_the_plain_one_bit_for_bit(
     plain, cut, resumed = (recommender(splits[0], encoder, neg) for _ in range(3))
     before = train(plain, splits, diagnostics="none")
     with pytest.raises(RuntimeError, match="power cut"):
-        train(cut, splits, diagnostics="all", out=tmp_path, loggers=[], callbacks=[PowerCut()])
+        train(cut, splits, diagnostics="all", out=tmp_path, loggers=[], callbacks=[PowerCut(1)])
     assert before[0]["loss"] == cut.history[0]["loss"]  # or it is looking that changes something
     found = train(resumed, splits, diagnostics="all", out=tmp_path, loggers=[], resume=True)
     assert_same_state(plain, resumed)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
+from power_cut import PowerCut
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LambdaLR,
@@ -65,15 +66,6 @@ class Rates(Callback):
 
     def on_train_epoch_start(self, trainer: object, pl_module: Recommender) -> None:  # type: ignore[override]
         self.rates.append(pl_module.optimizers().param_groups[0]["lr"])
-
-
-class PowerCut(Callback):
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_train_epoch_start(self, trainer: object, pl_module: Recommender) -> None:  # type: ignore[override]
-        if pl_module.current_epoch == self.epoch:
-            raise RuntimeError("power cut")
 
 
 def same_history(one: Fitted, other: Fitted) -> bool:
