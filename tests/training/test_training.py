@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from fresh import Python
+from power_cut import PowerCut
 from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
@@ -387,16 +388,8 @@ def test_patience_goes_on_counting_where_a_run_resumes(
 ) -> None:
     """Nothing is learned: no validation is better than the first. Patience is today's."""
     cut = recommender(splits[0], lr=0.0)
-    start_epoch = cut.on_train_epoch_start
-
-    def start_or_stop() -> None:
-        if cut.current_epoch == 2:
-            raise RuntimeError("power cut")
-        start_epoch()
-
-    cut.on_train_epoch_start = start_or_stop
     with pytest.raises(RuntimeError, match="power cut"):
-        train(cut, splits, tmp_path, epochs=20, patience=3)
+        train(cut, splits, tmp_path, epochs=20, patience=3, callbacks=[PowerCut(2)])
     for patience, epochs in ((3, 4), (1, 4), (5, 6), (5, 6)):
         again = recommender(splits[0], lr=0.0)
         fitted = train(again, splits, tmp_path, epochs=20, patience=patience, resume=True)
