@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,12 +94,20 @@ class Bench:
     def __init__(self, device: str, repeats: int) -> None:
         self.device, self.repeats = device, repeats
         self.rows: list[Row] = []
-        copied, size = torch.randn(2**25, device=device), 2048
-        square = torch.randn(size, size, device=device)
+
+    @cached_property
+    def bandwidth(self) -> float:
+        """Bytes per second of a copy."""
+        copied = torch.randn(2**25, device=self.device)
         target = torch.empty_like(copied)
-        #: Bytes per second of a copy, and operations per second of a matrix product.
-        self.bandwidth = 2 * copied.nbytes / self.time(lambda: target.copy_(copied))
-        self.rate = 2 * size**3 / self.time(lambda: square @ square)
+        return 2 * copied.nbytes / self.time(lambda: target.copy_(copied))
+
+    @cached_property
+    def rate(self) -> float:
+        """Operations per second of a matrix product."""
+        size = 2048
+        square = torch.randn(size, size, device=self.device)
+        return 2 * size**3 / self.time(lambda: square @ square)
 
     def time(self, run: Callable[[], object], repeats: int = 0) -> float:
         """Median seconds of `run`, after one that does not count."""

@@ -1,9 +1,9 @@
 """Processes of their own for tests, which need not wait for torch: forks of one that has it.
 
-To import torch, PyG and lightning takes six seconds, and this library half of one besides.
+To import torch, PyG and lightning takes six seconds, and this library one besides.
 `CONTEXT` has one process import them all; whatever is started in it is a fork of that process.
-A command imports the library anew, as it is in its own folder, or in an installed wheel; workers
-have it.
+A command that would find the library elsewhere, in its own folder or in an installed wheel,
+imports that one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from pyg_negsamp.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = [
@@ -35,8 +37,9 @@ LIBRARIES = [
     "distributed.cli.dask_worker",
     "optuna",
     "sqlalchemy",
-    "pyg_negsamp.cli.compare",
+    *(f"pyg_negsamp.cli.{command}" for command in COMMANDS),
     "pyg_negsamp.experiments.search",
+    "pyg_negsamp.experiments.cluster",
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(LIBRARIES)
@@ -79,9 +82,6 @@ def become(
 ) -> None:
     """What the interpreter does with its command line, in this process."""
     gc.freeze()  # collecting among all that was imported would take a third of a second
-    if words[:2] != ("-m", "dask"):
-        for name in [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]:
-            del sys.modules[name]
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(said / name, os.O_WRONLY | os.O_CREAT), stream)
     os.fsync = os.fstat  # as in the tests themselves, see conftest.py
@@ -91,12 +91,19 @@ def become(
         config.refresh()  # it has read the environment of the process that this one is a fork of
     os.chdir(folder)
     kind, *rest = words
+    first = str(folder if kind in ("-m", "-c") else Path(kind).parent)
+    sys.path[:] = [first, *path]
+    specs = (finder.find_spec("pyg_negsamp", None) for finder in sys.meta_path)
+    found = next((spec.origin for spec in specs if spec is not None), None)
+    if found != sys.modules["pyg_negsamp"].__file__:
+        for name in [name for name in sys.modules if name.split(".")[0] == "pyg_negsamp"]:
+            del sys.modules[name]
     if kind == "-m":
-        sys.path[:], sys.argv[:] = [str(folder), *path], rest
+        sys.argv[:] = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
-        sys.path[:], sys.argv[:] = [str(folder), *path], ["-c", *rest[1:]]
+        sys.argv[:] = ["-c", *rest[1:]]
         exec(rest[0], {"__name__": "__main__"})
     else:
-        sys.path[:], sys.argv[:] = [str(Path(kind).parent), *path], [*words]
+        sys.argv[:] = [*words]
         runpy.run_path(kind, run_name="__main__")

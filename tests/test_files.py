@@ -11,6 +11,8 @@ from full_disks import full_disk
 
 from pyg_negsamp.files import taken, whole, write, writing
 
+pytestmark = pytest.mark.usefixtures("a_disk_that_is_waited_for")
+
 
 def fill(part: Path, folder: bool, text: str, error: type[BaseException] | None = None) -> None:
     if folder:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
+from torch_geometric.metrics import LinkPredMetricCollection
 from torch_geometric.typing import EdgeType
 
 from pyg_negsamp.errors import invalid, short
@@ -89,10 +90,10 @@ def evaluate_groups(
     Raises:
         ValueError: As :func:`evaluate`; if counts are no integers, or not as many.
     """
-    collection_for(data, k, metrics, edge_type)  # refuses what is wrong before it ranks
+    collection = collection_for(data, k, metrics, edge_type)
     check_counts(data, user_count, item_count, edge_type)
     blocks = list(joined(rank(x_dict, data, max(k), pool, edge_type)))
-    return by_group(blocks, data, user_count, item_count, k, metrics, edge_type)
+    return by_group(blocks, data, user_count, item_count, collection, edge_type)
 
 
 def check_counts(
@@ -114,15 +115,13 @@ def by_group(
     data: HeteroData,
     user_count: Tensor,
     item_count: Tensor,
-    k: Sequence[int],
-    metrics: Sequence[str],
+    collection: LinkPredMetricCollection,
     edge_type: EdgeType | None = None,
 ) -> list[Group]:
-    """The groups of :func:`evaluate_groups`, of lists that are there already."""
+    """The groups of :func:`evaluate_groups`, of lists and metrics that are there already."""
     edge_type = edge_type_of(data, edge_type)
     held_out = links_to_rank(data, edge_type).unique(dim=1)
     user_count, item_count = user_count.to(held_out.device), item_count.to(held_out.device)
-    collection = collection_for(data, k, metrics, edge_type)
     found = []
     for by, end, count, group, names in (
         ("users", 0, user_count, user_groups(data, user_count, edge_type), USER_GROUPS),
@@ -136,7 +135,6 @@ def by_group(
             members = count[links[0].unique()] if by == "users" else count[group == number]
             least, most = int(members.min()), int(members.max())
             users = len(links[0].unique())
-            collection.reset()
             values = averages(_within(blocks, group == number, end), collection)
             found.append(Group(by, name, least, most, users, links.size(1), values))
     return found

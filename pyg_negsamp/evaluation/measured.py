@@ -63,5 +63,5 @@ def measure(
     collection = collection_for(data, k, metrics)
     blocks = list(joined(rank(x_dict, data, max(k))))
     user, values = by_user(blocks, collection)
-    groups = by_group(blocks, data, user_count, item_count, k, metrics)
+    groups = by_group(blocks, data, user_count, item_count, collection)
     return Measured(averages(blocks, collection), user, values, groups, *hits(blocks, k[0]))

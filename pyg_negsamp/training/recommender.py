@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch_geometric.data import HeteroData
+from torch_geometric.metrics import LinkPredMetricCollection
 
 from pyg_negsamp.errors import invalid, number_in, one_of, short, whole_number
 from pyg_negsamp.evaluation import (
@@ -20,8 +21,9 @@ from pyg_negsamp.evaluation import (
     Scorer,
     check_list_lengths,
     check_not_held,
-    evaluate,
+    metric_collection,
 )
+from pyg_negsamp.evaluation.measures import evaluate_by
 from pyg_negsamp.layers import as_layers, pool_layers
 from pyg_negsamp.losses import BPRLoss, RankingLoss
 from pyg_negsamp.nn.encoder import Encoder
@@ -143,6 +145,7 @@ class Recommender(TrainingStep):
         self.rank_by: Similarity = rank_by or self.similarity
         self.needs: tuple[str, ...] = tuple(getattr(self.loss, "needs", ()))
         sampler.follow(self.score)
+        self._metrics: dict[bool, LinkPredMetricCollection] = {}
         self.history: list[dict[str, float]] = []
         self.planned_epochs: int | None = None
         self.ranks, self.shares_rows = ALONE, False
@@ -345,13 +348,16 @@ class Recommender(TrainingStep):
             bound = largest_score(*(as_layers(x)[0] for x in scorer.values()))
             if not math.isfinite(bound):
                 raise self._diverged("bound on scores", str(bound))
-        metrics = evaluate(
+        others = self.ranks.size > 1  # each with users of its own
+        if others not in self._metrics:
+            self._metrics[others] = metric_collection(self.k, ACCURACY, with_others=others)
+        metrics = evaluate_by(
+            self._metrics[others],
             scorer,
             data,
-            self.k,
-            ACCURACY,
+            max(self.k),
             edge_type=self.encoder.edge_type,
-            with_others=self.ranks.size > 1,  # each with users of its own
+            with_others=others,
         )
         self.validated = {f"{self.selects_on}/{name}": value for name, value in metrics.items()}
         self.log_dict(self.validated, batch_size=1)

@@ -23,6 +23,7 @@ from small_table import until
 from torch_geometric.data import HeteroData
 
 optuna = pytest.importorskip("optuna")
+from optuna.storages._rdb.storage import _VersionManager  # noqa: E402
 from sqlalchemy import event  # noqa: E402
 from sqlalchemy.engine import Engine  # noqa: E402
 
@@ -54,6 +55,22 @@ def _no_disk_is_waited_for(connection: object, _: object) -> None:
     """As for all tests (conftest.py): what SQLite writes need not outlast a power cut."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _migrations_are_read_once() -> Iterator[None]:
+    """Of each new database Optuna asks what its newest form is: a look at twelve modules."""
+    script = _VersionManager._create_alembic_script
+    read: list[Any] = []
+
+    def once(manager: Any) -> Any:
+        if not read:
+            read.append(script(manager))
+        return read[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_VersionManager, "_create_alembic_script", once)
+        yield
 
 
 @pytest.fixture
@@ -362,7 +379,7 @@ def test_validation_links_decide_and_test_links_are_not_read(
     class Parts(tuple):
         user_ids = item_ids = None
 
-    evaluate = recommender.evaluate
+    evaluate_by = recommender.evaluate_by
     val: list[HeteroData] = []
     seen: list[HeteroData] = []
 
@@ -371,12 +388,12 @@ def test_validation_links_decide_and_test_links_are_not_read(
         val.append(val_data)
         return Parts((train_data, val_data, Untouchable()))
 
-    def watched(x_dict: Any, data: HeteroData, *args: Any, **options: Any) -> dict[str, float]:
+    def watched(by: Any, model: Any, data: HeteroData, *args: Any, **options: Any) -> dict:
         seen.append(data)
-        return evaluate(x_dict, data, *args, **options)
+        return evaluate_by(by, model, data, *args, **options)
 
     monkeypatch.setattr(search, "load_data", without_test)
-    monkeypatch.setattr(recommender, "evaluate", watched)
+    monkeypatch.setattr(recommender, "evaluate_by", watched)
     begin(4)
     assert len(seen) == 4 * 2
     for data in seen:
