@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from docstring_parser import parse
+from docstring_parser.google import parse
 
 from docstrings import body, markdown, sources, summary, table
 from pyg_negsamp.experiments.arguments import PREFIXES, arguments_of

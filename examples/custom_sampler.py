@@ -62,7 +62,7 @@ def main() -> None:
     ):
         torch.manual_seed(0)
         model = Recommender(MF(train_data, dim=16), sampler, loss, lr=0.02)
-        fit(model, train_data, val_data, epochs=40, batch_size=128)
+        fit(model, train_data, val_data, epochs=20, batch_size=128)
         result = evaluate(model.scoring_tables(), test_data)
         print(f"{type(sampler).__name__}: test NDCG@20 {result['NDCG@20']:.4f}\n")
 
