@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from torch import Tensor
 
-from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import Toy, toy
+from pyg_negsamp.testing.cases import SETTINGS
 
 #: One layer and four, one negative and three, every pooling.
-every_case = pytest.mark.parametrize(
-    ("num_layers", "num_negatives", "pool"), list(itertools.product((0, 3), (1, 3), POOLS))
-)
+every_case = pytest.mark.parametrize(("num_layers", "num_negatives", "pool"), SETTINGS)
 
 
 def problem_and_candidates(num_layers: int, num_candidates: int = 6) -> tuple[Toy, Tensor]:

@@ -11,6 +11,12 @@ from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing.toy_problem import Toy, toy
 from pyg_negsamp.transforms import Negatives, NegativeSampling, Selection
 
+#: Layers above the embeddings, negatives and pooling: each value with each of the other two.
+SETTINGS = [
+    (num_layers, (1, 3)[(i + j) % 2], pool)
+    for (i, num_layers), (j, pool) in itertools.product(enumerate((0, 3)), enumerate(POOLS))
+]
+
 
 class Cases:
     """A sampler under test, and the problems to run it on; attributes as of the whole contract."""
@@ -33,8 +39,8 @@ class Cases:
         return self.sampler_class(candidates, **arguments).to(problem.user_xs[0].dtype)
 
     def cases(self) -> Iterator[tuple[Toy, NegativeSampling]]:
-        """Problems and samplers for one layer and four, one negative and three, every pooling."""
-        for num_layers, num_negatives, pool in itertools.product((0, 3), (1, 3), POOLS):
+        """Problems and samplers for all :data:`SETTINGS`."""
+        for num_layers, num_negatives, pool in SETTINGS:
             problem = toy(num_layers)
             yield problem, self.make(problem, num_negatives=num_negatives, pool=pool)
 

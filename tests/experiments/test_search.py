@@ -59,7 +59,7 @@ def _no_disk_is_waited_for(connection: object, _: object) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def _migrations_are_read_once() -> Iterator[None]:
-    """Of each new database Optuna asks what its newest form is: a look at twelve modules."""
+    """Of each new database Optuna asks what the newest form is, and reads all older ones for it."""
     script = _VersionManager._create_alembic_script
     read: list[Any] = []
 

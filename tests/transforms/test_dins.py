@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 
+from grid import as_given, every_case, problem_and_candidates
 from oracles.dins import dins
 from pyg_negsamp.layers import POOLS, gather_rows
 from pyg_negsamp.testing import SamplerContract, toy
@@ -16,24 +15,16 @@ from pyg_negsamp.transforms import DINS, DNS
 class TestDINS(SamplerContract):
     sampler_class = DINS
 
-    @pytest.mark.parametrize(
-        ("num_layers", "num_negatives", "pool", "beta"),
-        list(itertools.product((0, 3), (1, 3), POOLS, (0.5, 3.0))),
-    )
+    @every_case
+    @pytest.mark.parametrize("beta", [0.5, 3.0])
     def test_equals_the_oracle(
         self, num_layers: int, num_negatives: int, pool: str, beta: float
     ) -> None:
-        problem = toy(num_layers, seed=1)
-        candidates = torch.stack(
-            [torch.randperm(12, generator=torch.Generator().manual_seed(b))[:6] for b in range(9)]
-        )
+        problem, candidates = problem_and_candidates(num_layers)
         sampler = self.make(problem, num_negatives=num_negatives, pool=pool, beta=beta)
         negatives = self.sample(sampler, problem, candidates=candidates)
         ids, vectors = dins(
-            problem.user,
-            problem.pos,
-            problem.user_xs,
-            problem.item_xs,
+            *as_given(problem),
             candidates,
             beta,
             num_negatives,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 
+from grid import as_given, every_case
 from oracles import selection
-from pyg_negsamp.layers import POOLS
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import DNS
 
@@ -16,22 +14,17 @@ from pyg_negsamp.transforms import DNS
 class TestDNS(SamplerContract):
     sampler_class = DNS
 
-    @pytest.mark.parametrize(
-        ("num_layers", "num_negatives", "pool"), list(itertools.product((0, 3), (1, 3), POOLS))
-    )
+    @every_case
     def test_equals_the_oracle(self, num_layers: int, num_negatives: int, pool: str) -> None:
         problem = toy(num_layers, seed=1)
-        candidates = torch.randint(12, (9, 6), generator=problem.generator())
+        candidates = torch.randint(12, (9, 6), generator=problem.generator())  # some twice in a row
         negatives = self.sample(
             self.make(problem, num_negatives=num_negatives, pool=pool),
             problem,
             candidates=candidates,
         )
         ids = selection.dns(
-            problem.user,
-            problem.pos,
-            problem.user_xs,
-            problem.item_xs,
+            *as_given(problem),
             candidates,
             num_negatives,
             pool,

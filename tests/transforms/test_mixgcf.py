@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
-import pytest
 import torch
 
+from grid import as_given, every_case, problem_and_candidates
 from oracles.mixgcf import mixgcf
-from pyg_negsamp.layers import POOLS, gather_rows
+from pyg_negsamp.layers import gather_rows
 from pyg_negsamp.testing import SamplerContract, toy
 from pyg_negsamp.transforms import DINS, MixGCF
 
@@ -16,29 +14,18 @@ from pyg_negsamp.transforms import DINS, MixGCF
 class TestMixGCF(SamplerContract):
     sampler_class = MixGCF
 
-    @pytest.mark.parametrize(
-        ("num_layers", "num_negatives", "pool"), list(itertools.product((0, 3), (1, 3), POOLS))
-    )
+    @every_case
     def test_equals_the_oracle(self, num_layers: int, num_negatives: int, pool: str) -> None:
-        problem = toy(num_layers, seed=1)
-        candidates = torch.stack(
-            [torch.randperm(12, generator=torch.Generator().manual_seed(b))[:6] for b in range(9)]
-        )
+        problem, candidates = problem_and_candidates(num_layers)
         sampler = self.make(problem, num_negatives=num_negatives, pool=pool)
         sampled = self.sample(sampler, problem, candidates=candidates)
         alpha = sampler.choose(
-            problem.user,
-            problem.pos,
-            problem.user_xs,
-            problem.item_xs,
+            *as_given(problem),
             candidates,
             problem.generator(),
         ).state
         ids, vectors = mixgcf(
-            problem.user,
-            problem.pos,
-            problem.user_xs,
-            problem.item_xs,
+            *as_given(problem),
             candidates,
             alpha,
             num_negatives,
