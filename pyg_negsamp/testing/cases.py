@@ -39,7 +39,7 @@ class Cases:
         return self.sampler_class(candidates, **arguments).to(problem.user_xs[0].dtype)
 
     def cases(self) -> Iterator[tuple[Toy, NegativeSampling]]:
-        """Problems and samplers for all :data:`SETTINGS`."""
+        """Problems and samplers for one layer and four, one negative and three, every pooling."""
         for num_layers, num_negatives, pool in SETTINGS:
             problem = toy(num_layers)
             yield problem, self.make(problem, num_negatives=num_negatives, pool=pool)
